@@ -1,0 +1,1 @@
+"""What should be: specs, catalog and sources. Imports nothing else of ours."""

@@ -1,0 +1,142 @@
+"""What a fleet shares: clusters, templates, address pools, limits and guard thresholds."""
+
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from desired.cloudinit import SecretReference
+from desired.hardware import BRIDGE
+from desired.model import Model
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def _share(value: object) -> object:
+    if isinstance(value, str) and value.endswith("%"):
+        return float(value[:-1]) / 100
+    raise ValueError(f"expected a share such as 30%, seen {value!r}")
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+"""A share of the managed VMs, written `30%`."""
+
+
+class Token(Model):
+    """A Proxmox API token: `{id: user@realm!name, secret: env:PVE_TOKEN}`."""
+
+    id: str = Field(pattern=r"^[^\s@!]+@[^\s@!]+![^\s@!]+$")
+    secret: SecretReference
+
+
+class Login(Model):
+    """A ticket login: `{user: root@pam, password: env:PVE_PASSWORD}`."""
+
+    user: str = Field(pattern=r"^[^\s@!]+@[^\s@!]+$")
+    password: SecretReference
+
+
+class Tls(Model):
+    """How the cluster's certificates are verified: a CA file, or one SHA-256 pin per node."""
+
+    ca: str | None = None
+    fingerprints: tuple[str, ...] = ()
+    verify: bool = True
+
+
+class Simulated(Model):
+    """The built-in simulated cluster instead of a real one."""
+
+    nodes: int = Field(3, ge=1, le=100)
+    speed: float = Field(60, gt=0)
+    vms: int = Field(0, ge=0, le=100_000)
+    seed: int = 1
+
+
+class Timeouts(Model):
+    """Seconds one API call may take (OPT-08)."""
+
+    light: float = Field(10, ge=1, le=300)
+    heavy: float = Field(60, ge=1, le=600)
+
+
+class Cluster(Model):
+    """One Proxmox cluster: how to reach it, as whom, and from which vmid on (DEP-12)."""
+
+    endpoints: tuple[str, ...] = ()
+    token: Token | None = None
+    login: Login | None = None
+    tls: Tls = Tls()
+    simulated: Simulated | None = None
+    first_vmid: int = Field(100, ge=100, le=999_999_999)
+    timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Cluster":
+        if self.simulated:
+            if self.endpoints or self.token or self.login:
+                raise ValueError("a simulated cluster takes no endpoints, token or login")
+        elif not self.endpoints:
+            raise ValueError("expected endpoints such as [https://pve1.example:8006]")
+        elif (self.token is None) == (self.login is None):
+            raise ValueError("expected either token or login")
+        return self
+
+
+class Pool(Model):
+    """An address pool of one family on one bridge and VLAN (IP-01)."""
+
+    cluster: str | None = Field(None, description="None = any cluster")
+    bridge: str | None = Field(None, pattern=f"^{BRIDGE}$")
+    vlan: int | None = Field(None, ge=0, le=4094)
+    network: Network
+    gateway: Address | None = None
+    start: Address | None = None
+    stop: Address | None = None
+    dns: tuple[Address, ...] = Field((), max_length=2)
+    exclude: tuple[Address, ...] = ()
+
+    @property
+    def family(self) -> Literal["ipv4", "ipv6"]:
+        return "ipv4" if self.network.version == 4 else "ipv6"
+
+    @property
+    def first(self) -> Address:
+        """The first address that may be leased."""
+        skip = 0 if self.network.num_addresses <= 2 else 1
+        return self.start or self.network[skip]
+
+    @property
+    def last(self) -> Address:
+        """The last address that may be leased; never IPv4's broadcast address."""
+        skip = 1 if self.network.version == 4 and self.network.num_addresses > 2 else 0
+        return self.stop or self.network[-1 - skip]
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Pool":
+        for field in ("gateway", "start", "stop"):
+            value = getattr(self, field)
+            if value is not None and value not in self.network:
+                raise ValueError(f"{field} {value} is not in {self.network}")
+        if self.first > ip_address(self.last):
+            raise ValueError(f"start {self.first} comes after stop {self.last}")
+        return self
+
+
+class Limits(Model):
+    """How much may be at work at once."""
+
+    connections: int = Field(32, ge=1, le=512)
+    per_node: int = Field(8, ge=1, le=64)
+    clones_per_storage: int = Field(2, ge=1, le=64)
+    clones_per_template: int = Field(4, ge=1, le=64)
+    workers: int = Field(16, ge=1, le=256)
+
+
+class Guard(Model):
+    """Thresholds over a rolling 24 h; fleets under `minimum` need approval for pruned destroys."""
+
+    restarts: Share = 0.3
+    destroys: Share = 0.3
+    minimum: int = Field(10, ge=0)

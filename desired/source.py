@@ -1,0 +1,52 @@
+"""Where desired state comes from: the `Source` protocol and the fleet that it yields."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from desired.catalog import Cluster, Guard, Limits, Pool
+from desired.errors import SpecError
+from desired.spec import VMSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RolledName:
+    """A Proxmox name rolled once from its template text, as the store keeps it (CI-03)."""
+
+    template: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The desired state of everything.
+
+    `templates` maps an alias to {cluster: template vmids}; `vms` holds only sound specs, `broken`
+    the keys whose spec could not be used (they are known, so they are never taken for removed).
+    `revision` names this state of the source (a content hash). `folder` resolves relative paths.
+    """
+
+    name: str
+    clusters: Mapping[str, Cluster]
+    vms: Mapping[str, VMSpec]
+    templates: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+    limits: Limits = Limits()
+    guard: Guard = Guard()
+    database: str | None = None
+    verify_every: float | None = None
+    revision: str = ""
+    folder: str = "."
+    broken: frozenset[str] = frozenset()
+    errors: tuple[SpecError, ...] = ()
+
+
+class Source(Protocol):
+    """Loads the whole desired state.
+
+    `names` are the names rolled before, by key; `at` is now (aware UTC). Every error is collected
+    in `Fleet.errors`; raises UnusableSource when nothing can be used at all.
+    """
+
+    def load(self, names: Mapping[str, RolledName], at: datetime) -> Fleet: ...

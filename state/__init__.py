@@ -1,0 +1,1 @@
+"""What is, and what was done: the API's types, the observed world and the store."""
