@@ -1,0 +1,176 @@
+"""The in-process door to a simulated cluster: one call in, one answer out, no HTTP.
+
+Order of checks as in Proxmox (pve-manager PVE/HTTPServer.pm rest_handler): ticket (401), route
+(501), permission (403), node (500/595), parameters (400), handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from reconciler.sim.access import Identity, open_to_world
+from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
+from reconciler.sim.faults import Faults
+from reconciler.sim.routes import ROUTES, Envelope, Request, Route
+from reconciler.sim.tasks import LOCK_WAIT
+from reconciler.sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call got: `reason` is the status text, `extras` stand beside `data` in the body,
+    `delay` is what a latency fault adds (seconds)."""
+
+    status: int
+    reason: str
+    data: Any = None
+    errors: dict[str, str] | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    message: str | None = None
+    delay: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.status < 400
+
+
+def refused(refusal: Refusal) -> Answer:
+    """The answer that a refusal becomes; the reason phrase is its first line."""
+    line = refusal.reason.partition("\n")[0]
+    return Answer(refusal.status, line, None, refusal.errors, message=refusal.reason)
+
+
+class Simulator:
+    """A world with a clock and fault hooks. `clock` gives epoch seconds."""
+
+    def __init__(self, world: World, clock: Callable[[], float]) -> None:
+        self.world = world
+        self.clock = clock
+        self.offset = 0.0
+        self.faults = Faults(world)
+        world.task_hook = self.faults.meet_task
+        self.calls = 0
+        self.writes = 0
+
+    @property
+    def now(self) -> float:
+        return self.clock() + self.offset
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        identity: Identity | str | None = "root@pam",
+        json_body: bool = False,
+    ) -> Answer:
+        """Answer one call. `path` is relative to /api2/json; `identity` None is nobody.
+
+        A call that waits for a lock lets the world pass until it gets it or gives up, so time in
+        the world may then run ahead of `clock`. Raises Dropped for a connection fault.
+        """
+        who = Identity.parse(identity) if isinstance(identity, str) else identity
+        limit: float | None = None
+        while True:
+            try:
+                return self.attempt(method, path, params or {}, who)
+            except Blocked as blocked:
+                now = self.world.now
+                if limit is None:
+                    limit = now + LOCK_WAIT / self.world.speed
+                if now >= limit:
+                    return refused(failed(blocked.text))
+                until = blocked.until if blocked.until > now else limit
+                self.world.advance(min(until, limit))
+
+    def attempt(
+        self, method: str, path: str, raw: Mapping[str, Any], identity: Identity | None
+    ) -> Answer:
+        """One try of a call; raises Blocked when it must wait for a lock, Dropped for a fault."""
+        world = self.world
+        world.advance(self.now)
+        self.calls += 1
+        path, _, _ = path.partition("?")
+        segments = [one for one in unquote(path).split("/") if one]
+        shown = "/" + "/".join(segments)
+        fault = self.faults.meet_call(method, shown) if self.faults.active else None
+        try:
+            if fault is not None:
+                fault.before()
+            answer = self._answer(method, shown, segments, raw, identity)
+            if fault is not None:
+                answer = fault.after(answer)
+        except Refusal as refusal:
+            answer = refused(refusal)
+            if fault is not None:
+                answer = fault.slowed(answer)
+        return answer
+
+    def _answer(
+        self,
+        method: str,
+        shown: str,
+        segments: list[str],
+        raw: Mapping[str, Any],
+        identity: Identity | None,
+    ) -> Answer:
+        world = self.world
+        found = ROUTES.match(method, segments)
+        if identity is None and (found is None or found[0].permission is not open_to_world):
+            raise unauthorized("No ticket")
+        if found is None:
+            raise unknown_method(method, shown)
+        route, path_params = found
+        whole: Mapping[str, Any] = {**raw, **path_params} if raw else path_params
+        if raw:
+            conflicts(raw, path_params)
+        who = identity or Identity("")
+        permit(world, route, who, whole)
+        if route.proxy_node:
+            reach_node(world, str(whole["node"]))
+        params = route.check(whole)
+        if method != "GET":
+            world.touch()
+            self.writes += 1
+            if not world.quorate and shown != "/access/ticket":
+                raise failed("cluster not ready - no quorum?")
+        request = Request(method, route.path, params, who, world.now, shown)
+        result = route.handler(world, request)
+        if isinstance(result, Envelope):
+            return Answer(200, "OK", result.data, extras=result.extras)
+        return Answer(200, "OK", result)
+
+
+def conflicts(raw: Mapping[str, Any], path_params: Mapping[str, str]) -> None:
+    """A parameter that the path already gives may be repeated only with the same value."""
+    wrong = [key for key, value in path_params.items() if key in raw and str(raw[key]) != value]
+    if wrong:
+        text = "duplicate parameter (already defined in URI) with conflicting values!"
+        raise Refusal(400, "Parameter verification failed.\n", dict.fromkeys(wrong, text))
+
+
+def permit(world: World, route: Route, identity: Identity, params: Mapping[str, Any]) -> None:
+    """The route's permission entry; root@pam's ticket passes everywhere."""
+    if identity.root or route.permission is open_to_world:
+        return
+    if route.permission is None:
+        raise forbidden("user != root@pam")
+    if identity.token is not None and not route.allow_token:
+        raise Refusal(403, "API token access not allowed\n")
+    route.permission(world, identity, params)
+
+
+def reach_node(world: World, name: str) -> None:
+    """What the contacted node does to forward a call to the node in the path."""
+    node = world.nodes.get(name)
+    if node is None:
+        raise failed(
+            f"hostname lookup '{name}' failed - failed to get address info for: {name}: "
+            "Name or service not known"
+        )
+    if not node.online:
+        raise Refusal(595, "No route to host")
