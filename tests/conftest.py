@@ -1,0 +1,55 @@
+"""What all tests share: the hypothesis profile, the recordings' folder, and no silent skips."""
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+REQUIRE_ALL = os.environ.get("RECONCILE_REQUIRE_ALL") == "1"
+
+settings.register_profile("house", deadline=None)
+settings.load_profile("house")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded Proxmox flows and schema; a test that needs it skips without it."""
+    if not SHARED.is_dir():
+        pytest.skip("reads ../shared, which is not here")
+    return SHARED
+
+
+def may_skip(reason: str, *, shared_here: bool) -> bool:
+    """Whether a skip is allowed when everything is required: only for want of ../shared."""
+    return "../shared" in reason and not shared_here
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        _refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        _refuse(report)
+    return report
+
+
+def _refuse(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Turn a skip into a failure that says why."""
+    reason = str(report.longrepr)
+    if not may_skip(reason, shared_here=SHARED.is_dir()):
+        report.outcome = "failed"
+        report.longrepr = f"skipped under RECONCILE_REQUIRE_ALL: {reason}"
