@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from state.propstring import parse, parse_boolean, render, render_number
 
 MODELS = frozenset(
-    ("e1000", "e1000-82540em", "e1000-82544gc", "e1000-82545em", "e1000e", "i82551", "i82557b")
-    + ("i82559er", "ne2k_isa", "ne2k_pci", "pcnet", "rtl8139", "virtio", "vmxnet3")
+    """e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er
+    ne2k_isa ne2k_pci pcnet rtl8139 virtio vmxnet3""".split()  # noqa: SIM905
 )
 
 

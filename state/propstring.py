@@ -36,8 +36,8 @@ def render(
     A default value with a `=` in it is written with its key, for it could not be read back bare.
     Raises ValueError for what cannot stand in a property string.
     """
-    order = [key for key in (default_key, *required) if key is not None and key in fields]
-    order += sorted(fields.keys() - set(order))
+    first = dict.fromkeys(key for key in (default_key or "", *required) if key in fields)
+    order = [*first, *sorted(fields.keys() - first)]
     return ",".join(_part(key, fields[key], bare=key == default_key) for key in order)
 
 
