@@ -1,16 +1,13 @@
 """What a fleet shares: clusters, templates, address pools, limits and guard thresholds."""
 
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE
-from desired.model import Model
-
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+from desired.model import Bool, Float, Int, Model
 
 
 def _share(value: object) -> object:
@@ -42,23 +39,23 @@ class Tls(Model):
 
     ca: str | None = None
     fingerprints: tuple[str, ...] = ()
-    verify: bool = True
+    verify: Bool = True
 
 
 class Simulated(Model):
     """The built-in simulated cluster instead of a real one."""
 
-    nodes: int = Field(3, ge=1, le=100)
-    speed: float = Field(60, gt=0)
-    vms: int = Field(0, ge=0, le=100_000)
-    seed: int = 1
+    nodes: Int = Field(3, ge=1, le=100)
+    speed: Float = Field(60, gt=0)
+    vms: Int = Field(0, ge=0, le=100_000)
+    seed: Int = 1
 
 
 class Timeouts(Model):
     """Seconds one API call may take (OPT-08)."""
 
-    light: float = Field(10, ge=1, le=300)
-    heavy: float = Field(60, ge=1, le=600)
+    light: Float = Field(10, ge=1, le=300)
+    heavy: Float = Field(60, ge=1, le=600)
 
 
 class Cluster(Model):
@@ -69,7 +66,7 @@ class Cluster(Model):
     login: Login | None = None
     tls: Tls = Tls()
     simulated: Simulated | None = None
-    first_vmid: int = Field(100, ge=100, le=999_999_999)
+    first_vmid: Int = Field(100, ge=100, le=999_999_999)
     timeouts: Timeouts = Timeouts()
 
     @model_validator(mode="after")
@@ -89,7 +86,7 @@ class Pool(Model):
 
     cluster: str | None = Field(None, description="None = any cluster")
     bridge: str | None = Field(None, pattern=f"^{BRIDGE}$")
-    vlan: int | None = Field(None, ge=0, le=4094)
+    vlan: Int | None = Field(None, ge=0, le=4094, description="0 = none (C11)")
     network: Network
     gateway: Address | None = None
     start: Address | None = None
@@ -119,7 +116,7 @@ class Pool(Model):
             value = getattr(self, field)
             if value is not None and value not in self.network:
                 raise ValueError(f"{field} {value} is not in {self.network}")
-        if self.first > ip_address(self.last):
+        if int(self.first) > int(self.last):
             raise ValueError(f"start {self.first} comes after stop {self.last}")
         return self
 
@@ -127,11 +124,11 @@ class Pool(Model):
 class Limits(Model):
     """How much may be at work at once."""
 
-    connections: int = Field(32, ge=1, le=512)
-    per_node: int = Field(8, ge=1, le=64)
-    clones_per_storage: int = Field(2, ge=1, le=64)
-    clones_per_template: int = Field(4, ge=1, le=64)
-    workers: int = Field(16, ge=1, le=256)
+    connections: Int = Field(32, ge=1, le=512)
+    per_node: Int = Field(8, ge=1, le=64)
+    clones_per_storage: Int = Field(2, ge=1, le=64)
+    clones_per_template: Int = Field(4, ge=1, le=64)
+    workers: Int = Field(16, ge=1, le=256)
 
 
 class Guard(Model):
@@ -139,4 +136,4 @@ class Guard(Model):
 
     restarts: Share = 0.3
     destroys: Share = 0.3
-    minimum: int = Field(10, ge=0)
+    minimum: Int = Field(10, ge=0)

@@ -1,12 +1,13 @@
 """The cloud-init part of a spec (CI-01, CI-02)."""
 
-from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated
 
 from pydantic import Field
 
-from desired.model import Model
+from desired.addresses import Address
+from desired.model import Bool, Model
 
+USER = r"^[a-z_][a-z0-9_-]{0,31}$"
 VOLUME = r"^[A-Za-z][A-Za-z0-9._-]+:snippets/[A-Za-z0-9._/-]+$"
 SecretReference = Annotated[str, Field(pattern=r"^(env|file|exec):.+$")]
 """Where a secret stands: `env:NAME`, `file:PATH` or `exec:COMMAND`; never the secret itself."""
@@ -27,10 +28,10 @@ class CloudInit(Model):
     `user: random` and `password: generate` are made once and kept (CI-02).
     """
 
-    user: str | None = Field(None, pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    user: str | None = Field(None, pattern=USER)
     password: str | None = Field(None, pattern=r"^(generate|(env|file|exec):.+)$")
     keys: tuple[str, ...] | None = None
-    dns: tuple[IPv4Address | IPv6Address, ...] | None = None
+    dns: tuple[Address, ...] | None = None
     search: str | None = None
-    upgrade: bool | None = None
+    upgrade: Bool | None = None
     custom: CustomFiles | None = None

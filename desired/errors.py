@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Place:
     """A position in a source: file (or database name), line and column from 1."""
 
@@ -25,11 +25,8 @@ class SpecError:
     vm: str | None = None
 
     def __str__(self) -> str:
-        return (
-            f"{self.place}: {self.field}: {self.message}"
-            if self.field
-            else f"{self.place}: {self.message}"
-        )
+        where = f"{self.place}: {self.field}" if self.field else str(self.place)
+        return f"{where}: {self.message}"
 
 
 class UnusableSource(Exception):

@@ -4,8 +4,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from desired.model import Model
+from desired.model import Bool, Model
 
+GROUP = r"^[A-Za-z][A-Za-z0-9_-]+$"
+IFACE = r"^net([0-9]|[12][0-9]|3[01])$"
 Policy = Literal["ACCEPT", "DROP", "REJECT"]
 LogLevel = Literal["nolog", "info", "notice", "warning"]
 
@@ -19,7 +21,7 @@ class Rule(Model):
 
     in_: Policy | None = Field(None, alias="in")
     out: Policy | None = None
-    group: str | None = Field(None, pattern=r"^[A-Za-z][A-Za-z0-9_-]+$")
+    group: str | None = Field(None, pattern=GROUP)
     macro: str | None = None
     proto: str | None = None
     source: str | None = None
@@ -27,10 +29,10 @@ class Rule(Model):
     sport: str | None = None
     dport: str | None = None
     icmp_type: str | None = None
-    iface: str | None = Field(None, pattern=r"^net([0-9]|[12][0-9]|3[01])$")
+    iface: str | None = Field(None, pattern=IFACE)
     log: LogLevel | None = None
     comment: str | None = Field(None, max_length=100)
-    enable: bool = True
+    enable: Bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -49,13 +51,13 @@ class Rule(Model):
 class Firewall(Model):
     """Firewall of one VM; mentioned at all, its options have the defaults of FW-01."""
 
-    enable: bool = True
-    dhcp: bool = True
-    ndp: bool = True
-    radv: bool = False
-    macfilter: bool = True
-    ipfilter: bool = False
-    anti_spoofing: bool = True
+    enable: Bool = True
+    dhcp: Bool = True
+    ndp: Bool = True
+    radv: Bool = False
+    macfilter: Bool = True
+    ipfilter: Bool = False
+    anti_spoofing: Bool = True
     policy_in: Policy | None = None
     policy_out: Policy | None = None
     log_in: LogLevel = "nolog"

@@ -1,27 +1,31 @@
 """The hardware part of a spec: processors, disks and network interfaces."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from desired.model import Model
+from desired.addresses import Address, Interface
+from desired.model import Bool, Float, Int, Model
 from desired.units import Rate, Size
 
 DISK_SLOT = r"system|ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])"
 NIC_SLOT = r"net([0-9]|[12][0-9]|3[01])"
+CPU_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+STORAGE = r"^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$"
 BRIDGE = r"[A-Za-z][A-Za-z0-9_.-]{0,14}"
+_WAYS = "expected dhcp, auto, none, {pool: NAME} or {static: CIDR}"
+_EITHER = "expected either pool: NAME or static: CIDR (pool: null drops an inherited one)"
 
 
 class Cpu(Model):
     """Processors (DEP-17): `{cores: 2, sockets: 1, type: host, limit: 1.5, units: 200}`."""
 
-    cores: int | None = Field(None, ge=1, le=128)
-    sockets: int | None = Field(None, ge=1, le=4)
-    type: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")
-    limit: float | None = Field(None, ge=0, le=128, description="CPUs' worth of time; 0 = none")
-    units: int | None = Field(None, ge=2, le=10000, description="weight; cgroup v2 default 100")
-    numa: bool | None = None
+    cores: Int | None = Field(None, ge=1, le=128)
+    sockets: Int | None = Field(None, ge=1, le=4)
+    type: str | None = Field(None, pattern=CPU_TYPE)
+    limit: Float | None = Field(None, ge=0, le=128, description="CPUs' worth of time; 0 = none")
+    units: Int | None = Field(None, ge=2, le=10000, description="weight; cgroup v2 default 100")
+    numa: Bool | None = None
 
 
 class Disk(Model):
@@ -31,22 +35,22 @@ class Disk(Model):
     """
 
     size: Size | None = None
-    storage: str | None = None
-    iops_rd: int | None = Field(None, ge=0)
-    iops_wr: int | None = Field(None, ge=0)
-    iops_rd_max: int | None = Field(None, ge=0)
-    iops_wr_max: int | None = Field(None, ge=0)
-    iops_rd_max_length: int | None = Field(None, ge=1)
-    iops_wr_max_length: int | None = Field(None, ge=1)
-    mbps_rd: float | None = Field(None, ge=0)
-    mbps_wr: float | None = Field(None, ge=0)
-    mbps_rd_max: float | None = Field(None, ge=0)
-    mbps_wr_max: float | None = Field(None, ge=0)
-    ssd: bool | None = None
-    discard: bool | None = None
-    iothread: bool | None = None
+    storage: str | None = Field(None, pattern=STORAGE)
+    iops_rd: Int | None = Field(None, ge=0)
+    iops_wr: Int | None = Field(None, ge=0)
+    iops_rd_max: Int | None = Field(None, ge=0)
+    iops_wr_max: Int | None = Field(None, ge=0)
+    iops_rd_max_length: Int | None = Field(None, ge=1)
+    iops_wr_max_length: Int | None = Field(None, ge=1)
+    mbps_rd: Float | None = Field(None, ge=0)
+    mbps_wr: Float | None = Field(None, ge=0)
+    mbps_rd_max: Float | None = Field(None, ge=0)
+    mbps_wr_max: Float | None = Field(None, ge=0)
+    ssd: Bool | None = None
+    discard: Bool | None = None
+    iothread: Bool | None = None
     cache: Literal["none", "writethrough", "writeback", "unsafe", "directsync"] | None = None
-    backup: bool | None = None
+    backup: Bool | None = None
     reclaim: Literal["retain", "delete"] = "retain"
 
 
@@ -54,9 +58,9 @@ class Family(Model):
     """How one nic gets its addresses of one family: from a pool, static, dhcp, auto or none."""
 
     pool: str | None = Field(None, description="a pool's name, or auto: by cluster, bridge, VLAN")
-    count: int = Field(1, ge=0, le=64)
-    static: IPv4Interface | IPv6Interface | None = None
-    gateway: IPv4Address | IPv6Address | None = None
+    count: Int = Field(1, ge=0, le=64)
+    static: Interface | None = None
+    gateway: Address | None = None
     mode: Literal["pool", "static", "dhcp", "auto", "none"] = "pool"
 
     @model_validator(mode="before")
@@ -64,14 +68,18 @@ class Family(Model):
     def _mode(cls, value: object) -> object:
         if isinstance(value, str):
             if value not in ("dhcp", "auto", "none"):
-                raise ValueError("expected dhcp, auto, none, {pool: NAME} or {static: CIDR}")
+                raise ValueError(
+                    f"expected dhcp, auto, none, {{pool: NAME}} or {{static: CIDR}}, seen {value!r}"
+                )
             return {"mode": value}
         if not isinstance(value, dict):
             return value
         if "mode" in value:
             return value
         if ("pool" in value) == ("static" in value):
-            raise ValueError("expected either pool: NAME or static: CIDR")
+            raise ValueError(
+                "expected either pool: NAME or static: CIDR (pool: null drops an inherited one)"
+            )
         return {**value, "mode": "static" if "static" in value else "pool"}
 
 
@@ -83,11 +91,11 @@ class Nic(Model):
     """A network interface (DEP-21): the model stays the template's unless it is named."""
 
     bridge: str | None = Field(None, pattern=f"^{BRIDGE}$")
-    vlan: int | None = Field(None, ge=0, le=4094, description="0 = none (C11)")
+    vlan: Int | None = Field(None, ge=0, le=4094, description="0 = none (C11)")
     rate: Rate | None = None
     model: Literal["virtio", "e1000", "rtl8139", "vmxnet3"] | None = None
-    mtu: int | None = Field(None, ge=1, le=65520, description="1 = the bridge's")
-    firewall: bool | None = None
-    link: Annotated[bool, BeforeValidator(_link)] | None = Field(None, description="up or down")
+    mtu: Int | None = Field(None, ge=1, le=65520, description="1 = the bridge's")
+    firewall: Bool | None = None
+    link: Annotated[Bool, BeforeValidator(_link)] | None = Field(None, description="up or down")
     ipv4: Family | None = None
     ipv6: Family | None = None

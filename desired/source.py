@@ -23,8 +23,10 @@ class Fleet:
     """The desired state of everything.
 
     `templates` maps an alias to {cluster: template vmids}; `vms` holds only sound specs, `broken`
-    the keys whose spec could not be used (they are known, so they are never taken for removed).
-    `revision` names this state of the source (a content hash). `folder` resolves relative paths.
+    the keys whose spec could not be used (they are known, so they are never taken for removed); a
+    broken group stands there under its own key. `incomplete` says that a file of VMs could not be
+    read at all, so that nothing may be taken for removed. `revision` names this state of the
+    source (a content hash). `folder` resolves relative paths.
     """
 
     name: str
@@ -32,14 +34,20 @@ class Fleet:
     vms: Mapping[str, VMSpec]
     templates: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
-    limits: Limits = Limits()
-    guard: Guard = Guard()
+    limits: Limits = field(default_factory=Limits)
+    guard: Guard = field(default_factory=Guard)
     database: str | None = None
     verify_every: float | None = None
     revision: str = ""
     folder: str = "."
     broken: frozenset[str] = frozenset()
     errors: tuple[SpecError, ...] = ()
+    incomplete: bool = False
+
+    def knows(self, key: str) -> bool:
+        """Whether the source still mentions the VM, or may do so where it could not be read."""
+        group = key.partition("/")[0]
+        return self.incomplete or key in self.vms or key in self.broken or group in self.broken
 
 
 class Source(Protocol):

@@ -1,24 +1,26 @@
 """One VM as it should be, after defaults, package and templates have been merged and rendered."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from desired.cloudinit import CloudInit
 from desired.firewall import Firewall
-from desired.hardware import Cpu, Disk, Nic
-from desired.model import Model
+from desired.hardware import STORAGE, Cpu, Disk, Nic
+from desired.model import Bool, Int, Model
 from desired.units import Size
 
 Scalar = str | int | float | bool
 TAG = r"^[a-z0-9_][a-z0-9_+.-]*$"
+NODE = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+POOL = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$"
 
 
 class Placement(Model):
     """Where the VM is put at its creation; `enforce: true` also asks for a later migration."""
 
-    name: str
-    enforce: bool = False
+    name: str = Field(pattern=NODE)
+    enforce: Bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -29,18 +31,18 @@ class Placement(Model):
 class Startup(Model):
     """Order and delays (seconds) of the host's own boot sequence."""
 
-    order: int | None = Field(None, ge=0)
-    up: int | None = Field(None, ge=0)
-    down: int | None = Field(None, ge=0)
+    order: Int | None = Field(None, ge=0)
+    up: Int | None = Field(None, ge=0)
+    down: Int | None = Field(None, ge=0)
 
 
 class HighAvailability(Model):
     """The VM as an HA resource."""
 
     state: Literal["started", "stopped", "ignored", "disabled"] = "started"
-    group: str | None = None
-    max_restart: int | None = Field(None, ge=0)
-    max_relocate: int | None = Field(None, ge=0)
+    group: str | None = Field(None, pattern=NODE)
+    max_restart: Int | None = Field(None, ge=0)
+    max_relocate: Int | None = Field(None, ge=0)
 
 
 class VMSpec(Model):
@@ -58,30 +60,30 @@ class VMSpec(Model):
     template: str | None = None
     clone: Literal["linked", "full"] = "linked"
     node: Placement | None = None
-    storage: str | None = None
+    storage: str | None = Field(None, pattern=STORAGE)
     cpu: Cpu | None = None
     memory: Size | None = None
     balloon: Size | None = None
-    disks: dict[str, Disk] = {}
-    nics: dict[str, Nic] = {}
+    disks: dict[str, Disk] = Field(default_factory=dict)
+    nics: dict[str, Nic] = Field(default_factory=dict)
     firewall: Firewall | None = None
     cloudinit: CloudInit | None = None
-    tags: tuple[str, ...] | None = None
-    description: str | None = None
+    tags: tuple[Annotated[str, Field(pattern=TAG)], ...] | None = None
+    description: str | None = Field(None, max_length=7500)
     boot: tuple[str, ...] | None = None
-    agent: bool | None = None
-    onboot: bool | None = None
+    agent: Bool | None = None
+    onboot: Bool | None = None
     startup: Startup | None = None
-    pool: str | None = None
+    pool: str | None = Field(None, pattern=POOL)
     ha: HighAvailability | None = None
-    protection: bool | None = None
-    anti_affinity: str | None = None
+    protection: Bool | None = None
+    anti_affinity: str | None = Field(None, min_length=1, max_length=100)
     power: Literal["running", "stopped", "unmanaged"] = "running"
     restart: Literal["never", "allow", "window"] = "never"
     state: Literal["present", "absent"] = "present"
     was: str | None = None
-    config: dict[str, Scalar] = {}
-    extensions: dict[str, object] = {}
+    config: dict[str, Scalar] = Field(default_factory=dict)
+    extensions: dict[str, object] = Field(default_factory=dict)
 
     @property
     def fqdn(self) -> str | None:

@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT])(?:iB)?|B)")
+_DURATION = re.compile(r"(\d+) ?(s|min|h|d)")
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"(\d+(?:\.\d+)?) ?MB/s")
 
 
@@ -52,6 +54,14 @@ def parse_rate(value: object) -> object:
     return float(match[1])
 
 
+def parse_duration(value: object) -> object:
+    """Return seconds for `90s`, `15min`, `24h` or `7d`. Raises ValueError for anything else."""
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"expected a duration such as 90s, 15min, 24h or 7d, seen {value!r}")
+    return float(int(match[1]) * _SECONDS[match[2]])
+
+
 def _compact(size: int) -> str | int:
     return format_size(size).replace(" ", "") if size else 0
 
@@ -81,3 +91,10 @@ Rate = Annotated[
     ),
 ]
 """A NIC's rate in MB/s as Proxmox counts them (1024 x 1024 bytes)."""
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+ ?(s|min|h|d)$", "examples": ["24h"]}),
+]
+"""A time span in seconds, written with its unit."""

@@ -1,0 +1,163 @@
+"""Addresses of one VM against the fleet's pools: `auto`, bridge and VLAN, static addresses."""
+
+from collections.abc import Iterator, Mapping
+
+from desired.catalog import Pool
+from desired.document import Path
+from desired.hardware import Family, Nic
+from desired.spec import VMSpec
+from desired.wording import Wrong, near
+
+FAMILIES = {"ipv4": 4, "ipv6": 6}
+
+
+def fill_pools(
+    spec: VMSpec, pools: Mapping[str, Pool], broken: frozenset[str], wrongs: list[Wrong]
+) -> VMSpec:
+    """Return the spec with `auto` resolved, and bridge and VLAN filled from the pools.
+
+    What cannot be resolved is appended to `wrongs`. A pool in `broken` is known to be wrong, so
+    it is not looked at here.
+    """
+    nics = {
+        slot: _fill_nic(spec.cluster, ("nics", slot), nic, pools, broken, wrongs)
+        for slot, nic in spec.nics.items()
+    }
+    changed = any(nics[slot] is not nic for slot, nic in spec.nics.items())
+    return spec.model_copy(update={"nics": nics}) if changed else spec
+
+
+def _fill_nic(
+    cluster: str,
+    path: Path,
+    nic: Nic,
+    pools: Mapping[str, Pool],
+    broken: frozenset[str],
+    wrongs: list[Wrong],
+) -> Nic:
+    # Named pools first: they settle the bridge and VLAN by which `auto` is resolved.
+    families = [(name, getattr(nic, name)) for name in FAMILIES]
+    for name, family in sorted(families, key=lambda row: bool(row[1] and row[1].pool == "auto")):
+        if family is None:
+            continue
+        here = (*path, name)
+        wrong = list(_family_wrongs(FAMILIES[name], family, here))
+        wrongs += wrong
+        if family.mode != "pool" or wrong or family.pool in broken:
+            continue
+        found = _pool(cluster, nic, name, family, pools)
+        if isinstance(found, str):
+            wrongs.append(Wrong((*here, "pool"), found))
+            continue
+        nic = _with_pool(nic, name, family, found, pools[found[0]])
+    return nic
+
+
+def _with_pool(nic: Nic, name: str, family: Family, found: tuple[str], pool: Pool) -> Nic:
+    update: dict[str, object] = {}
+    if nic.bridge is None and pool.bridge is not None:
+        update["bridge"] = pool.bridge
+    if nic.vlan is None and pool.vlan is not None:
+        update["vlan"] = pool.vlan
+    if family.pool != found[0]:
+        update[name] = family.model_copy(update={"pool": found[0]})
+    return nic.model_copy(update=update) if update else nic
+
+
+def _family_wrongs(version: int, family: Family, path: Path) -> Iterator[Wrong]:
+    """Yield what is wrong with a family's own fields."""
+    if family.mode == "static":
+        yield from _static(version, family, path)
+        return
+    if family.gateway is not None:
+        ours = "a pool brings its own" if family.mode == "pool" else f"{family.mode} brings it"
+        yield Wrong((*path, "gateway"), f"a gateway stands beside static only; {ours}")
+    if family.static is not None:
+        yield Wrong((*path, "static"), f"does not go with mode: {family.mode}")
+    if family.mode == "pool" and family.pool is None:
+        yield Wrong(path, "expected pool: NAME or pool: auto")
+    if family.mode != "pool" and family.pool is not None:
+        yield Wrong((*path, "pool"), f"does not go with mode: {family.mode}")
+    if family.mode == "auto" and version == 4:
+        yield Wrong(path, "auto (SLAAC) is for IPv6; expected dhcp, none, a pool or static")
+
+
+def _static(version: int, family: Family, path: Path) -> Iterator[Wrong]:
+    address, gateway = family.static, family.gateway
+    if address is None or family.pool is not None:
+        yield Wrong(path, "expected static: CIDR and no pool")
+        return
+    if address.version != version:
+        yield Wrong((*path, "static"), f"expected an IPv{version} address, seen {address}")
+        return
+    network = address.network
+    special = {network.network_address}
+    if network.version == 4:
+        special.add(network.broadcast_address)
+    if network.num_addresses > 2 and address.ip in special:
+        yield Wrong((*path, "static"), f"{address.ip} is not a host address of {network}")
+    if gateway is None:
+        return
+    if gateway not in network:
+        yield Wrong((*path, "gateway"), f"expected an address in {network}, seen {gateway}")
+    elif gateway == address.ip:
+        yield Wrong((*path, "gateway"), f"{gateway} is the VM's own address")
+
+
+def _pool(
+    cluster: str, nic: Nic, name: str, family: Family, pools: Mapping[str, Pool]
+) -> tuple[str] | str:
+    """Return the pool's name in a tuple, or what is wrong."""
+    if family.pool != "auto":
+        pool = pools.get(str(family.pool))
+        if pool is None:
+            return f"unknown pool {family.pool!r}{near(str(family.pool), pools)}"
+        message = _conflict(cluster, nic, name, pool)
+        return f"pool {family.pool} {message}" if message else (str(family.pool),)
+    fits = [key for key, pool in pools.items() if _conflict(cluster, nic, name, pool) is None]
+    if len(fits) == 1:
+        return (fits[0],)
+    where = f"{name} on {nic.bridge or 'any bridge'}, VLAN {nic.vlan if nic.vlan else 'any'}"
+    if fits:
+        return f"several pools fit {where}: {', '.join(sorted(fits))}; name one"
+    return f"no pool fits {where} in cluster {cluster}"
+
+
+def _conflict(cluster: str, nic: Nic, name: str, pool: Pool) -> str | None:
+    if pool.family != name:
+        return f"is for {pool.family}"
+    if pool.cluster not in (None, cluster):
+        return f"belongs to cluster {pool.cluster}"
+    if None not in (nic.bridge, pool.bridge) and nic.bridge != pool.bridge:
+        return f"is on bridge {pool.bridge}, the nic on {nic.bridge}"
+    if None not in (nic.vlan, pool.vlan) and nic.vlan != pool.vlan:
+        return f"is on VLAN {pool.vlan}, the nic on {nic.vlan}"
+    return None
+
+
+def pool_clashes(pools: Mapping[str, Pool]) -> Iterator[tuple[str, str]]:
+    """Yield (pool, earlier pool) for pools whose addresses overlap, in whatever cluster (IP-11)."""
+    order = {name: index for index, name in enumerate(pools)}
+    spans = sorted(
+        (pool.network.version, int(pool.first), int(pool.last), name)
+        for name, pool in pools.items()
+    )
+    widest: tuple[int, int, str] | None = None
+    for version, first, last, name in spans:
+        if widest and widest[0] == version and first <= widest[1]:
+            later, earlier = sorted((name, widest[2]), key=lambda key: order[key], reverse=True)
+            yield later, earlier
+        if not widest or widest[0] != version or last > widest[1]:
+            widest = (version, last, name)
+
+
+def holder(pools: Mapping[str, Pool], family: Family) -> str | None:
+    """Return the pool that could lease out a static address, if any."""
+    if family.static is None:
+        return None
+    address = family.static.ip
+    for name, pool in pools.items():
+        inside = pool.network.version == address.version and pool.first <= address <= pool.last  # type: ignore[operator]
+        if inside and address not in pool.exclude and address != pool.gateway:
+            return name
+    return None
