@@ -1,0 +1,172 @@
+"""The dry run as text and as JSON: what would be created, changed and destroyed (design 7)."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from reconciler.report import DryRun, PlanKind, PlannedVM
+from reconciler.show import Paint, count_of, json_when, show_value
+from state.api import Json
+from state.change import Call, Change, Note, Value
+
+RIGHT = 53
+"""The column in which effects and head lines' words start, unless something is longer."""
+MARKS: Mapping[PlanKind, str] = {
+    "create": "+",
+    "change": "~",
+    "destroy": "-",
+    "unchanged": "=",
+    "unknown": "?",
+    "broken": "!",
+}
+
+
+def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
+    """Return the whole diff, the source's errors and the `Plan:` line."""
+    shown = [vm for vm in dry.vms if _worth_a_line(vm)]
+    width = max((len(vm.key) for vm in shown), default=0)
+    rows = [row for vm in shown for row in _rows(vm, width, verbose)]
+    right = max([RIGHT, *(len(left) + 2 for _, left, words in rows if words)])
+    lines = [_paint_row(paint, *row, right) for row in rows]
+    lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
+    lines.append(paint.bold(_plan_line(dry)))
+    return "\n".join(lines)
+
+
+def _worth_a_line(vm: PlannedVM) -> bool:
+    return vm.kind != "unchanged" or bool(vm.notes or vm.withheld)
+
+
+def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]]:
+    """Return (mark, left, right) of the head line and of each detail below it."""
+    mark = MARKS[vm.kind]
+    if vm.kind == "create":
+        where = f"({', '.join(filter(None, ('new', vm.package, vm.node)))})"
+    elif vm.vmid is not None:
+        where = f"{vm.node}/{vm.vmid}"
+    else:
+        where = ""
+    rows = [(mark, f"{mark} {vm.key.ljust(width)} {where}".rstrip(), _headline(vm))]
+    listed = vm.changes if vm.kind == "change" else ()
+    details = [_change_row(change) for change in listed]
+    details += [_change_row(change, withheld=True) for change in vm.withheld]
+    details += [_note_row(note) for note in vm.notes]
+    field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
+    rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
+    if verbose:
+        rows += [("call", f"      {call}", "") for call in vm.calls]
+    return rows
+
+
+def _headline(vm: PlannedVM) -> str:
+    if vm.kind == "create":
+        template = f"clone {vm.template}" if vm.template is not None else ""
+        return ", ".join(filter(None, (template, *vm.addresses, vm.fqdn, vm.waits)))
+    if vm.kind == "destroy":
+        return f"DESTROY  {', '.join(vm.details)}".rstrip()
+    if vm.kind == "unknown":
+        return f"UNKNOWN, not touched: {vm.reason}"
+    if vm.kind == "broken":
+        return "its spec is broken, not touched"
+    words = [count_of(len(vm.changes), "change")] if vm.changes else []
+    words += [f"{len(vm.withheld)} withheld"] if vm.withheld else []
+    words = words or [count_of(len(vm.notes), "note")]
+    return ", ".join([*words, vm.waits] if vm.waits else words)
+
+
+def _change_row(change: Change, *, withheld: bool = False) -> tuple[str, str, str]:
+    old, new = (show_value(change.field, value) for value in (change.old, change.new))
+    word = f"{change.effect}, needs approval" if withheld else str(change.effect)
+    return change.field, f"{old} -> {new}", word
+
+
+def _note_row(note: Note) -> tuple[str, str, str]:
+    return note.field, note.reason, note.condition or ""
+
+
+def _paint_row(paint: Paint, mark: str, left: str, words: str, right: int) -> str:
+    text = f"{left.ljust(right)}{words}" if words else left
+    tint = {"+": paint.good, "~": paint.warn, "-": paint.bad, "!": paint.bad, "?": paint.warn}
+    return tint.get(mark, paint.dim if mark == "call" else str)(text)
+
+
+def _plan_line(dry: DryRun) -> str:
+    kinds = Counter(vm.kind for vm in dry.vms)
+    parts = [f"{kinds['create']} to create", f"{kinds['change']} to change"]
+    parts.append(f"{kinds['destroy']} to destroy" + (" (state: absent)" * bool(kinds["destroy"])))
+    parts.append(f"{kinds['unchanged']} unchanged")
+    parts += [f"{kinds['unknown']} unknown"] if kinds["unknown"] else []
+    parts += [f"{kinds['broken']} broken"] if kinds["broken"] else []
+    line = "Plan: " + ", ".join(parts) + "."
+    if not dry.digest:
+        return f"{line} Nothing needs approval."
+    held = sum(len(vm.withheld) for vm in dry.vms)
+    verb = "needs" if held == 1 else "need"
+    return f"{line} {count_of(held, 'change')} {verb} approval: reconcile approve {dry.digest}"
+
+
+def plan_json(dry: DryRun) -> Mapping[str, Json]:
+    """Return the dry run as one JSON document; a secret is `***`."""
+    kinds = Counter(vm.kind for vm in dry.vms)
+    return {
+        "at": json_when(dry.at),
+        "plan": {kind: kinds[kind] for kind in MARKS},
+        "differs": dry.differs,
+        "approval": dry.digest or None,
+        "vms": [_vm_json(vm) for vm in dry.vms],
+        "errors": list(dry.errors),
+        "problems": list(dry.problems),
+        "reads": dry.reads,
+        "seconds": round(dry.seconds, 3),
+    }
+
+
+def _vm_json(vm: PlannedVM) -> Json:
+    whole: dict[str, Json] = {
+        "key": vm.key,
+        "kind": vm.kind,
+        "node": vm.node or None,
+        "vmid": vm.vmid,
+        "package": vm.package,
+        "template": vm.template,
+        "addresses": list(vm.addresses),
+        "fqdn": vm.fqdn,
+        "waits": vm.waits or None,
+        "reason": vm.reason or None,
+        "details": list(vm.details),
+        "changes": [_change_json(change) for change in vm.changes],
+        "withheld": [_change_json(change) for change in vm.withheld],
+        "notes": [
+            {
+                "handler": note.handler,
+                "field": note.field,
+                "reason": note.reason,
+                "condition": note.condition,
+                "blocking": note.blocking,
+            }
+            for note in vm.notes
+        ],
+        "calls": [_call_json(call) for call in vm.calls],
+    }
+    return {name: value for name, value in whole.items() if value not in (None, [])}
+
+
+def _change_json(change: Change) -> Json:
+    return {
+        "handler": change.handler,
+        "field": change.field,
+        "old": _plain(change.old),
+        "new": _plain(change.new),
+        "effect": str(change.effect),
+        "approval": change.approval,
+    }
+
+
+def _call_json(call: Call) -> Json:
+    params: dict[str, Json] = {name: _plain(value) for name, value in sorted(call.params.items())}
+    return {"method": str(call.method), "path": call.path, "params": params}
+
+
+def _plain(value: Value) -> Json:
+    if isinstance(value, tuple):
+        return list(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
