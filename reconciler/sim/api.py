@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import reconciler.sim.parts  # noqa: F401
 from reconciler.sim.access import Identity, open_to_world
 from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
 from reconciler.sim.faults import Faults

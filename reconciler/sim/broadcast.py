@@ -7,6 +7,7 @@ unknown at first (pve-manager PVE/API2/Cluster.pm, PVE/Service/pvestatd.pm).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def catch_up(world: World) -> None:
 
 def row_of(machine: Machine) -> dict[str, Any]:
     """The broadcast facts of one VM; `started_at` stands for the counters that grow with it."""
-    config = machine.live if machine.running and machine.live else machine.config
+    config = machine.config
     row: dict[str, Any] = {
         "name": machine.name,
         "status": machine.status,
@@ -52,23 +53,22 @@ def row_of(machine: Machine) -> dict[str, Any]:
         row["template"] = 1
     if machine.running:
         row["started_at"] = machine.started_at
-        row["vmid"] = machine.vmid
     return row
 
 
-def cpu_count(config: dict[str, Any]) -> int:
+def cpu_count(config: Mapping[str, Any]) -> int:
     """`vcpus` if set, else sockets * cores."""
     if "vcpus" in config:
         return int(config["vcpus"])
     return int(config.get("sockets", 1)) * int(config.get("cores", 1))
 
 
-def memory_bytes(config: dict[str, Any]) -> int:
+def memory_bytes(config: Mapping[str, Any]) -> int:
     text = str(config.get("memory", 512)).partition(",")[0].removeprefix("current=")
     return int(text) * MIB
 
 
-def boot_disk_size(config: dict[str, Any]) -> int:
+def boot_disk_size(config: Mapping[str, Any]) -> int:
     """Bytes of the first disk in the boot order that is no CD-ROM; 0 without one."""
     order = ORDER.search(str(config.get("boot", "")))
     names = order.group(1).split(";") if order else sorted(filter(DISK.match, config))

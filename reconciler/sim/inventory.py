@@ -21,7 +21,10 @@ class Bridge:
 
 @dataclass(slots=True)
 class Node:
-    """One host. `online` False is a dead node: its VMs are unknown and calls to it end in 595."""
+    """One host. `online` False is a dead node: its VMs are unknown and calls to it end in 595.
+
+    `search` and `nameserver` are its resolv.conf, which cloud-init falls back to.
+    """
 
     name: str
     number: int
@@ -33,6 +36,8 @@ class Node:
     started_at: float = 0.0
     online: bool = True
     fingerprint: str = ""
+    search: str = "example.invalid"
+    nameserver: str = "192.0.2.53"
     bridges: list[Bridge] = field(default_factory=list)
 
 
@@ -66,7 +71,8 @@ class Volume:
     """A disk image, ISO, snippet or backup. `node` is "" on shared storages.
 
     `volid` is the whole id (`local:110/vm-110-disk-0.qcow2`), `size` the virtual size and `used`
-    the allocated bytes, `parent` the volid of the base of a linked clone.
+    the allocated bytes, `parent` the volid of the base of a linked clone. `virtual` is what an
+    import file unpacks to, since its listing shows the size of the file.
     """
 
     volid: str
@@ -81,6 +87,7 @@ class Volume:
     notes: str | None = None
     protected: bool = False
     snapshots: list[str] = field(default_factory=list)
+    virtual: int = 0
 
     @property
     def storage(self) -> str:

@@ -77,6 +77,7 @@ class Task:
     warnings: int = 0
     status: str | None = None
     endtime: int | None = None
+    ended_at: float | None = None
     due: float = 0.0
     waiting_since: float | None = None
     hanging: bool = False
@@ -112,6 +113,7 @@ class Tasks:
         self.waiting: list[tuple[float, int, str]] = []
         self.order = 0
         self.next_pid = 0x6900
+        self.last_start: dict[str, float] = {}
 
     def start(
         self,
@@ -134,6 +136,7 @@ class Tasks:
         )
         task.due = world.now
         self.all[upid] = task
+        self.last_start[node] = world.now
         world.log(node, str(identity), "pvedaemon", f"starting task {upid}")
         world.task_hook(task)
         self._go_on(task)
@@ -223,6 +226,7 @@ class Tasks:
             task.status = "OK"
             task.lines.append("TASK OK")
         task.steps.clear()
+        task.ended_at = world.now
         task.endtime = int(world.now)
         task.hanging = False
         said = "OK" if error is None and not task.warnings else task.status
@@ -262,12 +266,14 @@ class Tasks:
     def dump(self) -> dict[str, Any]:
         return {
             "next_pid": self.next_pid,
+            "last_start": self.last_start,
             "all": [asdict(task) for task in self.all.values()],
         }
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take up saved tasks; steps that came due in between run at the next advance."""
         self.next_pid = saved["next_pid"]
+        self.last_start = dict(saved["last_start"])
         self.all.clear()
         self.waiting.clear()
         for row in saved["all"]:
