@@ -1,0 +1,222 @@
+"""A live run, line by line as it happens (CLI-01, CLI-02), or only what is wrong.
+
+Every reporter takes a `write` that puts out one line and flushes it; nothing is held back. Several
+VMs are worked on at once, so a VM's frame line is repeated whenever another VM spoke in between.
+"""
+
+import threading
+from collections.abc import Callable
+from datetime import tzinfo
+
+from reconciler.pipeline import CHANGE, DEPLOY
+from reconciler.report import (
+    Action,
+    Event,
+    Heartbeat,
+    Remark,
+    RunDone,
+    RunStarted,
+    Step,
+    Summary,
+    Traced,
+    VMDone,
+    VMError,
+    VMPaused,
+    VMStarted,
+)
+from reconciler.show import Paint, count_of, show_duration, show_interval, show_when
+
+Write = Callable[[str], None]
+LABEL_WIDTH = max(len(step.label) for step in (*DEPLOY.transitions, *CHANGE.transitions))
+TITLES: dict[Action, str] = {
+    "deploy": "Deploy",
+    "change": "ChangePackage",
+    "terminate": "Terminate",
+    "reinstall": "Reinstall",
+    "repair": "Repair",
+}
+
+
+def step_line(step: Step, paint: Paint) -> str:
+    """Return `[+]  1. Allocate IP   success (creation -> set_ip) [0.11s]`."""
+    pipeline = CHANGE if step.action == "change" else DEPLOY
+    number = pipeline.number(step.label)
+    count = f"{number:2}." if number else "   "
+    way = f" ({step.before} -> {step.after})" if step.before else ""
+    detail = f" ({step.detail})" if step.detail else ""
+    mark, words = {
+        "success": (paint.good("[+]"), f"success{way}{detail}"),
+        "skip": (paint.dim("[=]"), f"skip{detail or ' (no change)'}"),
+        "error": (paint.bad("[!]"), f"{paint.bad(step.detail or 'failed')}{way}"),
+    }[step.result]
+    return f"{mark} {count} {step.label.ljust(LABEL_WIDTH)} {words} [{step.seconds:.2f}s]"
+
+
+def summary_line(summary: Summary) -> str:
+    """Return `12 VMs: 12 ready, 0 changed, 0 failed; 7 reads, 0 writes; 0.6 s`."""
+    vms = [f"{summary.ready} ready", f"{summary.changed} changed"]
+    vms += [f"{summary.waiting} waiting"] if summary.waiting else []
+    calls = f"{count_of(summary.reads, 'read')}, {count_of(summary.writes, 'write')}"
+    return (
+        f"{count_of(summary.vms, 'VM')}: {', '.join(vms)}, {summary.failed} failed; "
+        f"{calls}; {show_duration(summary.seconds)}"
+    )
+
+
+class TextReporter:
+    """Prints the run in the contract's lines; `verbose` adds skips, details and API requests."""
+
+    def __init__(
+        self, write: Write, paint: Paint, *, verbose: bool = False, zone: tzinfo | None = None
+    ) -> None:
+        self._write = write
+        self._paint = paint
+        self._verbose = verbose
+        self._zone = zone
+        self._lock = threading.Lock()
+        self._speaker = ""
+        self._vms: dict[str, VMStarted] = {}
+        self._results: dict[str, tuple[Action, str]] = {}
+
+    def report(self, *events: Event) -> None:
+        with self._lock:
+            for event in events:
+                for line in self._lines(event):
+                    self._write(line)
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case RunStarted():
+                return self._run_started(event)
+            case VMStarted():
+                self._vms[event.key] = event
+                return self._frame(event.key, event.state)
+            case Step():
+                return self._step(event)
+            case Heartbeat():
+                return [*self._frame(event.key), self._paint.dim(_heartbeat_line(event))]
+            case VMPaused() | VMDone() | VMError():
+                return self._vm_ended(event)
+            case Remark():
+                return self._remark(event)
+            case Traced():
+                return [self._paint.dim(_trace_line(event))] if self._verbose else []
+            case RunDone():
+                return self._run_done(event)
+
+    def _run_started(self, event: RunStarted) -> list[str]:
+        last = show_when(event.last, self._zone).split()[1] if event.last else "never"
+        return [
+            f"{show_when(event.at, self._zone)} reconcile Cron Start",
+            f"[{event.task}] Running (interval: {show_interval(event.interval)}, last: {last})",
+        ]
+
+    def _step(self, step: Step) -> list[str]:
+        if step.result == "skip" and not self._verbose:
+            return []
+        frame = self._frame(step.key, step.before)
+        return [*frame, step_line(step, self._paint)]
+
+    def _frame(self, key: str, state: str = "") -> list[str]:
+        """Return the VM's frame line unless it was the last to speak."""
+        if self._speaker == key:
+            return []
+        self._speaker = key
+        begun = self._vms.get(key)
+        vmid = begun.vmid if begun and begun.vmid is not None else "-"
+        title = TITLES[begun.action if begun else "deploy"]
+        status = state or (begun.state if begun else "-")
+        return [self._paint.bold(f"--- {title}: service={key} vm={vmid} status={status} ---")]
+
+    def _vm_ended(self, event: VMPaused | VMDone | VMError) -> list[str]:
+        title = TITLES[event.action]
+        if isinstance(event, VMDone):
+            self._results[event.key] = event.action, "success"
+            line = f"--- {title} complete: service={event.key} status={event.state} ---"
+            return [*self._frame(event.key, event.state), self._paint.good(line)]
+        frame = self._frame(event.key, event.state)
+        if isinstance(event, VMError):
+            self._results[event.key] = event.action, "error"
+            return [*frame, f"{self._paint.bad('[!]')} {event.error}"]
+        self._results.setdefault(event.key, (event.action, "waiting"))
+        why = f" ({event.why})" if event.why else ""
+        return [
+            *frame,
+            self._paint.warn(f"--- {title} paused: waiting at [{event.state}]{why} ---"),
+        ]
+
+    def _remark(self, remark: Remark) -> list[str]:
+        if remark.level == "detail" and not self._verbose:
+            return []
+        text = f"{remark.key}: {remark.text}" if remark.key else remark.text
+        self._speaker = ""
+        match remark.level:
+            case "warning":
+                return [self._paint.warn(f"warning: {text}")]
+            case "error":
+                return [self._paint.bad(f"error: {text}")]
+            case "detail":
+                return [self._paint.dim(text)]
+        return [text]
+
+    def _run_done(self, event: RunDone) -> list[str]:
+        seconds = event.summary.seconds
+        results = {key: ("deploy", result) for key, result in event.summary.results.items()}
+        results |= {
+            key: (action, event.summary.results.get(key, result))
+            for key, (action, result) in self._results.items()
+        }
+        errors = sum(result == "error" for _, result in results.values())
+        lines = [
+            f"[{event.task}] Done ({seconds:.1f}s) — processed: {len(results)}, errors: {errors}"
+        ]
+        lines += [
+            f"sid:{key} action:{action} result:{result}"
+            for key, (action, result) in sorted(results.items())
+        ]
+        lines.append(f"{show_when(event.at, self._zone)} reconcile Cron End ({seconds:.1f}s total)")
+        last = summary_line(event.summary)
+        tint = self._paint.bad if event.summary.failed else self._paint.good
+        return [*lines, tint(last)]
+
+
+def _heartbeat_line(beat: Heartbeat) -> str:
+    limit = f" / {beat.limit:.0f}s" if beat.limit is not None else ""
+    status = f", status: {beat.status}" if beat.status else ""
+    return f"      {beat.what}: still running, waited {beat.seconds:.0f}s{limit}{status}"
+
+
+def _trace_line(call: Traced) -> str:
+    cluster = f"{call.cluster} " if call.cluster else ""
+    answer = call.status or "no answer"
+    return f"      {cluster}{call.method} {call.path} -> {answer} [{call.seconds:.3f}s]"
+
+
+class QuietReporter:
+    """Prints warnings and errors, and the last line: `always`, or only when something failed."""
+
+    def __init__(self, write: Write, paint: Paint, *, always: bool = False) -> None:
+        self._write = write
+        self._paint = paint
+        self._always = always
+        self._lock = threading.Lock()
+
+    def report(self, *events: Event) -> None:
+        with self._lock:
+            for event in events:
+                line = self._line(event)
+                if line:
+                    self._write(line)
+
+    def _line(self, event: Event) -> str:
+        match event:
+            case Step(result="error"):
+                return f"{event.key}: {event.label}: {self._paint.bad(event.detail)}"
+            case VMError():
+                return f"{event.key}: {self._paint.bad(event.error)}"
+            case Remark(level="warning" | "error"):
+                key = f"{event.key}: " if event.key else ""
+                return f"{event.level}: {key}{event.text}"
+            case RunDone() if self._always or event.summary.failed:
+                return summary_line(event.summary)
+        return ""
