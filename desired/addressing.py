@@ -45,22 +45,23 @@ def _fill_nic(
         wrongs += wrong
         if family.mode != "pool" or wrong or family.pool in broken:
             continue
-        found = _pool(cluster, nic, name, family, pools)
-        if isinstance(found, str):
-            wrongs.append(Wrong((*here, "pool"), found))
+        try:
+            found = _pool_name(cluster, nic, name, str(family.pool), pools)
+        except ValueError as error:
+            wrongs.append(Wrong((*here, "pool"), str(error)))
             continue
-        nic = _with_pool(nic, name, family, found, pools[found[0]])
+        nic = _with_pool(nic, name, family, found, pools[found])
     return nic
 
 
-def _with_pool(nic: Nic, name: str, family: Family, found: tuple[str], pool: Pool) -> Nic:
+def _with_pool(nic: Nic, name: str, family: Family, found: str, pool: Pool) -> Nic:
     update: dict[str, object] = {}
     if nic.bridge is None and pool.bridge is not None:
         update["bridge"] = pool.bridge
     if nic.vlan is None and pool.vlan is not None:
         update["vlan"] = pool.vlan
-    if family.pool != found[0]:
-        update[name] = family.model_copy(update={"pool": found[0]})
+    if family.pool != found:
+        update[name] = family.model_copy(update={"pool": found})
     return nic.model_copy(update=update) if update else nic
 
 
@@ -104,23 +105,23 @@ def _static(version: int, family: Family, path: Path) -> Iterator[Wrong]:
         yield Wrong((*path, "gateway"), f"{gateway} is the VM's own address")
 
 
-def _pool(
-    cluster: str, nic: Nic, name: str, family: Family, pools: Mapping[str, Pool]
-) -> tuple[str] | str:
-    """Return the pool's name in a tuple, or what is wrong."""
-    if family.pool != "auto":
-        pool = pools.get(str(family.pool))
-        if pool is None:
-            return f"unknown pool {family.pool!r}{near(str(family.pool), pools)}"
-        message = _conflict(cluster, nic, name, pool)
-        return f"pool {family.pool} {message}" if message else (str(family.pool),)
+def _pool_name(cluster: str, nic: Nic, name: str, wanted: str, pools: Mapping[str, Pool]) -> str:
+    """Return the name of the pool that is meant. Raises ValueError if there is none such."""
+    if wanted != "auto":
+        if wanted not in pools:
+            raise ValueError(f"unknown pool {wanted!r}{near(wanted, pools)}")
+        message = _conflict(cluster, nic, name, pools[wanted])
+        if message:
+            raise ValueError(f"pool {wanted} {message}")
+        return wanted
     fits = [key for key, pool in pools.items() if _conflict(cluster, nic, name, pool) is None]
     if len(fits) == 1:
-        return (fits[0],)
-    where = f"{name} on {nic.bridge or 'any bridge'}, VLAN {nic.vlan if nic.vlan else 'any'}"
+        return fits[0]
+    vlan = "any VLAN" if nic.vlan is None else f"VLAN {nic.vlan}"
+    where = f"{name} on {nic.bridge or 'any bridge'}, {vlan}"
     if fits:
-        return f"several pools fit {where}: {', '.join(sorted(fits))}; name one"
-    return f"no pool fits {where} in cluster {cluster}"
+        raise ValueError(f"several pools fit {where}: {', '.join(sorted(fits))}; name one")
+    raise ValueError(f"no pool fits {where} in cluster {cluster}")
 
 
 def _conflict(cluster: str, nic: Nic, name: str, pool: Pool) -> str | None:

@@ -8,6 +8,11 @@ from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE
 from desired.model import Bool, Float, Int, Model
+from desired.units import Duration
+
+FLEET = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+ENDPOINT = r"^https://[^\s/@]+/?$"
+FINGERPRINT = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
 
 
 def _share(value: object) -> object:
@@ -38,7 +43,7 @@ class Tls(Model):
     """How the cluster's certificates are verified: a CA file, or one SHA-256 pin per node."""
 
     ca: str | None = None
-    fingerprints: tuple[str, ...] = ()
+    fingerprints: tuple[Annotated[str, Field(pattern=FINGERPRINT)], ...] = ()
     verify: Bool = True
 
 
@@ -61,7 +66,7 @@ class Timeouts(Model):
 class Cluster(Model):
     """One Proxmox cluster: how to reach it, as whom, and from which vmid on (DEP-12)."""
 
-    endpoints: tuple[str, ...] = ()
+    endpoints: tuple[Annotated[str, Field(pattern=ENDPOINT)], ...] = ()
     token: Token | None = None
     login: Login | None = None
     tls: Tls = Tls()
@@ -137,3 +142,19 @@ class Guard(Model):
     restarts: Share = 0.3
     destroys: Share = 0.3
     minimum: Int = Field(10, ge=0)
+
+
+Vmid = Annotated[Int, Field(ge=100, le=999_999_999)]
+
+
+class FleetFile(Model):
+    """`fleet.yaml`: what all VMs share. `defaults` is laid below every package and VM."""
+
+    fleet: str = Field(pattern=FLEET)
+    clusters: dict[str, Cluster]
+    defaults: dict[str, object] = Field(default_factory=dict)
+    templates: dict[str, dict[str, tuple[Vmid, ...]]] = Field(default_factory=dict)
+    limits: Limits = Limits()
+    guard: Guard = Guard()
+    database: str | None = Field(None, min_length=1, description="file or URL of the store")
+    verify_every: Duration | None = Field(None, description="every VM is read again within this")

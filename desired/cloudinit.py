@@ -9,7 +9,9 @@ from desired.model import Bool, Model
 
 USER = r"^[a-z_][a-z0-9_-]{0,31}$"
 VOLUME = r"^[A-Za-z][A-Za-z0-9._-]+:snippets/[A-Za-z0-9._/-]+$"
-SecretReference = Annotated[str, Field(pattern=r"^(env|file|exec):.+$")]
+REFERENCE = r"^(env|file|exec):.+$"
+PASSWORD = r"^(generate|(env|file|exec):.+)$"
+SecretReference = Annotated[str, Field(pattern=REFERENCE)]
 """Where a secret stands: `env:NAME`, `file:PATH` or `exec:COMMAND`; never the secret itself."""
 
 
@@ -29,7 +31,7 @@ class CloudInit(Model):
     """
 
     user: str | None = Field(None, pattern=USER)
-    password: str | None = Field(None, pattern=r"^(generate|(env|file|exec):.+)$")
+    password: str | None = Field(None, pattern=PASSWORD)
     keys: tuple[str, ...] | None = None
     dns: tuple[Address, ...] | None = None
     search: str | None = None

@@ -9,7 +9,8 @@ from typing import Annotated, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from desired.cloudinit import USER, VOLUME
+from desired.catalog import ENDPOINT, FINGERPRINT, FLEET
+from desired.cloudinit import PASSWORD, REFERENCE, USER, VOLUME
 from desired.document import Path
 from desired.firewall import GROUP, IFACE
 from desired.hardware import BRIDGE, CPU_TYPE, STORAGE
@@ -34,13 +35,16 @@ _PATTERNS = {
     NODE: "a name of letters, digits and hyphens (at most 63)",
     POOL: "a pool name such as web or web/blue",
     TAG: "lower-case letters, digits and _ + . -",
+    ENDPOINT: "an address such as https://pve1.example:8006",
+    FINGERPRINT: "a SHA-256 fingerprint (32 bytes in hex)",
+    FLEET: "a name of lower-case letters, digits, _ and - (at most 40)",
     USER: "a user name of lower-case letters, digits, _ and - (at most 32)",
     CPU_TYPE: "a CPU type such as host",
     GROUP: "a security group's name",
     IFACE: "net0 to net31",
     VOLUME: "a volume such as local:snippets/user.yaml",
-    r"^(generate|(env|file|exec):.+)$": "generate or a reference: env:NAME, file:PATH, exec:COMMAND",
-    r"^(env|file|exec):.+$": "a reference env:NAME, file:PATH or exec:COMMAND",
+    PASSWORD: "generate or a reference (env:NAME, file:PATH, exec:COMMAND)",
+    REFERENCE: "a reference env:NAME, file:PATH or exec:COMMAND",
     r"^[^\s@!]+@[^\s@!]+![^\s@!]+$": "a token id such as reconcile@pve!fleet",
     r"^[^\s@!]+@[^\s@!]+$": "a user such as root@pam",
 }

@@ -1,0 +1,210 @@
+"""Drafts become specs: rendered, validated, checked against the fleet and against each other."""
+
+from collections.abc import Callable, Iterator
+
+from pydantic import ValidationError
+
+from desired.addressing import fill_pools, holder
+from desired.checks import spec_wrongs
+from desired.document import Path, Tree
+from desired.draft import EXTRA, Draft
+from desired.owned import refusal
+from desired.render import BadTemplate, Renderer, is_template
+from desired.report import Report
+from desired.shared import Shared
+from desired.spec import VMSpec
+from desired.wording import Wrong, near, wrongs
+
+HIDDEN = frozenset({"key", "name_template"})
+"""Fields of a spec that nobody writes."""
+
+ABSENT = ("cluster", "name", "name_template", "domain", "was", "state", "protection")
+"""What counts of a spec whose VM shall not be there."""
+
+
+class Assembler:
+    """Makes specs of drafts and reports what is wrong with them."""
+
+    def __init__(self, shared: Shared, renderer: Renderer, report: Report) -> None:
+        self._shared = shared
+        self._renderer = renderer
+        self._report = report
+
+    def spec(self, draft: Draft) -> VMSpec | None:
+        """Return the draft's spec, or None after reporting why there is none."""
+        tree: Tree = draft.tree
+        wrong: list[Wrong] = [
+            Wrong((name,), "unknown key", at_key=True)
+            for name in sorted(HIDDEN)
+            if any(isinstance(layer.tree, dict) and name in layer.tree for layer in draft.layers)
+        ]
+        if draft.absent:
+            tree = {name: tree[name] for name in ABSENT if name in tree}
+        elif draft.templated:
+            tree = self._rendered(draft, wrong)
+        tree["key"] = draft.key
+        spec = _validated(tree, wrong)
+        first = len(wrong)
+        if spec and not draft.absent:
+            wrong += spec_wrongs(spec)
+            spec = self._fitted(draft, spec, wrong)
+        elif spec:
+            wrong += self._cluster_wrongs(draft, spec)
+        for late in wrong[first:]:
+            if not any(_related(late.path, early.path) for early in wrong[:first]):
+                self._report.add(draft.fault(late), draft.key)
+        for early in wrong[:first]:
+            self._report.add(draft.fault(early), draft.key)
+        return None if draft.key in self._report.broken else spec
+
+    def _rendered(self, draft: Draft, wrong: list[Wrong]) -> Tree:
+        def text(value: str, path: Path) -> object:
+            try:
+                return self._renderer.render(value, draft.context)
+            except BadTemplate as error:
+                wrong.append(Wrong(path, str(error)))
+                return None
+
+        kept = ("name_template", "name", "package", "cluster")
+        return {
+            name: value if name in kept else _mapped(value, (name,), text)
+            for name, value in draft.tree.items()
+        }
+
+    def _fitted(self, draft: Draft, spec: VMSpec, wrong: list[Wrong]) -> VMSpec:
+        """Return the spec with its pools; what does not fit the fleet is appended to `wrong`."""
+        wrong += self._cluster_wrongs(draft, spec)
+        if spec.cluster not in self._shared.file.clusters:
+            return spec
+        wrong += self._template_wrongs(draft, spec)
+        cluster = self._shared.file.clusters[spec.cluster]
+        for key, value in spec.config.items():
+            message = refusal(key, value, cluster)
+            if message:
+                wrong.append(Wrong(("config", key), message, at_key=True))
+        return fill_pools(spec, self._shared.pools, self._blamed_pools(draft, spec), wrong)
+
+    def _blamed_pools(self, draft: Draft, spec: VMSpec) -> frozenset[str]:
+        """Return the spec's pools that are missing for a reason reported elsewhere."""
+        blamed = set()
+        for nic in spec.nics.values():
+            for family in (nic.ipv4, nic.ipv6):
+                name = family.pool if family else None
+                if name is None or name in self._shared.pools:
+                    continue
+                fault = self._shared.pool_shelf.why_missing(name)
+                if fault:
+                    self._report.add(fault, draft.key)
+                    blamed.add(name)
+        return frozenset(blamed)
+
+    def _cluster_wrongs(self, draft: Draft, spec: VMSpec) -> Iterator[Wrong]:
+        clusters = self._shared.file.clusters
+        if spec.cluster in clusters:
+            return
+        fault = self._shared.broken.get(("clusters", spec.cluster))
+        if fault:
+            self._report.add(fault, draft.key)
+        else:
+            yield Wrong(
+                ("cluster",), f"unknown cluster {spec.cluster!r}{near(spec.cluster, clusters)}"
+            )
+
+    def _template_wrongs(self, draft: Draft, spec: VMSpec) -> Iterator[Wrong]:
+        templates = self._shared.file.templates
+        if spec.template is None:
+            yield Wrong(("template",), f"expected a template, seen nothing{near('', templates)}")
+        elif ("templates", spec.template) in self._shared.broken:
+            self._report.add(self._shared.broken["templates", spec.template], draft.key)
+        elif spec.template not in templates:
+            hint = near(spec.template, templates)
+            yield Wrong(("template",), f"unknown template {spec.template!r}{hint}")
+        elif not templates[spec.template].get(spec.cluster):
+            message = f"template {spec.template} has no copy in cluster {spec.cluster}"
+            yield Wrong(("template",), message)
+
+
+def _mapped(value: object, path: Path, text: Callable[[str, Path], object]) -> object:
+    """Return the value with `text` applied to every template below it."""
+    if isinstance(value, str):
+        return text(value, path) if is_template(value) else value
+    if isinstance(value, dict):
+        return {key: _mapped(below, (*path, key), text) for key, below in value.items()}
+    if isinstance(value, list):
+        return [_mapped(below, (*path, index), text) for index, below in enumerate(value)]
+    return value
+
+
+def _validated(tree: Tree, wrong: list[Wrong]) -> VMSpec | None:
+    """Return the spec, or what is left without its wrong parts, so that the rest is checked too."""
+    try:
+        return VMSpec.model_validate(tree)
+    except ValidationError as error:
+        found = list(wrongs(error, tree, VMSpec, HIDDEN, EXTRA))
+    templates = [early.path for early in wrong]
+    wrong += [late for late in found if late.path not in templates]
+    for late in found:
+        tree = _without(tree, late.path)
+    try:
+        return VMSpec.model_validate(tree)
+    except ValidationError:
+        return None
+
+
+def _without(tree: Tree, path: Path) -> Tree:
+    """Return a copy of the tree without the value at the path; a list goes as a whole."""
+    first = str(path[0])
+    below = tree.get(first)
+    if len(path) == 1 or isinstance(path[1], int) or not isinstance(below, dict):
+        return {key: value for key, value in tree.items() if key != first}
+    return {**tree, first: _without(below, path[1:])}
+
+
+def _related(late: Path, early: Path) -> bool:
+    """Whether one path leads to the other, or both lie in the same map below the top."""
+    shorter = min(len(late), len(early))
+    return late[:shorter] == early[:shorter] or (len(late) > 1 and late[:-1] == early[:-1])
+
+
+def cross_check(
+    drafts: list[Draft],
+    specs: dict[str, VMSpec],
+    known: frozenset[str],
+    shared: Shared,
+    report: Report,
+) -> None:
+    """Report what two VMs may not share: names, static addresses, `was`."""
+    places: dict[tuple[str, ...], Draft] = {}
+    for draft in drafts:
+        for wrong, holds in _claims(draft, specs.get(draft.key), known, shared):
+            first = places.setdefault(holds, draft) if holds else None
+            if first is not draft:
+                message = wrong.message.replace("{other}", first.key if first else "")
+                report.add(draft.fault(Wrong(wrong.path, message)), draft.key)
+
+
+def _claims(
+    draft: Draft, spec: VMSpec | None, known: frozenset[str], shared: Shared
+) -> Iterator[tuple[Wrong, tuple[str, ...]]]:
+    """Yield what only one VM may hold, with what is wrong if another one does (or () if it is)."""
+    was = draft.tree.get("was")
+    if isinstance(was, str):
+        if was in known:
+            yield Wrong(("was",), f"{was} still stands in the specs; remove it there"), ()
+        yield Wrong(("was",), f"{{other}} was {was} already"), ("was", was)
+    if draft.absent:
+        return
+    if draft.name:
+        message = f"the name {draft.name} belongs to {{other}} already"
+        yield Wrong(("name",), message), ("name", str(draft.tree["cluster"]), draft.name.lower())
+    for slot, nic in spec.nics.items() if spec else ():
+        for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
+            if family is None or family.static is None:
+                continue
+            path = ("nics", slot, name, "static")
+            pool = holder(shared.pools, family)
+            if pool:
+                message = f"{family.static.ip} is for pool {pool} to lease; add it to its exclude"
+                yield Wrong(path, message), ()
+            message = f"{family.static.ip} belongs to {{other}} already"
+            yield Wrong(path, message), ("static", str(family.static.ip))

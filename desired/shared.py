@@ -1,0 +1,115 @@
+"""What all VMs share, read from the fleet file, the packages and the pools; broken parts aside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from desired.addressing import pool_clashes
+from desired.catalog import FleetFile, Guard, Pool
+from desired.document import Document, Tree
+from desired.errors import SpecError, UnusableSource
+from desired.report import Fault, Report
+from desired.shelf import Entry, Shelf
+from desired.wording import Wrong, dotted, near, wrongs
+
+VITAL = frozenset({"fleet", "clusters", "database", "defaults"})
+"""Sections without which nothing may be done at all."""
+
+STRICTEST = Guard.model_validate({"restarts": "0%", "destroys": "0%"})
+"""The guard while the one that was written cannot be read."""
+
+
+@dataclass(slots=True)
+class Shared:
+    """The usable parts, and why the others are not: clusters and templates by (section, name)."""
+
+    file: FleetFile
+    defaults: Entry
+    packages: Shelf
+    pool_shelf: Shelf
+    pools: dict[str, Pool] = field(default_factory=dict)
+    broken: Mapping[tuple[str, str], Fault] = field(default_factory=dict)
+
+
+def read_shared(document: Document, packages: Shelf, pools: Shelf, report: Report) -> Shared:
+    """Validate what the VMs share. Raises UnusableSource when a vital part is wrong."""
+    if document.faults:
+        raise UnusableSource(document.faults)
+    file, broken = _fleet_file(document, report)
+    defaults = Entry(document, "defaults", file.defaults)
+    shared = Shared(file, defaults, packages, pools, broken=broken)
+    _read_pools(shared, report)
+    return shared
+
+
+def _fleet_file(
+    document: Document, report: Report
+) -> tuple[FleetFile, Mapping[tuple[str, str], Fault]]:
+    tree: Tree = dict(document.entries)
+    broken: dict[tuple[str, str], Fault] = {}
+    try:
+        file = FleetFile.model_validate(tree)
+    except ValidationError as error:
+        found = list(wrongs(error, tree, FleetFile))
+        faults = {wrong.path: _fault(document, wrong) for wrong in found}
+        vital = [fault for path, fault in faults.items() if len(path) == 1 and path[0] in VITAL]
+        if vital:
+            raise UnusableSource(tuple(_error(fault) for fault in faults.values())) from error
+        for path, fault in faults.items():
+            report.add(fault)
+            if len(path) > 1 and path[0] in ("clusters", "templates"):
+                section = tree[str(path[0])]
+                assert isinstance(section, dict)
+                tree[str(path[0])] = {k: v for k, v in section.items() if k != path[1]}
+                broken[str(path[0]), str(path[1])] = fault
+            else:
+                tree.pop(str(path[0]), None)
+        file = FleetFile.model_validate(tree)
+        if any(path[0] == "guard" for path in faults):
+            file = file.model_copy(update={"guard": STRICTEST})
+    for alias, copies in file.templates.items():
+        for cluster in copies:
+            if cluster not in file.clusters and ("clusters", cluster) not in broken:
+                message = f"unknown cluster{near(cluster, file.clusters)}"
+                wrong = Wrong(("templates", alias, cluster), message, at_key=True)
+                report.add(_fault(document, wrong))
+    return file, broken
+
+
+def _fault(document: Document, wrong: Wrong) -> Fault:
+    place = document.place(wrong.path, wrong.at_key)
+    return Fault(place, dotted(wrong.path), wrong.message, shared=True)
+
+
+def _error(fault: Fault) -> SpecError:
+    return SpecError(fault.place, fault.field, fault.message)
+
+
+def _read_pools(shared: Shared, report: Report) -> None:
+    pools = shared.pool_shelf
+    for name, entry in pools.entries.items():
+        found: list[Wrong] = []
+        try:
+            pool = Pool.model_validate(entry.tree)
+        except ValidationError as error:
+            found = list(wrongs(error, entry.tree, Pool))
+        else:
+            known = pool.cluster is None or pool.cluster in shared.file.clusters
+            if not known and ("clusters", str(pool.cluster)) not in shared.broken:
+                hint = near(str(pool.cluster), shared.file.clusters)
+                found = [Wrong(("cluster",), f"unknown cluster {pool.cluster!r}{hint}")]
+            else:
+                shared.pools[name] = pool
+        for wrong in found:
+            place = entry.place(wrong.path, wrong.at_key)
+            field = dotted((name, *wrong.path))
+            pools.broken[name] = Fault(place, field, wrong.message, shared=True)
+            report.add(pools.broken[name])
+    for later, earlier in pool_clashes(shared.pools):
+        message = f"overlaps with pool {earlier} ({pools.entries[earlier].place((), True)})"
+        fault = Fault(pools.entries[later].place(("network",)), later, message, shared=True)
+        pools.broken[later] = fault
+        report.add(fault)
+    for name in pools.broken:
+        shared.pools.pop(name, None)
