@@ -16,6 +16,7 @@ from reconciler.sim.routes import Request, route
 from reconciler.sim.schema import Boolean, Field, Integer, Text
 from reconciler.sim.tasks import Step, Task, step
 from reconciler.sim.update import Change, admit, carry_out, read_change
+from reconciler.sim.values import words
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -53,28 +54,10 @@ POSTED: dict[str, Field] = {
     "background_delay": Integer(optional=True, minimum=1, maximum=30),
     "import-working-storage": Text(optional=True),
 }
-CHILDREN = [
-    "config",
-    "cloudinit",
-    "pending",
-    "status",
-    "unlink",
-    "vncproxy",
-    "termproxy",
-    "migrate",
-    "resize",
-    "move",
-    "rrd",
-    "rrddata",
-    "monitor",
-    "agent",
-    "snapshot",
-    "spiceproxy",
-    "sendkey",
-    "firewall",
-    "mtunnel",
-    "remote_migrate",
-]
+CHILDREN = words(
+    "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd "
+    "rrddata monitor agent snapshot spiceproxy sendkey firewall mtunnel remote_migrate"
+)
 
 
 def masked(values: Section) -> Section:

@@ -25,6 +25,7 @@ from reconciler.sim.values import (
     format_size,
     parse_size,
     volume_or_path,
+    words,
 )
 
 COUNTS = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6, "efidisk": 1, "tpmstate": 1}
@@ -33,27 +34,12 @@ UNUSED = tuple(f"unused{index}" for index in range(256))
 DRIVE_KEY = re.compile(r"(ide|scsi|virtio|sata|efidisk|tpmstate|unused)(\d+)\Z")
 CLOUDINIT = re.compile(r"(?:^|[:/])vm-\d+-cloudinit(?:\.|\Z)")
 IMAGE_FORMATS = ("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")
-THROTTLES = [
-    "iops",
-    "iops_rd",
-    "iops_wr",
-    "iops_max",
-    "iops_rd_max",
-    "iops_wr_max",
-    "mbps",
-    "mbps_rd",
-    "mbps_wr",
-    "mbps_max",
-    "mbps_rd_max",
-    "mbps_wr_max",
-    "bps_max_length",
-    "bps_rd_max_length",
-    "bps_wr_max_length",
-    "iops_max_length",
-    "iops_rd_max_length",
-    "iops_wr_max_length",
-]
-NEEDS_RESTART = ["aio", "cache", "discard", "iothread", "product", "queues", "ro", "ssd", "vendor"]
+THROTTLES = words(
+    "iops iops_rd iops_wr iops_max iops_rd_max iops_wr_max mbps mbps_rd mbps_wr mbps_max "
+    "mbps_rd_max mbps_wr_max bps_max_length bps_rd_max_length bps_wr_max_length "
+    "iops_max_length iops_rd_max_length iops_wr_max_length"
+)
+NEEDS_RESTART = words("aio cache discard iothread product queues ro ssd vendor")
 NEEDED = (
     *(
         (f"{base}{part}_max", f"{base}{part}")

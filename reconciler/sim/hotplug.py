@@ -19,26 +19,17 @@ from reconciler.sim.machine import Machine, Value
 from reconciler.sim.net import Nic, parse_net
 from reconciler.sim.pending import detach, register_unused, settle
 from reconciler.sim.schema import parse_properties, split_list
+from reconciler.sim.values import words
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 ALWAYS = (
     frozenset(
-        [
-            "description",
-            "hookscript",
-            "lock",
-            "migrate_downtime",
-            "migrate_speed",
-            "name",
-            "onboot",
-            "protection",
-            "shares",
-            "startup",
-            "tags",
-            "vmstatestorage",
-        ]
+        words(
+            "description hookscript lock migrate_downtime migrate_speed name onboot protection "
+            "shares startup tags vmstatestorage"
+        )
     )
     | frozenset(options.CLOUDINIT_KEYS)
     | frozenset(options.IPCONFIG_KEYS)

@@ -16,27 +16,16 @@ from reconciler.sim.schema import (
     Text,
     parse_properties,
 )
+from reconciler.sim.values import words
 
-MODELS: Final = [
-    "e1000",
-    "e1000-82540em",
-    "e1000-82544gc",
-    "e1000-82545em",
-    "e1000e",
-    "i82551",
-    "i82557b",
-    "i82559er",
-    "ne2k_isa",
-    "ne2k_pci",
-    "pcnet",
-    "rtl8139",
-    "virtio",
-    "vmxnet3",
-]
+MODELS: Final = words(
+    "e1000 e1000-82540em e1000-82544gc e1000-82545em e1000e i82551 i82557b i82559er "
+    "ne2k_isa ne2k_pci pcnet rtl8139 virtio vmxnet3"
+)
 MAX_NETS = 32
 
 PARTS: dict[str, Field] = {
-    "model": Text(default_key=True, enum=tuple(MODELS)),
+    "model": Text(default_key=True, enum=MODELS),
     **{model: Text(alias="macaddr", key_alias="model") for model in MODELS},
     "macaddr": Text(optional=True, format=mac_address),
     "bridge": Text(optional=True, format=bridge_id),

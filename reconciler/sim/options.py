@@ -21,84 +21,18 @@ from reconciler.sim.formats import (
 from reconciler.sim.machine import Value
 from reconciler.sim.net import MAX_NETS, NET
 from reconciler.sim.schema import Boolean, Field, Integer, Number, Properties, Text
+from reconciler.sim.values import words
 
-LOCKS = [
-    "backup",
-    "clone",
-    "create",
-    "migrate",
-    "rollback",
-    "snapshot",
-    "snapshot-delete",
-    "suspending",
-    "suspended",
-]
-OSTYPES = [
-    "other",
-    "wxp",
-    "w2k",
-    "w2k3",
-    "w2k8",
-    "wvista",
-    "win7",
-    "win8",
-    "win10",
-    "win11",
-    "l24",
-    "l26",
-    "solaris",
-]
-KEYBOARDS = [
-    "de",
-    "de-ch",
-    "da",
-    "en-gb",
-    "en-us",
-    "es",
-    "fi",
-    "fr",
-    "fr-be",
-    "fr-ca",
-    "fr-ch",
-    "hu",
-    "is",
-    "it",
-    "ja",
-    "lt",
-    "mk",
-    "nl",
-    "no",
-    "pl",
-    "pt",
-    "pt-br",
-    "sv",
-    "sl",
-    "tr",
-]
-SCSI_CONTROLLERS = [
-    "lsi",
-    "lsi53c810",
-    "virtio-scsi-pci",
-    "virtio-scsi-single",
-    "megasas",
-    "pvscsi",
-]
-DISPLAYS = [
-    "cirrus",
-    "qxl",
-    "qxl2",
-    "qxl3",
-    "qxl4",
-    "none",
-    "serial0",
-    "serial1",
-    "serial2",
-    "serial3",
-    "std",
-    "virtio",
-    "virtio-gl",
-    "vmware",
-]
+LOCKS = words("backup clone create migrate rollback snapshot snapshot-delete suspending suspended")
+OSTYPES = words("other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris")
+KEYBOARDS = words(
+    "de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt- "
+    "br sv sl tr"
+)
+SCSI_CONTROLLERS = words("lsi lsi53c810 virtio-scsi-pci virtio-scsi-single megasas pvscsi")
+DISPLAYS = words(
+    "cirrus qxl qxl2 qxl3 qxl4 none serial0 serial1 serial2 serial3 std virtio virtio-gl vmware"
+)
 UUID = r"[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}"
 BASE64 = r"[A-Za-z0-9+/]+={0,2}"
 RANGES = r"\d+(?:-\d+)?(?:;\d+(?:-\d+)?)*"

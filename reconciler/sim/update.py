@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim import config_rights as rights, disks, options
+from reconciler.sim import config_rights as rights
+from reconciler.sim import disks, options
 from reconciler.sim.access import Identity
 from reconciler.sim.drives import is_drive, parse_drive
 from reconciler.sim.errors import bad_parameters, failed

@@ -10,6 +10,12 @@ from reconciler.sim.errors import failed
 from reconciler.sim.formats import dns_name, ip_address, volume_id
 from reconciler.sim.schema import FormatError, split_list
 
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, for tables of names."""
+    return tuple(text.split())
+
+
 NEW_DISK = re.compile(r"(?:([^/:\s]+):)?(\d+(?:\.\d+)?)\Z")
 HOTPLUG = ("network", "disk", "cpu", "memory", "usb", "cloudinit")
 TAG = re.compile(r"[a-z0-9_][a-z0-9_\-+.]*\Z", re.IGNORECASE)
@@ -25,103 +31,27 @@ SSH_KEY = re.compile(
 DISK_SIZE = re.compile(r"(\d+(?:\.\d+)?)([KMGT])?\Z")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
-CPU_FLAGS = [
-    "pcid",
-    "spec-ctrl",
-    "ibpb",
-    "ssbd",
-    "virt-ssbd",
-    "amd-ssbd",
-    "amd-no-ssb",
-    "pdpe1gb",
-    "md-clear",
-    "hv-tlbflush",
-    "hv-evmcs",
-    "aes",
-]
+CPU_FLAGS = words(
+    "pcid spec-ctrl ibpb ssbd virt-ssbd amd-ssbd amd-no-ssb pdpe1gb md-clear hv-tlbflush "
+    "hv-evmcs aes"
+)
 CPU_MODELS = frozenset(
-    [
-        "486",
-        "athlon",
-        "Broadwell",
-        "Broadwell-IBRS",
-        "Broadwell-noTSX",
-        "Broadwell-noTSX-IBRS",
-        "Cascadelake-Server",
-        "Cascadelake-Server-noTSX",
-        "Cascadelake-Server-v2",
-        "Cascadelake-Server-v4",
-        "Cascadelake-Server-v5",
-        "Conroe",
-        "Cooperlake",
-        "Cooperlake-v2",
-        "core2duo",
-        "coreduo",
-        "EPYC",
-        "EPYC-Genoa",
-        "EPYC-IBPB",
-        "EPYC-Milan",
-        "EPYC-Milan-v2",
-        "EPYC-Rome",
-        "EPYC-Rome-v2",
-        "EPYC-Rome-v3",
-        "EPYC-Rome-v4",
-        "EPYC-v3",
-        "EPYC-v4",
-        "GraniteRapids",
-        "Haswell",
-        "Haswell-IBRS",
-        "Haswell-noTSX",
-        "Haswell-noTSX-IBRS",
-        "host",
-        "Icelake-Client",
-        "Icelake-Client-noTSX",
-        "Icelake-Server",
-        "Icelake-Server-noTSX",
-        "Icelake-Server-v3",
-        "Icelake-Server-v4",
-        "Icelake-Server-v5",
-        "Icelake-Server-v6",
-        "IvyBridge",
-        "IvyBridge-IBRS",
-        "KnightsMill",
-        "kvm32",
-        "kvm64",
-        "max",
-        "Nehalem",
-        "Nehalem-IBRS",
-        "Opteron_G1",
-        "Opteron_G2",
-        "Opteron_G3",
-        "Opteron_G4",
-        "Opteron_G5",
-        "Penryn",
-        "pentium",
-        "pentium2",
-        "pentium3",
-        "phenom",
-        "qemu32",
-        "qemu64",
-        "SandyBridge",
-        "SandyBridge-IBRS",
-        "SapphireRapids",
-        "SapphireRapids-v2",
-        "Skylake-Client",
-        "Skylake-Client-IBRS",
-        "Skylake-Client-noTSX-IBRS",
-        "Skylake-Client-v4",
-        "Skylake-Server",
-        "Skylake-Server-IBRS",
-        "Skylake-Server-noTSX-IBRS",
-        "Skylake-Server-v4",
-        "Skylake-Server-v5",
-        "Westmere",
-        "Westmere-IBRS",
-        "x86-64-v2",
-        "x86-64-v2-AES",
-        "x86-64-v3",
-        "x86-64-v4",
-    ]
+    words(
+        "486 athlon Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS "
+        "Cascadelake-Server Cascadelake-Server-noTSX Cascadelake-Server-v2 Cascadelake- "
+        "Server-v4 Cascadelake-Server-v5 Conroe Cooperlake Cooperlake-v2 core2duo coreduo "
+        "EPYC EPYC-Genoa EPYC-IBPB EPYC-Milan EPYC-Milan-v2 EPYC-Rome EPYC-Rome-v2 EPYC- "
+        "Rome-v3 EPYC-Rome-v4 EPYC-v3 EPYC-v4 GraniteRapids Haswell Haswell-IBRS Haswell- "
+        "noTSX Haswell-noTSX-IBRS host Icelake-Client Icelake-Client-noTSX Icelake-Server "
+        "Icelake-Server-noTSX Icelake-Server-v3 Icelake-Server-v4 Icelake-Server-v5 Icelake- "
+        "Server-v6 IvyBridge IvyBridge-IBRS KnightsMill kvm32 kvm64 max Nehalem Nehalem-IBRS "
+        "Opteron_G1 Opteron_G2 Opteron_G3 Opteron_G4 Opteron_G5 Penryn pentium pentium2 "
+        "pentium3 phenom qemu32 qemu64 SandyBridge SandyBridge-IBRS SapphireRapids "
+        "SapphireRapids-v2 Skylake-Client Skylake-Client-IBRS Skylake-Client-noTSX-IBRS "
+        "Skylake-Client-v4 Skylake-Server Skylake-Server-IBRS Skylake-Server-noTSX-IBRS "
+        "Skylake-Server-v4 Skylake-Server-v5 Westmere Westmere-IBRS x86-64-v2 x86-64-v2-AES "
+        "x86-64-v3 x86-64-v4"
+    )
 )
 
 
