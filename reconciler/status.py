@@ -1,0 +1,155 @@
+"""What the store knows of each VM, put together for `status` and `why`; asks no cluster."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from desired.source import Fleet
+from desired.spec import VMSpec
+from reconciler.pipeline import CHANGE, DEPLOY
+from reconciler.show import count_of, show_duration, show_when
+from state.conditions import Condition
+from state.journal import VMRun
+from state.memory import Memory, Phase
+from state.store import Store
+
+READY = "Ready"
+"""The condition that carries the pipeline state; it is shown as the state, not beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class VMStatus:
+    """One VM as last seen. `next` says in words what will happen; `error` is the last run's."""
+
+    key: str
+    phase: str
+    state: str
+    next: str = ""
+    error: str = ""
+    cluster: str = ""
+    node: str = ""
+    vmid: int | None = None
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+
+def fleet_status(fleet: Fleet, store: Store, at: datetime) -> tuple[VMStatus, ...]:
+    """Return every VM that the fleet names or the store still holds, in natural order."""
+    memories = store.memories()
+    conditions = store.conditions.all()
+    held = {key for key, memory in memories.items() if memory.binding and _stands(memory)}
+    keys = sorted({*fleet.vms, *fleet.broken, *held}, key=natural)
+    return tuple(
+        vm_status(
+            key,
+            fleet,
+            memories.get(key, Memory()),
+            conditions.get(key, ()),
+            _last_run(store, key, memories.get(key, Memory())),
+            at,
+        )
+        for key in keys
+    )
+
+
+def _stands(memory: Memory) -> bool:
+    return memory.binding is not None and memory.binding.phase is not Phase.REMOVED
+
+
+def _last_run(store: Store, key: str, memory: Memory) -> VMRun | None:
+    """Return the last run of a VM that is not at rest; a quiet VM's is not worth a query."""
+    if memory.binding is None or (memory.binding.phase is Phase.READY and not memory.attempts):
+        return None
+    return next(iter(store.journal.vm_runs(key, limit=1)), None)
+
+
+def vm_status(
+    key: str,
+    fleet: Fleet,
+    memory: Memory,
+    conditions: Iterable[Condition],
+    last: VMRun | None,
+    at: datetime,
+) -> VMStatus:
+    """Put one VM's status together."""
+    standing = tuple(sorted(conditions, key=lambda condition: condition.type))
+    binding, spec = memory.binding, fleet.vms.get(key)
+    state = derived_state(memory, standing, last)
+    return VMStatus(
+        key=key,
+        phase=str(binding.phase) if binding else "new",
+        state=state,
+        next=next_words(key, fleet, memory, standing, state, at),
+        error=last.error if last and last.result == "error" else "",
+        cluster=binding.cluster if binding else _cluster_of(spec),
+        node=(binding.node or "") if binding else "",
+        vmid=binding.vmid if binding else None,
+        name=binding.name if binding else (spec.name if spec else ""),
+        addresses=tuple(lease.address for lease in memory.leases),
+        conditions=tuple(condition for condition in standing if condition.type != READY),
+    )
+
+
+def _cluster_of(spec: VMSpec | None) -> str:
+    return spec.cluster if spec else ""
+
+
+def derived_state(memory: Memory, conditions: Sequence[Condition], last: VMRun | None) -> str:
+    """Return the pipeline state as the last look derived it."""
+    if memory.binding is None:
+        return DEPLOY.names[0]
+    for condition in conditions:
+        if condition.type == READY and condition.reason in (*DEPLOY.names, *CHANGE.names):
+            return condition.reason
+    if memory.binding.phase in (Phase.READY, Phase.DEPLOY, Phase.CHANGE):
+        if last is not None:
+            return last.state_after
+        return "ready" if memory.binding.phase is Phase.READY else DEPLOY.names[0]
+    return str(memory.binding.phase)
+
+
+def next_words(
+    key: str,
+    fleet: Fleet,
+    memory: Memory,
+    conditions: Sequence[Condition],
+    state: str,
+    at: datetime,
+) -> str:
+    """Say what will happen next, or what it waits for; empty when nothing is to be done."""
+    if key in fleet.broken:
+        return "its spec is broken: reconcile validate"
+    if key not in fleet.vms:
+        return "no spec names it any more: left alone"
+    if memory.hold and (memory.hold.until is None or memory.hold.until > at):
+        until = f" until {show_when(memory.hold.until)}" if memory.hold.until else ""
+        return f"held{until}: {memory.hold.why}"
+    if memory.task:
+        waited = show_duration((at - memory.task.started_at).total_seconds())
+        return f"waits for {memory.task.handler} (its task runs since {waited})"
+    later = [attempt for attempt in memory.attempts.values() if attempt.not_before > at]
+    if later:
+        first = min(later, key=lambda attempt: attempt.not_before)
+        when = show_when(first.not_before)
+        return f"tries {first.handler} again at {when} (failed {count_of(first.count, 'time')})"
+    label = DEPLOY.next_label(state) or CHANGE.next_label(state)
+    if label:
+        return label
+    waiting = [c for c in conditions if c.type == "RestartRequired" and c.status]
+    return waiting[0].message if waiting else ""
+
+
+def natural(key: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key under which `cache/2` comes before `cache/10`."""
+    parts = re.split(r"(\d+)", key)
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
+
+
+def totals(vms: Iterable[VMStatus]) -> Mapping[str, int]:
+    """Count VMs by phase, the most frequent first."""
+    counts: dict[str, int] = {}
+    for vm in vms:
+        counts[vm.phase] = counts.get(vm.phase, 0) + 1
+    return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

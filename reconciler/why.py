@@ -1,0 +1,104 @@
+"""Why a VM is as it is: what was last decided, what it waits for, what a person can do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.show import show_when
+from reconciler.status import VMStatus
+from state.conditions import Condition
+from state.journal import VMRun
+from state.memory import Memory
+
+ADVICE = {
+    "AntiSpoofEffective": "enable the firewall of the cluster (Datacenter, Firewall, Options)",
+    "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
+    "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
+    "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
+    "a copy, remove the marker line and tag from the copy",
+    "PlacementDiffers": "move the VM by hand, or set `node` to where it is",
+    "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",
+    "RestartRequired": "stop and start the VM in Proxmox; a reboot in the guest is not enough",
+    "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
+    "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
+    "Unmanaged": "write its spec again, or `state: absent` to destroy it",
+}
+"""What a person can do about each condition; `{key}` is the VM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to `why VM`: each part a list of sentences, empty when there is nothing to say."""
+
+    key: str
+    where: str
+    last: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def explain(status: VMStatus, memory: Memory, runs: Sequence[VMRun], at: datetime) -> Explanation:
+    """Explain a VM from its status, its memory and its runs (newest first)."""
+    place = f", {status.node}/{status.vmid} in {status.cluster}" if status.vmid is not None else ""
+    return Explanation(
+        key=status.key,
+        where=f"{status.key} is at {status.state} (phase {status.phase}){place}",
+        last=_last(runs),
+        waits=_waits(status),
+        retry=_retries(memory, at),
+        advice=_advice(status, memory, at),
+    )
+
+
+def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
+    if not runs:
+        return ("no run has worked on it yet",)
+    run = runs[0]
+    when = show_when(run.started_at)
+    lines = [f"{when}: {run.action}, {run.result} ({run.state_before} -> {run.state_after})"]
+    lines += [
+        f"{step.label}: {step.detail or 'failed'}" for step in run.steps if step.result == "error"
+    ]
+    if run.error and not any(run.error in line for line in lines):
+        lines.append(run.error)
+    return tuple(lines)
+
+
+def _waits(status: VMStatus) -> tuple[str, ...]:
+    lines = [status.next] if status.next else ["nothing: it is as its spec says"]
+    lines += [
+        f"{shown(condition)} since {show_when(condition.since)}: "
+        f"{condition.message or condition.reason}"
+        for condition in status.conditions
+    ]
+    return tuple(lines)
+
+
+def shown(condition: Condition) -> str:
+    """Return the condition's type, `=False` where it stands for a good thing that is not so."""
+    return condition.type if condition.status else f"{condition.type}=False"
+
+
+def _retries(memory: Memory, at: datetime) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: failed {attempt.count} times in a row, next try "
+        f"{show_when(attempt.not_before) if attempt.not_before > at else 'in the next run'}: "
+        f"{attempt.error}"
+        for name, attempt in sorted(memory.attempts.items())
+    )
+
+
+def _advice(status: VMStatus, memory: Memory, at: datetime) -> tuple[str, ...]:
+    lines = [
+        ADVICE[condition.type].format(key=status.key)
+        for condition in status.conditions
+        if condition.type in ADVICE
+    ]
+    if "spec is broken" in status.next:
+        lines.append("run `reconcile validate` and mend what it names")
+    if memory.hold:
+        lines.append(f"`reconcile unhold {status.key}` lets it go on")
+    if memory.attempts:
+        lines.append(f"`reconcile log {status.key}` shows each step that failed")
+    return tuple(dict.fromkeys(lines))
