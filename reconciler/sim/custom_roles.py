@@ -2,7 +2,7 @@
 
 from reconciler.sim.access import Permission, perm
 from reconciler.sim.errors import bad_parameters, failed
-from reconciler.sim.roles import BUILT_IN
+from reconciler.sim.roles import BUILT_IN, PRIVILEGES
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.schema import Boolean, FormatError, Text, split_list
 from reconciler.sim.user_config import role_name, writing
@@ -10,8 +10,8 @@ from reconciler.sim.world import World
 
 
 def privilege(text: str) -> str:
-    """Format `pve-priv`: the administrator has every privilege there is."""
-    if text not in BUILT_IN["Administrator"]:
+    """Format `pve-priv`."""
+    if text not in PRIVILEGES:
         raise FormatError(f"invalid privilege '{text}'")
     return text
 

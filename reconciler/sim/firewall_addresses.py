@@ -85,7 +85,7 @@ def check_addresses(text: str) -> int | None:
         if len(text) > LONGEST_NAME:
             raise FormatError("alias name too long")
         return None
-    elements = text.split(",")
+    elements = text.split(",") if text else []
     if not all(elements):
         raise FormatError("extraneous commas in list")
     version: int | None = None
@@ -107,7 +107,7 @@ def _port(text: str) -> int:
 
 def check_ports(text: str, *, destination: bool) -> None:
     """A list of ports, ranges and service names; ICMP types only as destination and alone."""
-    elements = text.split(",")
+    elements = text.split(",") if text else []
     if not all(elements):
         raise FormatError("extraneous commas in list")
     numbers, icmp = 0, False

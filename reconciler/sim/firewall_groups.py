@@ -62,7 +62,7 @@ def add_group(world: World, request: Request) -> Json:
             return None
         check_digest(request, digest(_rows(file)))
         if old not in file.groups:
-            raise bad_parameters({"group": f"Security group '{old}' does not exist"})
+            raise bad_parameters({"group": f"Security group '{old}' does not exists"})
         if name in file.groups and name != old:
             raise bad_parameters({"group": f"Security group '{name}' does already exist"})
         group = file.groups[name] = file.groups.pop(old)

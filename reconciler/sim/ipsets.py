@@ -74,7 +74,7 @@ def add_set(world: World, request: Request) -> Json:
             return None
         check_digest(request, digest(_set_rows(file)))
         if old not in file.ipsets:
-            raise bad_parameters({"name": f"IPSet '{old}' does not exist"})
+            raise bad_parameters({"name": f"IPSet '{old}' does not exists"})
         if name in file.ipsets and name != old:
             raise bad_parameters({"name": f"IPSet '{name}' does already exist"})
         ipset = file.ipsets[name] = file.ipsets.pop(old)
