@@ -1,8 +1,9 @@
 """What a fleet shares: clusters, templates, address pools, limits and guard thresholds."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
@@ -15,13 +16,21 @@ ENDPOINT = r"^https://[^\s/@]+/?$"
 FINGERPRINT = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
 
 
+_SHARE = re.compile(r"\d+(\.\d+)?%")
+
+
 def _share(value: object) -> object:
-    if isinstance(value, str) and value.endswith("%"):
+    if isinstance(value, str) and _SHARE.fullmatch(value):
         return float(value[:-1]) / 100
     raise ValueError(f"expected a share such as 30%, seen {value!r}")
 
 
-Share = Annotated[float, BeforeValidator(_share), Field(ge=0, le=1)]
+Share = Annotated[
+    float,
+    BeforeValidator(_share),
+    Field(ge=0, le=1),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?%$"}),
+]
 """A share of the managed VMs, written `30%`."""
 
 

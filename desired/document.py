@@ -23,20 +23,29 @@ _TAG = "tag:yaml.org,2002:"
 _ENTRY = re.compile(r"^([^\s#:][^:\n]*?)\s*:(?:\s|$)", re.M)
 
 
+_PLAIN: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+for _name, _pattern, _first in (
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("null", r"~|null|Null|NULL|", ("~", "n", "N", "")),
+    ("int", r"[-+]?(?:0|[1-9][0-9]*)", "-+0123456789"),
+    ("float", r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)", "-+0123456789."),
+    ("merge", r"<<", "<"),
+):
+    for _letter in _first:
+        _PLAIN.setdefault(_letter, []).append((re.compile(_pattern), _TAG + _name))
+
+
 class _Loader(yaml.CSafeLoader):
     """PyYAML's C parser with the plain scalars of YAML 1.2 only."""
 
-    yaml_implicit_resolvers = {}  # noqa: RUF012 (PyYAML's own class attribute)
-
-
-for _name, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("null", r"^(?:~|null|Null|NULL|)$", ("~", "n", "N", "")),
-    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789"),
-    ("float", r"^[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+)$", "-+0123456789."),
-    ("merge", r"^<<$", "<"),
-):
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), list(_first))
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool]) -> str:
+        """Return the tag of a node that names none."""
+        if kind is yaml.ScalarNode:
+            for pattern, tag in _PLAIN.get((value or "")[:1], ()) if implicit[0] else ():
+                if pattern.fullmatch(value or ""):
+                    return tag
+            return _TAG + "str"
+        return _TAG + ("map" if kind is yaml.MappingNode else "seq")
 
 
 class _Trouble(Exception):
@@ -61,6 +70,11 @@ class Document:
     broken: frozenset[str] = frozenset()
     unreadable: bool = False
 
+    @property
+    def may_template(self) -> bool:
+        """Whether any of its text may be a template: a cheap look that saves most walks."""
+        return "{{" in self.text or "{%" in self.text or "{#" in self.text
+
     def place(self, path: Path, at_key: bool = False) -> Place:
         """Return where the value at `path` (or its key) stands, or what of the path there is."""
         node = _root(self.text)
@@ -81,7 +95,7 @@ def read_document(file: str, text: str) -> Document:
     try:
         root = _root(text)
     except yaml.MarkedYAMLError as error:
-        return _unreadable(file, text, _place(file, error.problem_mark), _problem(error))
+        return _unreadable(file, text, _place(file, error.problem_mark), _problem(error, text))
     except yaml.YAMLError as error:
         return _unreadable(file, text, Place(file), f"is no text: {error}".split("\n")[0])
     if root is None or (isinstance(root, yaml.ScalarNode) and root.tag == _TAG + "null"):
@@ -107,7 +121,7 @@ def _entries(file: str, text: str, root: yaml.MappingNode) -> Document:
         except _Trouble as trouble:
             name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else ""
             faults.append(SpecError(_place(file, trouble.node.start_mark), name, str(trouble)))
-            broken.add(name)
+            broken |= {name} - {""}
     for key in broken:
         entries.pop(key, None)
     return Document(file, text, entries, tuple(faults), frozenset(broken))
@@ -119,10 +133,10 @@ def _unreadable(file: str, text: str, place: Place, message: str) -> Document:
     return Document(file, text, {}, (SpecError(place, "", message),), names, unreadable=True)
 
 
-def _problem(error: yaml.MarkedYAMLError) -> str:
-    problem = error.problem or "cannot be read"
-    hint = "; indent with spaces, never with tabs" if "'\\t'" in problem else ""
-    return f"not valid YAML: {problem}{hint}"
+def _problem(error: yaml.MarkedYAMLError, text: str) -> str:
+    line = text.splitlines()[error.problem_mark.line :][:1] if error.problem_mark else []
+    hint = "; indent with spaces, never with tabs" if line and line[0].startswith("\t") else ""
+    return f"not valid YAML: {error.problem}{hint}"
 
 
 @lru_cache(maxsize=64)

@@ -92,7 +92,7 @@ class Drafter:
             self._report.add(Fault(place, dotted(wrong.path), wrong.message), entry.key)
             return
         own = {name: value for name, value in tree.items() if name not in EXTRA}
-        templated = has_template(own)
+        templated = entry.document.may_template and has_template(own)
         for key, known in _members(entry.key, tree):
             yield self._draft(entry, key, own, templated, known)
 

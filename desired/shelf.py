@@ -49,7 +49,7 @@ def shelve(documents: Iterable[Document], report: Report) -> Shelf:
             if document.unreadable:
                 shelf.unreadable = shelf.unreadable or fault
                 shelf.broken |= dict.fromkeys(sorted(document.broken), fault)
-            else:
+            elif error.field:
                 shelf.broken[error.field] = fault
         for key, tree in document.entries.items():
             _put(shelf, Entry(document, key, tree), report)
