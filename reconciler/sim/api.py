@@ -6,6 +6,7 @@ Order of checks as in Proxmox (pve-manager PVE/HTTPServer.pm rest_handler): tick
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from urllib.parse import unquote
 import reconciler.sim.parts  # noqa: F401
 from reconciler.sim.access import Identity, open_to_world
 from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
-from reconciler.sim.faults import Faults
+from reconciler.sim.faults import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.tasks import LOCK_WAIT
 from reconciler.sim.world import World
@@ -40,22 +41,79 @@ class Answer:
 
 
 def refused(refusal: Refusal) -> Answer:
-    """The answer that a refusal becomes; the reason phrase is its first line."""
+    """The answer that a refusal becomes; the reason phrase is its first line.
+
+    Refusals of the ticket check have no body; `message` is then None.
+    """
     line = refusal.reason.partition("\n")[0]
-    return Answer(refusal.status, line, None, refusal.errors, message=refusal.reason)
+    empty = refusal.status == 401 and not refusal.reason.endswith("\n")
+    message = None if empty else refusal.reason
+    return Answer(refusal.status, line, None, refusal.errors, message=message)
+
+
+class Call:
+    """One call on its way: it may need several attempts when it waits for a lock."""
+
+    __slots__ = ("identity", "limit", "method", "mishap", "path", "raw", "simulator")
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        method: str,
+        path: str,
+        raw: Mapping[str, Any],
+        identity: Identity | None,
+    ) -> None:
+        self.simulator = simulator
+        self.method = method
+        self.path = path
+        self.raw = raw
+        self.identity = identity
+        self.limit: float | None = None
+        self.mishap: Mishap | None = None
+
+    def attempt(self) -> Answer:
+        """The answer; raises Blocked when it has to wait for a lock (look again at `until`, at
+        the latest at `limit`, when the attempt gives the refusal), Dropped for a fault."""
+        simulator, world = self.simulator, self.simulator.world
+        world.advance(simulator.now)
+        segments = [one for one in unquote(self.path).split("/") if one]
+        shown = "/" + "/".join(segments)
+        first = self.limit is None
+        if first:
+            self.limit = world.now + LOCK_WAIT / world.speed
+        try:
+            if first and simulator.faults.active:
+                self.mishap = simulator.faults.meet_call(self.method, shown)
+                if self.mishap is not None:
+                    self.mishap.before()
+            answer = simulator.answer(self.method, shown, segments, self.raw, self.identity)
+            if self.mishap is not None:
+                answer = self.mishap.after(answer)
+        except Refusal as refusal:
+            answer = refused(refusal)
+            if self.mishap is not None:
+                answer = self.mishap.slowed(answer)
+        except Blocked as blocked:
+            now = world.now
+            if self.limit is None or now >= self.limit:
+                return refused(failed(blocked.text))
+            until = blocked.until if blocked.until > now else self.limit
+            raise Blocked(min(until, self.limit), blocked.text) from None
+        return answer
 
 
 class Simulator:
-    """A world with a clock and fault hooks. `clock` gives epoch seconds."""
+    """A world with a clock and fault hooks. `clock` gives epoch seconds, `tally` counts the calls
+    that reached a route by method and path template."""
 
     def __init__(self, world: World, clock: Callable[[], float]) -> None:
         self.world = world
         self.clock = clock
         self.offset = 0.0
         self.faults = Faults(world)
+        self.tally: Counter[str] = Counter()
         world.task_hook = self.faults.meet_task
-        self.calls = 0
-        self.writes = 0
 
     @property
     def now(self) -> float:
@@ -67,51 +125,22 @@ class Simulator:
         path: str,
         params: Mapping[str, Any] | None = None,
         identity: Identity | str | None = "root@pam",
-        json_body: bool = False,
     ) -> Answer:
-        """Answer one call. `path` is relative to /api2/json; `identity` None is nobody.
+        """Answer one call. `path` is relative to /api2/json, without a query; `params` are texts
+        as a form gives them, or typed values as a JSON body does; `identity` None is nobody.
 
         A call that waits for a lock lets the world pass until it gets it or gives up, so time in
         the world may then run ahead of `clock`. Raises Dropped for a connection fault.
         """
         who = Identity.parse(identity) if isinstance(identity, str) else identity
-        limit: float | None = None
+        call = Call(self, method, path, params or {}, who)
         while True:
             try:
-                return self.attempt(method, path, params or {}, who)
+                return call.attempt()
             except Blocked as blocked:
-                now = self.world.now
-                if limit is None:
-                    limit = now + LOCK_WAIT / self.world.speed
-                if now >= limit:
-                    return refused(failed(blocked.text))
-                until = blocked.until if blocked.until > now else limit
-                self.world.advance(min(until, limit))
+                self.world.advance(blocked.until)
 
-    def attempt(
-        self, method: str, path: str, raw: Mapping[str, Any], identity: Identity | None
-    ) -> Answer:
-        """One try of a call; raises Blocked when it must wait for a lock, Dropped for a fault."""
-        world = self.world
-        world.advance(self.now)
-        self.calls += 1
-        path, _, _ = path.partition("?")
-        segments = [one for one in unquote(path).split("/") if one]
-        shown = "/" + "/".join(segments)
-        fault = self.faults.meet_call(method, shown) if self.faults.active else None
-        try:
-            if fault is not None:
-                fault.before()
-            answer = self._answer(method, shown, segments, raw, identity)
-            if fault is not None:
-                answer = fault.after(answer)
-        except Refusal as refusal:
-            answer = refused(refusal)
-            if fault is not None:
-                answer = fault.slowed(answer)
-        return answer
-
-    def _answer(
+    def answer(
         self,
         method: str,
         shown: str,
@@ -119,6 +148,7 @@ class Simulator:
         raw: Mapping[str, Any],
         identity: Identity | None,
     ) -> Answer:
+        """All checks and the handler, once. Raises Refusal and Blocked."""
         world = self.world
         found = ROUTES.match(method, segments)
         if identity is None and (found is None or found[0].permission is not open_to_world):
@@ -126,6 +156,7 @@ class Simulator:
         if found is None:
             raise unknown_method(method, shown)
         route, path_params = found
+        self.tally[f"{method} {route.path}"] += 1
         whole: Mapping[str, Any] = {**raw, **path_params} if raw else path_params
         if raw:
             conflicts(raw, path_params)
@@ -136,8 +167,7 @@ class Simulator:
         params = route.check(whole)
         if method != "GET":
             world.touch()
-            self.writes += 1
-            if not world.quorate and shown != "/access/ticket":
+            if not world.quorate and route.path != "/access/ticket":
                 raise failed("cluster not ready - no quorum?")
         request = Request(method, route.path, params, who, world.now, shown)
         result = route.handler(world, request)

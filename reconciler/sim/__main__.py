@@ -1,0 +1,41 @@
+"""The child process of `Embedded`: options as JSON in argv[1], one JSON line on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from reconciler.sim.serve import ServeOptions, run
+from reconciler.sim.state import StateBusy
+
+
+def say(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def options_from(text: str) -> ServeOptions:
+    given = json.loads(text)
+    state = given.pop("state", None)
+    return ServeOptions(**given, state=Path(state) if state else None)
+
+
+def main(argv: list[str]) -> int:
+    os.set_blocking(sys.stdin.fileno(), False)
+    try:
+        run(
+            options_from(argv[1]),
+            lambda port, print_of: say({"port": port, "fingerprint": print_of}),
+            watch=sys.stdin.fileno(),
+        )
+    except (StateBusy, OSError, ValueError) as error:
+        say({"error": str(error)})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
