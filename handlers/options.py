@@ -1,4 +1,4 @@
-"""Options of the VM as a whole: name, description, boot order, guest agent, host boot, protection."""
+"""Options of the VM as a whole: name, description, boot order, agent, host boot, protection."""
 
 from collections.abc import Iterable, Iterator
 
