@@ -1,0 +1,242 @@
+"""What a cluster must have before the first write: one line each, with what to do.
+
+Used on first contact and by `reconcile doctor`; `facts` are kept between runs.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from desired.source import Fleet
+from reconciler.pve.form import quote_segment
+from reconciler.pve.rights import grant, lacking, needs
+from reconciler.pve.usage import Usage, usage
+from state.api import Api, ApiError, Forbidden, Json
+
+MAJORS = ("8", "9")
+"""Major versions whose behaviour is known; others are only read."""
+SKEW = 10.0
+"""Seconds that clocks may differ."""
+
+FIREWALL_ADVICE = (
+    "rules and anti-spoofing of VMs have no effect until it is on: allow your own access first, "
+    "then `pvesh set /cluster/firewall/options --enable 1`"
+)
+
+Row = Mapping[str, Json]
+
+
+class Contact(Api, Protocol):
+    """An API that also knows who we are to it and how far its clock is from ours."""
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def skew(self) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line: what was looked at, what was seen, and what to do when it is not `ok`.
+
+    With `readonly` nothing may be written to the cluster while it lasts.
+    """
+
+    ok: bool
+    what: str
+    message: str
+    advice: str = ""
+    readonly: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """All findings of one cluster, and the facts worth keeping (plain JSON)."""
+
+    findings: tuple[Finding, ...]
+    facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing may be written, if so."""
+        grave = (one for one in self.findings if one.readonly and not one.ok)
+        return next((f"{one.what}: {one.message}" for one in grave), None)
+
+    @property
+    def missing(self) -> tuple[Finding, ...]:
+        return tuple(one for one in self.findings if not one.ok)
+
+
+class _Look:
+    """One preflight under way: the answers that several checks need, and the facts so far."""
+
+    def __init__(self, api: Contact, used: Usage) -> None:
+        self.api = api
+        self.used = used
+        self.facts: dict[str, Json] = {}
+        self._rows: list[Row] | None = None
+        self.online: list[str] = []
+
+    def _resources(self) -> list[Row]:
+        if self._rows is None:
+            self._rows = _rows(self.api.get("/cluster/resources"))
+        return self._rows
+
+    def version(self) -> Iterator[Finding]:
+        answer = self.api.get("/version")
+        text = str(answer.get("version", "")) if isinstance(answer, dict) else ""
+        self.facts["version"] = text
+        known = text.partition(".")[0] in MAJORS
+        advice = "" if known else "only Proxmox VE 8 and 9 are written to; this cluster is read"
+        yield Finding(known, "version", f"Proxmox VE {text or '?'}", advice, readonly=True)
+
+    def cluster(self) -> Iterator[Finding]:
+        rows = _rows(self.api.get("/cluster/status"))
+        whole = [row for row in rows if row.get("type") == "cluster"]
+        nodes = [row for row in rows if row.get("type") == "node"]
+        self.online = sorted(str(row["name"]) for row in nodes if row.get("online"))
+        self.facts["nodes"] = {str(row["name"]): row.get("ip") for row in nodes}
+        quorate = all(row.get("quorate") for row in whole)
+        seen = f"{len(self.online)} of {len(nodes)} nodes online"
+        advice = "" if quorate else "bring nodes back until `pvecm status` says quorate"
+        text = "quorate" if quorate else "no quorum"
+        yield Finding(quorate, "quorum", f"{text}, {seen}", advice, readonly=True)
+        for row in nodes:
+            if not row.get("online"):
+                text = "offline: its VMs are left alone"
+                yield Finding(False, f"node {row['name']}", text, "start it, or wait")
+
+    def clock(self) -> Iterator[Finding]:
+        skew = self.api.skew
+        if skew is not None:
+            ok = abs(skew) <= SKEW
+            text = f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}" if skew else "the same"
+            yield Finding(ok, "clock", text, "" if ok else "run chrony here and on every node")
+
+    def templates(self) -> Iterator[Finding]:
+        machines = {row.get("vmid"): row for row in self._resources() if row.get("type") == "qemu"}
+        for alias, vmids in self.used.templates.items():
+            if not vmids:
+                advice = (
+                    f"name its vmids in fleet.yaml: templates: {{{alias}: {{CLUSTER: [9000]}}}}"
+                )
+                yield Finding(False, f"template {alias}", "has no copy in this cluster", advice)
+            for vmid in vmids:
+                yield self._template(f"template {alias}", vmid, machines.get(vmid))
+
+    def _template(self, what: str, vmid: int, row: Row | None) -> Finding:
+        if row is None:
+            advice = f"make it, or grant VM.Audit on /vms/{vmid} so that it can be seen"
+            return Finding(False, what, f"VM {vmid} does not exist", advice)
+        node = str(row["node"])
+        flag: Json = row.get("template")
+        if flag is None:  # Younger than the last broadcast: only its config tells.
+            answer = self.api.get(f"/nodes/{quote_segment(node)}/qemu/{vmid}/config")
+            flag = answer.get("template") if isinstance(answer, dict) else None
+        if str(flag or "0") == "0":
+            advice = f"convert it: qm template {vmid}"
+            return Finding(False, what, f"VM {vmid} on {node} is no template", advice)
+        return Finding(True, what, f"VM {vmid} on {node}")
+
+    def storages(self) -> Iterator[Finding]:
+        rows = [row for row in self._resources() if row.get("type") == "storage"]
+        for name in self.used.storages:
+            own = [row for row in rows if row.get("storage") == name]
+            nodes = sorted(str(row["node"]) for row in own)
+            holds = any("images" in str(row.get("content", "")).split(",") for row in own)
+            if not own:
+                advice = f"add it, or grant Datastore.Audit on /storage/{name}"
+                yield Finding(False, f"storage {name}", "does not exist", advice)
+            elif not holds:
+                advice = f"pvesm set {name} --content …,images"
+                yield Finding(False, f"storage {name}", "holds no disk images", advice)
+            else:
+                yield Finding(True, f"storage {name}", f"on {', '.join(nodes)}")
+
+    def bridges(self) -> Iterator[Finding]:
+        there: dict[str, list[str]] = {}
+        for node in self.online:
+            path = f"/nodes/{quote_segment(node)}/network"
+            rows = _rows(self.api.get(path, {"type": "any_bridge"}))
+            there[node] = sorted(str(row["iface"]) for row in rows)
+        self.facts["bridges"] = {node: list(names) for node, names in there.items()}
+        for bridge in self.used.bridges:
+            wanted = [n for n in self.used.bridge_nodes[bridge] if n in there] or self.online
+            bare = [node for node in wanted if bridge not in there[node]]
+            text = f"not on {', '.join(bare)}" if bare else f"on {', '.join(wanted)}"
+            advice = "add it there, or grant SDN.Use on it, or fix `node:` of its VMs"
+            yield Finding(not bare, f"bridge {bridge}", text, advice if bare else "")
+
+    def firewall(self) -> Iterator[Finding]:
+        answer = self.api.get("/cluster/firewall/options")
+        enabled = isinstance(answer, dict) and str(answer.get("enable") or "0") != "0"
+        self.facts["firewall_enabled"] = enabled
+        ok = enabled or not self.used.firewall
+        advice = "" if ok else FIREWALL_ADVICE
+        yield Finding(ok, "firewall", f"cluster firewall {'on' if enabled else 'off'}", advice)
+
+    def rights(self) -> Iterator[Finding]:
+        answer = self.api.get("/access/permissions")
+        paths = answer if isinstance(answer, dict) else {}
+        had = {path: owned for path, owned in paths.items() if isinstance(owned, dict)}
+        every = needs(self.used)
+        short = [(need.path, lacking(had, need)) for need in every]
+        who = self.api.identity
+        for path, privileges in short:
+            if privileges:
+                text = f"{who} lacks {', '.join(privileges)} on {path}"
+                yield Finding(False, "rights", text, grant(who, path, privileges))
+        if not any(privileges for _, privileges in short):
+            yield Finding(True, "rights", f"{who} has all it needs on {len(every)} paths")
+
+    def token(self) -> Iterator[Finding]:
+        user, mark, name = self.api.identity.partition("!")
+        if mark:
+            try:
+                row = self.api.get(f"/access/users/{quote_segment(user)}/token/{name}")
+            except Forbidden:
+                return  # Only for others' eyes: nothing to say.
+            separate = not isinstance(row, dict) or str(row.get("privsep", "1")) != "0"
+            text = "only what its user has too" if separate else "everything that its user has"
+            yield Finding(True, "token", f"{self.api.identity} may do {text}")
+
+
+def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Preflight:
+    """Look at everything that the fleet needs of the cluster; never raises ApiError.
+
+    Facts: version, nodes (name -> ip), bridges (node -> names), firewall_enabled, checked_at.
+    """
+    look = _Look(api, usage(fleet, cluster_name))
+    checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+        ("version", look.version),
+        ("quorum", look.cluster),
+        ("clock", look.clock),
+        ("templates", look.templates),
+        ("storages", look.storages),
+        ("bridges", look.bridges),
+        ("firewall", look.firewall),
+        ("rights", look.rights),
+        ("token", look.token),
+    )
+    findings: list[Finding] = []
+    for what, check in checks:
+        try:
+            findings += check()
+        except ApiError as error:
+            grave = what in ("version", "quorum")
+            findings.append(Finding(False, what, error.text, _advice(error), readonly=grave))
+            if grave:
+                break
+    return Preflight(tuple(findings), {**look.facts, "checked_at": at.isoformat()})
+
+
+def _advice(error: ApiError) -> str:
+    if isinstance(error, Forbidden):
+        return "check the login in fleet.yaml and the rights below"
+    return "check the endpoints in fleet.yaml, the way to them, and pveproxy on the nodes"
+
+
+def _rows(answer: Json) -> list[Row]:
+    return [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
