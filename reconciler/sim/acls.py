@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from reconciler.sim.access import Grant, Identity, normal_path, privileges_at
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.formats import user_id
+from reconciler.sim.rights import find_token
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.schema import Boolean, Text, split_list
 from reconciler.sim.user_config import (
-    existing_token,
     group_name,
     modify_permissions_at,
     role_name,
@@ -76,7 +76,7 @@ def _check_subject(world: World, kind: str, who: str) -> None:
         raise failed(f"user '{who}' does not exist")
     if kind == "token":
         user, _, name = who.partition("!")
-        existing_token(world, user, name)
+        find_token(world, user, name)
 
 
 def _subjects(params: Mapping[str, str]) -> list[tuple[str, str]]:

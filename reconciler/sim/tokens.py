@@ -3,11 +3,10 @@
 from reconciler.sim.access import Token, either, own_user
 from reconciler.sim.errors import bad_parameters
 from reconciler.sim.formats import user_id
+from reconciler.sim.rights import find_token, find_user, token_facts
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.schema import Boolean, Field, Integer, Text
 from reconciler.sim.user_config import (
-    existing_token,
-    existing_user,
     groups_of_user,
     writing,
 )
@@ -30,24 +29,18 @@ def _names(request: Request) -> tuple[str, str]:
     return request.params["userid"], request.params["tokenid"]
 
 
-def row(token: Token) -> dict[str, str | int]:
-    """A token as the API shows it, without its secret."""
-    shown: dict[str, str | int] = {"expire": token.expire, "privsep": int(token.privsep)}
-    return {**shown, "comment": token.comment} if token.comment else shown
-
-
 @route("POST", PATH, fields={**_WHICH, **_WHAT}, permission=_MAY_WRITE, protected=True)
 def add_token(world: World, request: Request) -> Json:
     """Make a token. The answer echoes given numbers as the text they came as."""
     user, name = _names(request)
-    existing_user(world, user)
-    if name in world.access.users[user].tokens:
+    tokens = find_user(world, user).tokens
+    if name in tokens:
         raise bad_parameters({"tokenid": "Token already exists."})
     privsep, expire = request.params.get("privsep"), request.params.get("expire")
     comment = request.params.get("comment")
     token = Token(world.new_uuid(), privsep is None or bool(privsep), expire or 0, comment or None)
     with writing(world, "generating token failed"):
-        world.access.users[user].tokens[name] = token
+        tokens[name] = token
     told: dict[str, str | int] = {"privsep": 1 if privsep is None else str(privsep)}
     if expire is not None:
         told["expire"] = str(expire)
@@ -66,8 +59,7 @@ def add_token(world: World, request: Request) -> Json:
 def change_token(world: World, request: Request) -> Json:
     """Change what is given, answer all of it; the secret stays."""
     user, name = _names(request)
-    existing_token(world, user, name)
-    token, given = world.access.users[user].tokens[name], request.params
+    token, given = find_token(world, user, name), request.params
     with writing(world, "updating token info failed"):
         if given.get("privsep") is not None:
             token.privsep = bool(given["privsep"])
@@ -75,14 +67,14 @@ def change_token(world: World, request: Request) -> Json:
             token.expire = given["expire"]
         if given.get("comment"):
             token.comment = given["comment"]
-    return row(token)
+    return token_facts(token)
 
 
 @route("DELETE", PATH, fields=_WHICH, permission=_MAY_WRITE, protected=True)
 def remove_token(world: World, request: Request) -> Json:
     """Remove a token and its ACL entries."""
     user, name = _names(request)
-    existing_token(world, user, name)
+    find_token(world, user, name)
     access = world.access
     with writing(world, "deleting token failed"):
         del access.users[user].tokens[name]

@@ -16,6 +16,7 @@ from reconciler.sim.access import (
 )
 from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.formats import TOKEN_NAME, USER_ID, user_id
+from reconciler.sim.rights import find_user
 from reconciler.sim.schema import FormatError, split_list
 from reconciler.sim.world import World
 
@@ -75,19 +76,6 @@ def token_id(text: str) -> str:
     return text
 
 
-def existing_user(world: World, name: str) -> None:
-    """500 unless there is such a user."""
-    if name not in world.access.users:
-        raise failed(f"no such user ('{name}')")
-
-
-def existing_token(world: World, user: str, name: str) -> None:
-    """500 unless the user has such a token."""
-    existing_user(world, user)
-    if name not in world.access.users[user].tokens:
-        raise failed(f"no such token '{name}' for user '{user}'")
-
-
 def modify_permissions(world: World, identity: Identity, path: str) -> None:
     """403 unless the identity may hand out rights at `path`; who owns the object may."""
     wanted = ["Permissions.Modify"]
@@ -145,7 +133,7 @@ def _checked_user(world: World, name: str) -> None:
         user_id(name)
     except FormatError as error:
         raise failed(str(error)) from error
-    existing_user(world, name)
+    find_user(world, name)
 
 
 def _named_groups(

@@ -5,10 +5,10 @@ import re
 from reconciler.sim.access import ROOT, User, both, either, own_user
 from reconciler.sim.errors import bad_parameters, failed, forbidden, unauthorized
 from reconciler.sim.formats import user_id
+from reconciler.sim.rights import find_user
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.schema import Boolean, Field, FormatError, Integer, Text, split_list
 from reconciler.sim.user_config import (
-    existing_user,
     group_name,
     groups_of_user,
     realm_of_user,
@@ -109,9 +109,8 @@ def change_user(world: World, request: Request) -> Json:
     """Change what is given; `groups` replaces the user's groups unless `append` is set."""
     name, given = request.params["userid"], request.params
     with writing(world, "update user failed"):
-        existing_user(world, name)
+        user = find_user(world, name)
         named = _named_groups(world, request)
-        user = world.access.users[name]
         if given.get("enable") is not None:
             user.enable = bool(given["enable"])
         if given.get("expire") is not None:
@@ -159,7 +158,7 @@ def remove_user(world: World, request: Request) -> Json:
 def change_password(world: World, request: Request) -> Json:
     """Set a password; all but root@pam confirm it with their own."""
     name, given, asking = request.params["userid"], request.params, request.identity
-    existing_user(world, name)
+    user = find_user(world, name)
     if not asking.root:
         confirmation = given.get("confirmation-password")
         if name == ROOT:
@@ -172,5 +171,5 @@ def change_password(world: World, request: Request) -> Json:
         if asking.user != name and name.endswith("@pam"):
             raise forbidden()
     _known_realm(name)
-    world.access.users[name].password = given["password"]
+    user.password = given["password"]
     world.access.changed()
