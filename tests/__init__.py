@@ -1,0 +1,1 @@
+"""The tests, as a package: their folders bear the names of what they test."""
