@@ -1,6 +1,8 @@
 """A progress bar for a person who watches many VMs at once; rich is loaded when one is drawn."""
 
+import shutil
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reconciler.report import (
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+def screen() -> "tuple[Callable[[], Console], int]":
+    """Return how to get at the terminal behind standard error, and how many lines it shows."""
+
+    def console() -> "Console":
+        from rich.console import Console
+
+        return Console(stderr=True)
+
+    return console, shutil.get_terminal_size().lines
+
+
 class ProgressReporter:
     """Passes events on until more than `screenful` VMs are at work, then draws a bar.
 
@@ -27,7 +40,7 @@ class ProgressReporter:
     """
 
     def __init__(
-        self, before: Reporter, beside: Reporter, console: "Console", screenful: int
+        self, before: Reporter, beside: Reporter, console: "Callable[[], Console]", screenful: int
     ) -> None:
         self._before = before
         self._beside = beside
@@ -73,7 +86,7 @@ class ProgressReporter:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
 
         columns = ("VMs", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._bar = Progress(*columns, console=self._console(), transient=True)
         self._task = self._bar.add_task("VMs")
         self._bar.start()
 

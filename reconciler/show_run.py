@@ -42,7 +42,8 @@ def step_line(step: Step, paint: Paint) -> str:
     pipeline = CHANGE if step.action == "change" else DEPLOY
     number = pipeline.number(step.label)
     count = f"{number:2}." if number else "   "
-    way = f" ({step.before} -> {step.after})" if step.before else ""
+    moved = step.before != step.after or step.result == "error"
+    way = f" ({step.before} -> {step.after})" if step.before and moved else ""
     detail = f" ({step.detail})" if step.detail else ""
     mark, words = {
         "success": (paint.good("[+]"), f"success{way}{detail}"),

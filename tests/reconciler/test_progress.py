@@ -24,7 +24,7 @@ class Heard:
 
 def test_a_few_vms_are_told_line_by_line() -> None:
     before, beside = Heard(), Heard()
-    reporter = ProgressReporter(before, beside, Console(file=io.StringIO()), screenful=2)
+    reporter = ProgressReporter(before, beside, lambda: Console(file=io.StringIO()), screenful=2)
     reporter.report(RunStarted(AT), VMStarted(AT, "a", "deploy", "creation"))
     reporter.report(VMDone(AT, "a", "deploy"), DONE)
     assert before.kinds == ["RunStarted", "VMStarted", "VMDone", "RunDone"]
@@ -34,7 +34,7 @@ def test_a_few_vms_are_told_line_by_line() -> None:
 def test_more_than_a_screenful_at_once_draws_the_bar() -> None:
     before, beside, screen = Heard(), Heard(), io.StringIO()
     console = Console(file=screen, force_terminal=True, width=80)
-    reporter = ProgressReporter(before, beside, console, screenful=2)
+    reporter = ProgressReporter(before, beside, lambda: console, screenful=2)
     reporter.report(*(VMStarted(AT, key, "deploy", "creation") for key in "abc"))
     reporter.report(Heartbeat(AT, "a", "clone", 5), VMDone(AT, "a", "deploy"), DONE)
     assert before.kinds == ["VMStarted", "VMStarted"]
