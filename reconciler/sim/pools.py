@@ -10,9 +10,10 @@ from reconciler.sim.access import ROOT, Identity, Pool, allowed, check, perm
 from reconciler.sim.access import all_users as everyone
 from reconciler.sim.errors import failed
 from reconciler.sim.formats import pool_id, storage_id, vm_id
+from reconciler.sim.rights import modify_permissions
 from reconciler.sim.routes import Handler, Json, Request, route
 from reconciler.sim.schema import Boolean, Field, Text, split_list
-from reconciler.sim.user_config import modify_permissions, writing
+from reconciler.sim.user_config import writing
 from reconciler.sim.world import World
 
 _POOL = Text(format=pool_id)

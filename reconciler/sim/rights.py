@@ -20,7 +20,7 @@ from reconciler.sim.access import (
     own_user,
     privileges_at,
 )
-from reconciler.sim.errors import failed, forbidden
+from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.formats import REALM, TOKEN_NAME, USER_NAME, user_id
 from reconciler.sim.roles import BUILT_IN
 from reconciler.sim.routes import Json, Request, route
@@ -34,6 +34,13 @@ REALMS = (
     {"realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication"},
     {"realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server"},
 )
+OWNERS = (
+    ("/storage/", "Datastore.Allocate"),
+    ("/vms/", "VM.Allocate"),
+    ("/pool/", "Pool.Allocate"),
+)
+"""Who may allocate what lies at such a path may also hand out rights on it."""
+
 TEXTS = ("firstname", "lastname", "email", "comment", "keys")
 
 
@@ -190,6 +197,22 @@ def get_role(world: World, request: Request) -> Json:
     return dict.fromkeys(privileges, 1)
 
 
+def modify_permissions(world: World, identity: Identity, path: str) -> None:
+    """403 unless the identity may hand out rights at `path` (check_perm_modify)."""
+    wanted = ["Permissions.Modify"]
+    wanted += [privilege for prefix, privilege in OWNERS if path.startswith(prefix)]
+    check(world, identity, path, wanted, any=True)
+
+
+def may_modify(world: World, identity: Identity, path: str) -> bool:
+    """The same as a question."""
+    try:
+        modify_permissions(world, identity, path)
+    except Refusal:
+        return False
+    return True
+
+
 @route("GET", "/access/acl", permission=all_users)
 def list_acl(world: World, request: Request) -> Json:
     """Only entries of paths whose permissions one may change."""
@@ -197,7 +220,7 @@ def list_acl(world: World, request: Request) -> Json:
     audit = allowed(world, identity, "/access", ["Sys.Audit"])
     rows = []
     for grant in world.access.grants:
-        if audit or allowed(world, identity, grant.path, ["Permissions.Modify"]):
+        if audit or may_modify(world, identity, grant.path):
             rows.append(
                 {
                     "path": grant.path,

@@ -16,16 +16,11 @@ from reconciler.sim.access import (
 )
 from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.formats import TOKEN_NAME, USER_ID, user_id
-from reconciler.sim.rights import find_user
+from reconciler.sim.rights import find_user, modify_permissions
 from reconciler.sim.schema import FormatError, split_list
 from reconciler.sim.world import World
 
 GROUPS_PATH = "/access/groups"
-_OWNERS = (
-    ("/storage/", "Datastore.Allocate"),
-    ("/vms/", "VM.Allocate"),
-    ("/pool/", "Pool.Allocate"),
-)
 
 
 @contextmanager
@@ -74,13 +69,6 @@ def token_id(text: str) -> str:
     if not USER_ID.match(user) or not TOKEN_NAME.match(name):
         raise FormatError(f"value '{text}' does not look like a valid token ID")
     return text
-
-
-def modify_permissions(world: World, identity: Identity, path: str) -> None:
-    """403 unless the identity may hand out rights at `path`; who owns the object may."""
-    wanted = ["Permissions.Modify"]
-    wanted += [privilege for prefix, privilege in _OWNERS if path.startswith(prefix)]
-    check(world, identity, path, wanted, any=True)
 
 
 def modify_permissions_at(parameter: str) -> Permission:
