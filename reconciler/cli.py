@@ -1,0 +1,204 @@
+"""The command `reconcile`: its options, its exit statuses, and where each sub-command stands.
+
+Only click is loaded here. Every command loads what it needs when it runs, so that `--version` and
+completion answer at once.
+"""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from reconciler import VERSION
+
+EXIT_FAILED, EXIT_CHANGES, EXIT_USAGE, EXIT_LOCKED = 1, 2, 64, 75
+EXITS = """\b
+Exit status:
+   0  fine; with --dry-run: nothing would change
+   1  something failed, or could not be read
+   2  with --dry-run: something would change
+  64  the command line was wrong
+  75  another run holds the lock; try again later"""
+
+COMMANDS = {
+    "validate": "cli_inspect",
+    "schema": "cli_inspect",
+    "status": "cli_inspect",
+    "log": "cli_inspect",
+    "why": "cli_inspect",
+    "hold": "cli_act",
+    "unhold": "cli_act",
+    "password": "cli_act",
+    "job": "cli_job",
+    "locks": "cli_job",
+    "simulate": "cli_simulate",
+    "completion": "cli_completion",
+}
+"""Each sub-command and the module that holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line and the environment say for every command."""
+
+    fleet: Path
+    database: str | None = None
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found = getattr(importlib.import_module(f"reconciler.{module}"), cmd_name.replace("-", "_"))
+        return found if isinstance(found, click.Command) else None
+
+
+def default_fleet() -> Path:
+    """Return the fleet's folder when none is named: here, or `desired/fleet` below here."""
+    here = Path.cwd()
+    for folder in (here, here / "desired" / "fleet"):
+        if (folder / "fleet.yaml").is_file():
+            return folder
+    return here
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXITS,
+)
+@click.version_option(VERSION, prog_name="reconcile")
+@click.option(
+    "--fleet",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="RECONCILE_FLEET",
+    show_envvar=True,
+    help="The folder with fleet.yaml. Default: here, or ./desired/fleet.",
+)
+@click.option(
+    "--database",
+    envvar="RECONCILE_DATABASE",
+    show_envvar=True,
+    metavar="URL",
+    help="A path or sqlite:///PATH; goes before `database:` in fleet.yaml.",
+)
+@click.option("--once", is_flag=True, help="Make the fleet what its specs say, and end.")
+@click.option("--dry-run", is_flag=True, help="With --once: show what would change; write nothing.")
+@click.option("--only", multiple=True, metavar="GLOB", help="With --once: only VMs of these keys.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="With --once: lines for people, or JSON lines.",
+)
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=50.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --once: end by then; the next run goes on.",
+)
+@click.option("--approve", metavar="DIGEST", help="With --once: approve this plan as it runs.")
+@click.option("--strict", is_flag=True, help="With --once: do nothing while any spec is broken.")
+@click.option("-v", "--verbose", is_flag=True, help="With --once: also skips and API requests.")
+@click.option("-q", "--quiet", is_flag=True, help="With --once: only what is wrong.")
+@click.option("--run-task", metavar="NAME", help="The same as `job run NAME`.")
+@click.option("--list", "list_jobs", is_flag=True, help="The same as `job list`.")
+@click.option("--clear-locks", is_flag=True, help="The same as `locks clear`.")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    fleet: Path | None,
+    database: str | None,
+    once: bool,
+    dry_run: bool,
+    only: tuple[str, ...],
+    output: str,
+    time_limit: float,
+    approve: str | None,
+    strict: bool,
+    verbose: bool,
+    quiet: bool,
+    run_task: str | None,
+    list_jobs: bool,
+    clear_locks: bool,
+) -> None:
+    """Make a Proxmox VE fleet what its YAML files say, and keep it so.
+
+    \b
+    Examples:
+      reconcile validate                      are the specs sound?
+      reconcile --once --dry-run              what would change?
+      reconcile --once                        change it
+      reconcile --once --only 'web-*' -v      a few VMs, with every API request
+      reconcile status                        where does each VM stand?
+      reconcile why web-1                     why is it not ready, and what can I do?
+      * * * * * reconcile --fleet /etc/fleet --once --quiet       (a cron line)
+    """
+    ctx.obj = Settings(fleet or default_fleet(), database)
+    asked = [once, run_task is not None, list_jobs, clear_locks, bool(ctx.invoked_subcommand)]
+    if sum(asked) > 1:
+        raise click.UsageError("give one of --once, --run-task, --list, --clear-locks or a command")
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
+    if dry_run and approve:
+        raise click.UsageError("--approve has no place in a dry run")
+    if list_jobs or clear_locks:
+        from reconciler import cli_job
+
+        ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear)
+    elif once or run_task is not None:
+        from reconciler.cli_once import Once, once_or_dry
+
+        if run_task is not None:
+            from reconciler.cli_job import known_job
+
+            known_job(run_task)
+        asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
+        ctx.exit(once_or_dry(ctx.obj, asked_for))
+    elif ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        ctx.exit(EXIT_USAGE)
+    elif dry_run or only or approve or strict:
+        raise click.UsageError("--dry-run, --only, --approve and --strict belong to --once")
+
+
+def main() -> int:
+    """Run the command line; return its exit status. Errors a person can mend are one line each."""
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    try:
+        status = cli.main(prog_name="reconcile", standalone_mode=False)
+        sys.stdout.flush()
+        return status if isinstance(status, int) else 0
+    except click.UsageError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        error.show()
+        return EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the next run goes on from here", err=True)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except Exception as error:
+        from reconciler.cli_errors import status_and_words
+
+        known = status_and_words(error)
+        if known is None:
+            raise
+        click.echo(known[1], err=True)
+        return known[0]

@@ -1,0 +1,85 @@
+"""Commands by which a person steps in: hold, unhold, password."""
+
+import click
+
+from reconciler.cli import Settings
+
+
+@click.command()
+@click.argument("vm")
+@click.option("--why", required=True, metavar="TEXT", help="The reason, for whoever asks later.")
+@click.option("--until", metavar="WHEN", help="2h, 3d or 2026-03-01T12:00; without: until unhold.")
+@click.pass_obj
+def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
+    """Leave a VM alone: nothing is written to it while the hold stands.
+
+    The tag `hold` on the VM in Proxmox does the same.
+
+    \b
+    Examples:
+      reconcile hold web-1 --why "debugging the kernel" --until 4h
+    """
+    from reconciler.cli_open import known_key, moment, now
+    from reconciler.config import open_live
+    from reconciler.show import show_when
+    from state.memory import Hold
+
+    at = now()
+    end = moment(until, at) if until else None
+    with open_live(settings.fleet, settings.database, at) as opened:
+        key = known_key(vm, opened.fleet, opened.store.memories())
+        opened.store.holds.put(Hold(key, why, at, end))
+    click.echo(f"{vm} is held{f' until {show_when(end)}' if end else ''}: {why}")
+
+
+@click.command()
+@click.argument("vm")
+@click.pass_obj
+def unhold(settings: Settings, vm: str) -> None:
+    """Lift a hold; the next run goes on with the VM.
+
+    \b
+    Examples:
+      reconcile unhold web-1
+    """
+    from reconciler.cli_open import known_key, now
+    from reconciler.config import open_live
+
+    with open_live(settings.fleet, settings.database, now()) as opened:
+        lifted = opened.store.holds.lift(vm)
+        if not lifted:
+            known_key(vm, opened.fleet, opened.store.memories())
+    click.echo(f"{vm} goes on with the next run" if lifted else f"{vm} was not held")
+
+
+@click.command()
+@click.argument("vm")
+@click.option("--show-once", is_flag=True, help="Print it; it is never printed a second time.")
+@click.pass_obj
+def password(settings: Settings, vm: str, show_once: bool) -> None:
+    """Deliver the password that was generated for a VM (`password: generate`), once.
+
+    \b
+    Examples:
+      reconcile password web-1 --show-once
+    """
+    from reconciler.cli_open import known_key, now
+    from reconciler.config import open_live
+
+    if not show_once:
+        raise click.UsageError("it can be shown only once: say --show-once when you are ready")
+    at = now()
+    with open_live(settings.fleet, settings.database, at) as opened:
+        key = known_key(vm, opened.fleet, opened.store.memories())
+        secret = opened.store.vault.reveal(key, "password")
+        if secret is None:
+            raise click.ClickException(
+                f"no password was generated for {key}: its spec says no `password: generate`, "
+                "or no run has worked on it yet"
+            )
+        if not opened.store.vault.shown(key, "password", at):
+            raise click.ClickException(
+                f"the password of {key} was shown before, and is shown only once; set another one "
+                "in the guest"
+            )
+    click.echo(secret.reveal())

@@ -1,0 +1,20 @@
+"""Errors that a person can mend, as words and an exit status; anything else is a defect of ours."""
+
+from desired.errors import UnusableSource
+from reconciler.cli import EXIT_FAILED, EXIT_LOCKED
+from reconciler.lock import LockHeld
+from state.api import ApiError
+from state.database import StoreError
+
+
+def status_and_words(error: Exception) -> tuple[int, str] | None:
+    """Return exit status and text of a known error, None of one that should show its traceback."""
+    if isinstance(error, LockHeld):
+        return EXIT_LOCKED, f"another run is at work: {error}"
+    if isinstance(error, UnusableSource):
+        return EXIT_FAILED, f"{error}\nthe specs cannot be used; nothing was done"
+    if isinstance(error, StoreError):
+        return EXIT_FAILED, f"database: {error}"
+    if isinstance(error, ApiError):
+        return EXIT_FAILED, f"Proxmox: {error}"
+    return None

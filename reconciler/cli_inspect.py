@@ -1,0 +1,173 @@
+"""Commands that only look: validate, schema, status, log, why."""
+
+import json
+
+import click
+
+from reconciler.cli import EXIT_FAILED, Settings
+
+OUTPUT = click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.command()
+@click.option("--show", metavar="VM", help="Print this VM's spec as merged, rendered and checked.")
+@click.pass_context
+def validate(ctx: click.Context, show: str | None) -> None:
+    """Check every file of the fleet; all errors at once, each with file, line and column.
+
+    Asks neither the database nor any cluster. Exit status 1 when anything is wrong.
+
+    \b
+    Examples:
+      reconcile validate
+      reconcile --fleet /etc/fleet validate --show web-1
+    """
+    from desired.files import FileSource
+    from reconciler.cli_open import known_key, now
+    from reconciler.show import count_of
+
+    settings: Settings = ctx.obj
+    fleet = FileSource(settings.fleet).load({}, now())
+    if show is not None:
+        key = known_key(show, fleet, ())
+        if key in fleet.vms:
+            click.echo(fleet.vms[key].model_dump_json(indent=2, exclude_none=True))
+    for error in fleet.errors:
+        click.echo(str(error))
+    if fleet.errors or fleet.broken:
+        errors, vms = count_of(len(fleet.errors), "error"), count_of(len(fleet.broken), "VM")
+        click.echo(f"{errors}; {vms} of {len(fleet.vms) + len(fleet.broken)} cannot be used")
+        ctx.exit(EXIT_FAILED)
+    if show is None:
+        click.echo(f"fleet {fleet.name}: {count_of(len(fleet.vms), 'VM')}, no errors")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["fleet", "packages", "pools", "vms"]), required=False)
+@click.option("--write", type=click.Path(file_okay=False), help="Write all four to this folder.")
+def schema(kind: str | None, write: str | None) -> None:
+    """Print the JSON Schema of a kind of file, or write all of them, for editors.
+
+    \b
+    Examples:
+      reconcile schema vms
+      reconcile schema --write .schema
+    Then begin a file with:
+      # yaml-language-server: $schema=../.schema/vms.schema.json
+    """
+    from pathlib import Path
+
+    from desired.schema import schema_files, schemas
+
+    if write is not None:
+        folder = Path(write)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in schema_files().items():
+            (folder / name).write_text(text)
+            click.echo(folder / name)
+    elif kind is not None:
+        click.echo(json.dumps(schemas()[kind], indent=2, sort_keys=True))
+    else:
+        raise click.UsageError("name a kind of file: fleet, packages, pools or vms; or --write DIR")
+
+
+@click.command()
+@click.argument("vm", required=False)
+@OUTPUT
+@click.pass_obj
+def status(settings: Settings, vm: str | None, output: str) -> None:
+    """Show where every VM stands, or all about one; as the last run saw it.
+
+    \b
+    Examples:
+      reconcile status
+      reconcile status web-1
+      reconcile status --output json | jq '.[] | select(.state != "ready")'
+    """
+    from reconciler.cli_open import known_key, now
+    from reconciler.cli_print import paint
+    from reconciler.config import open_preview
+    from reconciler.show_status import as_json, render_fleet, render_vm
+    from reconciler.status import fleet_status
+
+    with open_preview(settings.fleet, settings.database, now()) as opened:
+        vms = fleet_status(opened.fleet, opened.store, now())
+    if vm is not None:
+        key = known_key(vm, opened.fleet, [seen.key for seen in vms])
+        vms = tuple(seen for seen in vms if seen.key == key)
+    if output == "json":
+        click.echo(json.dumps(as_json(vms), indent=2))
+    elif vm is not None:
+        spec = opened.fleet.vms.get(vm)
+        click.echo(render_vm(vms[0], spec.fqdn if spec else None, paint()))
+    else:
+        click.echo(render_fleet(vms, paint()))
+
+
+@click.command()
+@click.argument("vm")
+@click.option("--run", type=int, metavar="N", help="Only this run, with every step.")
+@OUTPUT
+@click.pass_obj
+def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
+    """Show what the last 50 runs did to a VM, and each step of the newest.
+
+    \b
+    Examples:
+      reconcile log web-1
+      reconcile log web-1 --run 17
+    """
+    from reconciler.cli_open import known_key, now
+    from reconciler.cli_print import paint
+    from reconciler.config import open_preview
+    from reconciler.show_status import as_json, render_run, render_runs
+
+    with open_preview(settings.fleet, settings.database, now()) as opened:
+        runs = opened.store.journal.vm_runs(vm)
+        if not runs:
+            known_key(vm, opened.fleet, opened.store.memories())
+    if run is not None:
+        runs = [found for found in runs if found.run == run]
+        if not runs:
+            raise click.ClickException(f"run {run} did nothing to {vm}, or is no longer kept")
+    if output == "json":
+        click.echo(json.dumps(as_json(runs), indent=2))
+    elif run is not None:
+        click.echo("\n".join(render_run(found, paint()) for found in runs))
+    else:
+        click.echo(render_runs(vm, runs, paint()))
+
+
+@click.command()
+@click.argument("vm")
+@OUTPUT
+@click.pass_obj
+def why(settings: Settings, vm: str, output: str) -> None:
+    """Say why a VM is as it is: the last decision, what it waits for, what you can do.
+
+    \b
+    Examples:
+      reconcile why web-1
+    """
+    from reconciler.cli_open import known_key, now
+    from reconciler.cli_print import paint
+    from reconciler.config import open_preview
+    from reconciler.show_status import as_json, render_why
+    from reconciler.status import vm_status
+    from reconciler.why import explain
+
+    at = now()
+    with open_preview(settings.fleet, settings.database, now()) as opened:
+        store = opened.store
+        key = known_key(vm, opened.fleet, store.memories())
+        memory = store.memories([key])[key]
+        runs = store.journal.vm_runs(key)
+        conditions = store.conditions.all().get(key, ())
+    seen = vm_status(key, opened.fleet, memory, conditions, runs[0] if runs else None, at)
+    explained = explain(seen, memory, runs, at)
+    if output == "json":
+        click.echo(json.dumps(as_json(explained), indent=2))
+    else:
+        click.echo(render_why(explained, paint()))

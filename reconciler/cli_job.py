@@ -1,0 +1,83 @@
+"""`reconcile job` and `reconcile locks`: scheduled work by name, and who is at work (C2)."""
+
+import click
+
+from reconciler.cli import Settings
+
+JOBS = {"process_vms": "make every VM what its spec says; the same as --once"}
+ALIASES = {
+    "processVms": "process_vms",
+    "process_virtual_machines": "process_vms",
+    "processVirtualMachines": "process_vms",
+}
+"""Other names under which jobs are asked for: camelCase, and the long form."""
+
+
+def known_job(name: str) -> str:
+    """Return the job's own name; raises UsageError for one that there is not."""
+    found = ALIASES.get(name, name)
+    if found not in JOBS:
+        raise click.UsageError(f"no job {name}; there is {', '.join(JOBS)}")
+    return found
+
+
+@click.group()
+def job() -> None:
+    """Scheduled work by name.
+
+    \b
+    Examples:
+      reconcile job list
+      reconcile job run process_vms
+      reconcile --run-task=processVirtualMachines      the same
+    """
+
+
+@job.command("list")
+@click.pass_obj
+def list_jobs(settings: Settings) -> None:
+    """List the jobs, and when each ran last."""
+    from reconciler.cli_open import now
+    from reconciler.config import open_preview
+    from reconciler.show import Paint, show_when, table
+
+    with open_preview(settings.fleet, settings.database, now()) as opened:
+        last = next((run for run in opened.store.journal.runs(limit=50) if not run.dry), None)
+    when = show_when(last.started_at) if last else "never"
+    rows = [(name, when, about) for name, about in JOBS.items()]
+    click.echo(table(("JOB", "LAST RUN", "WHAT IT DOES"), rows, Paint()))
+
+
+@job.command()
+@click.argument("name")
+@click.pass_context
+def run(ctx: click.Context, name: str) -> None:
+    """Run one job now, whenever it ran last."""
+    from reconciler.cli_once import Once, once_or_dry
+
+    known_job(name)
+    ctx.exit(once_or_dry(ctx.obj, Once()))
+
+
+@click.group()
+def locks() -> None:
+    """Who is at work.
+
+    \b
+    Examples:
+      reconcile locks clear
+    """
+
+
+@locks.command()
+@click.pass_obj
+def clear(settings: Settings) -> None:
+    """Say who holds the lock. It ends with its process, so none is ever left to be cleared."""
+    from reconciler.config import lock_path
+    from reconciler.lock import RunnerLock
+
+    holder = RunnerLock(lock_path(settings.fleet, settings.database)).holder()
+    if holder:
+        click.echo(f"at work: {holder}. The lock ends with that process; nothing was cleared.")
+    else:
+        click.echo("nobody is at work, and no lock is left behind.")

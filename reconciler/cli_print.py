@@ -1,0 +1,56 @@
+"""How the commands print: colours where they are wanted, each line at once, a pipe may close."""
+
+import os
+import sys
+from typing import TextIO
+
+from reconciler.report import Reporter
+from reconciler.show import Paint, wants_colour
+from reconciler.show_events import JsonReporter
+from reconciler.show_run import QuietReporter, TextReporter, Write
+
+
+def paint() -> Paint:
+    """Return colours for standard output, or none."""
+    return Paint(wants_colour(sys.stdout.isatty(), os.environ))
+
+
+def line_writer() -> Write:
+    """Return what writes one line to standard output and flushes it.
+
+    A reader that has gone away (`| head`) silences it: the run goes on.
+    """
+    gone = False
+
+    def write(line: str) -> None:
+        nonlocal gone
+        if gone:
+            return
+        try:
+            print(line, flush=True)
+        except BrokenPipeError:
+            gone = True
+            _to_nowhere(sys.stdout)
+
+    return write
+
+
+def _to_nowhere(stream: TextIO) -> None:
+    """Point a closed pipe at /dev/null, so that Python's own flush at the end is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def run_reporter(output: str, *, verbose: bool, quiet: bool) -> Reporter:
+    """Return the reporter that the options and the terminal ask for."""
+    write, colours = line_writer(), paint()
+    if output == "json":
+        return JsonReporter(write, verbose=verbose)
+    if quiet:
+        return QuietReporter(write, colours)
+    text = TextReporter(write, colours, verbose=verbose)
+    if verbose or not sys.stderr.isatty():
+        return text
+    from reconciler.progress import ProgressReporter, screen
+
+    beside = QuietReporter(write, colours, always=True) if sys.stdout.isatty() else text
+    return ProgressReporter(text, beside, *screen())

@@ -1,0 +1,75 @@
+"""`reconcile simulate`: the simulated Proxmox cluster as a server of its own."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command()
+@click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True)
+@click.option(
+    "--vms",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    show_default=True,
+    help="VMs that are there already and belong to nobody's fleet.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8006, show_default=True, help="0: any free."
+)
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="How much faster tasks and broadcasts are.",
+)
+@click.option(
+    "--http-limits",
+    type=click.Choice(["real", "fast", "off"]),
+    default="real",
+    show_default=True,
+    help="Delays, time-outs and keep-alive limits of the web server.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of MACs, uuids and the like.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the world in this file; a saved world wins over the other options.",
+)
+@click.option(
+    "--world",
+    type=click.Choice(["demo", "recorded"]),
+    default="demo",
+    show_default=True,
+    help="`recorded`: the world that recorded Proxmox flows start from.",
+)
+def simulate(
+    nodes: int,
+    vms: int,
+    host: str,
+    port: int,
+    speed: float,
+    http_limits: Literal["real", "fast", "off"],
+    seed: int,
+    state: Path | None,
+    world: Literal["demo", "recorded"],
+) -> None:
+    """Serve a simulated Proxmox VE cluster over HTTPS until interrupted.
+
+    \b
+    Examples:
+      reconcile simulate                               3 nodes on port 8006
+      reconcile simulate --nodes 5 --vms 200 --port 0  a fuller cluster on a free port
+      reconcile simulate --state /tmp/lab.json         goes on where it was stopped
+    """
+    from reconciler.sim.serve import ServeOptions, serve
+    from reconciler.sim.state import StateBusy
+
+    options = ServeOptions(nodes, vms, host, port, speed, http_limits, seed, state, world)
+    try:
+        serve(options, lambda line: click.echo(line))
+    except (OSError, StateBusy) as error:
+        raise click.ClickException(f"the simulator cannot start: {error}") from error

@@ -1,0 +1,41 @@
+"""The built-in handlers, in the order in which they are asked."""
+
+from functools import cache
+
+from handlers.cloudinit import Cloudinit
+from handlers.cpu import Cpu
+from handlers.disks import Disks
+from handlers.exists import Exists
+from handlers.firewall import Firewall
+from handlers.handler import Handler
+from handlers.memory import Memory
+from handlers.network import Network
+from handlers.options import Options
+from handlers.passthrough import Passthrough
+from handlers.placement import Placement
+from handlers.pool import Pool
+from handlers.power import Power
+from handlers.tags import Tags
+from reconciler.plan import in_order
+
+
+@cache
+def vm_handlers() -> tuple[Handler, ...]:
+    """Return every handler of a VM; where `after` leaves a choice, in the pipeline's order."""
+    return in_order(
+        (
+            Exists(),
+            Placement(),
+            Cpu(),
+            Memory(),
+            Disks(),
+            Network(),
+            Firewall(),
+            Cloudinit(),
+            Options(),
+            Passthrough(),
+            Tags(),
+            Pool(),
+            Power(),
+        )
+    )
