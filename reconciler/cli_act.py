@@ -5,7 +5,7 @@ import click
 from reconciler.cli import Settings
 
 
-@click.command()
+@click.command(short_help="Leave a VM alone for a while.")
 @click.argument("vm")
 @click.option("--why", required=True, metavar="TEXT", help="The reason, for whoever asks later.")
 @click.option("--until", metavar="WHEN", help="2h, 3d or 2026-03-01T12:00; without: until unhold.")
@@ -32,7 +32,7 @@ def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
     click.echo(f"{vm} is held{f' until {show_when(end)}' if end else ''}: {why}")
 
 
-@click.command()
+@click.command(short_help="Lift a hold.")
 @click.argument("vm")
 @click.pass_obj
 def unhold(settings: Settings, vm: str) -> None:
@@ -52,7 +52,7 @@ def unhold(settings: Settings, vm: str) -> None:
     click.echo(f"{vm} goes on with the next run" if lifted else f"{vm} was not held")
 
 
-@click.command()
+@click.command(short_help="Deliver a generated password, once.")
 @click.argument("vm")
 @click.option("--show-once", is_flag=True, help="Print it; it is never printed a second time.")
 @click.pass_obj

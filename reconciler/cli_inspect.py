@@ -11,7 +11,7 @@ OUTPUT = click.option(
 )
 
 
-@click.command()
+@click.command(short_help="Check every file; all errors at once.")
 @click.option("--show", metavar="VM", help="Print this VM's spec as merged, rendered and checked.")
 @click.pass_context
 def validate(ctx: click.Context, show: str | None) -> None:
@@ -44,7 +44,7 @@ def validate(ctx: click.Context, show: str | None) -> None:
         click.echo(f"fleet {fleet.name}: {count_of(len(fleet.vms), 'VM')}, no errors")
 
 
-@click.command()
+@click.command(short_help="Print JSON Schemas for editors.")
 @click.argument("kind", type=click.Choice(["fleet", "packages", "pools", "vms"]), required=False)
 @click.option("--write", type=click.Path(file_okay=False), help="Write all four to this folder.")
 def schema(kind: str | None, write: str | None) -> None:
@@ -73,7 +73,7 @@ def schema(kind: str | None, write: str | None) -> None:
         raise click.UsageError("name a kind of file: fleet, packages, pools or vms; or --write DIR")
 
 
-@click.command()
+@click.command(short_help="Show where every VM stands.")
 @click.argument("vm", required=False)
 @OUTPUT
 @click.pass_obj
@@ -106,7 +106,7 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
         click.echo(render_fleet(vms, paint()))
 
 
-@click.command()
+@click.command(short_help="Show what past runs did to a VM.")
 @click.argument("vm")
 @click.option("--run", type=int, metavar="N", help="Only this run, with every step.")
 @OUTPUT
@@ -140,7 +140,7 @@ def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
         click.echo(render_runs(vm, runs, paint()))
 
 
-@click.command()
+@click.command(short_help="Say why a VM is as it is, and what helps.")
 @click.argument("vm")
 @OUTPUT
 @click.pass_obj

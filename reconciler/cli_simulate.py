@@ -6,7 +6,7 @@ from typing import Literal
 import click
 
 
-@click.command()
+@click.command(short_help="Serve a simulated Proxmox cluster.")
 @click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True)
 @click.option(
     "--vms",
