@@ -50,6 +50,8 @@ class Change:
     `old` None adds, `new` None removes. Config keys stand in calls `PUT …/config`: those of one
     VM are merged into one request. A `gate` ends that VM's planning until the next look; `group`
     names what must be applied serially; `approval` asks for a person first (design 2 and 4).
+    `remember` holds fingerprints (use, value) to keep once the change went through; until then
+    they are intents.
     """
 
     subject: str
@@ -62,6 +64,7 @@ class Change:
     group: str = ""
     gate: bool = False
     approval: bool = False
+    remember: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

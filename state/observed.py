@@ -144,17 +144,18 @@ class Presence(StrEnum):
 class SeenVM:
     """All that a diff gets to see of one VM: its part of the world, its memory, the time.
 
-    `reason` explains UNKNOWN. `status` is `status/current`'s where it was read (a start under
-    way), else the row's. `secrets` holds what the spec refers to or the store generated, by use
+    `reason` explains UNKNOWN, which is `passing` when a look or two will end it. `status` is the
+    row's. `secrets` holds what the spec refers to or the store generated, by use
     (`password`). `store` is the store's id (for the marker), `fleet` the fleet's name.
     """
 
     key: str
     at: datetime
     cluster: ClusterView
-    memory: Memory = Memory()
+    memory: Memory = field(default_factory=Memory)
     presence: Presence = Presence.UNKNOWN
     reason: str = ""
+    passing: bool = False
     row: VMRow | None = None
     config: SeenConfig | None = None
     firewall: SeenFirewall | None = None

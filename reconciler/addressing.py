@@ -1,0 +1,105 @@
+"""Leases: which addresses each nic of a VM has (DEP-11, IP-05, IP-07, IP-09, IP-10, IP-11)."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from desired.catalog import Pool
+from desired.hardware import Family
+from desired.source import Fleet
+from desired.spec import VMSpec
+from reconciler.ledger import Addresses
+from reconciler.placing import problem
+from state.change import Note
+from state.memory import Lease
+from state.store import Store, Taken
+
+FAMILIES: tuple[Literal["ipv4", "ipv6"], ...] = ("ipv4", "ipv6")
+
+
+def pooled(spec: VMSpec) -> Iterator[tuple[str, Literal["ipv4", "ipv6"], Family]]:
+    """Yield (nic, family, its addressing) of everything that takes addresses from a pool."""
+    for nic in sorted(spec.nics, key=lambda slot: int(slot[3:])):
+        for family in FAMILIES:
+            wanted: Family | None = getattr(spec.nics[nic], family)
+            if wanted is not None and wanted.mode == "pool" and wanted.pool is not None:
+                yield nic, family, wanted
+
+
+def wanted_slots(spec: VMSpec) -> list[tuple[str, Literal["ipv4", "ipv6"], int, str]]:
+    """Return (nic, family, ordinal, pool) of every address that the VM should have."""
+    return [
+        (nic, family, ordinal, wanted.pool or "")
+        for nic, family, wanted in pooled(spec)
+        for ordinal in range(wanted.count)
+    ]
+
+
+def lease_addresses(
+    spec: VMSpec,
+    held: tuple[Lease, ...],
+    fleet: Fleet,
+    addresses: Addresses,
+    store: Store | None,
+) -> tuple[tuple[Lease, ...], list[Note]]:
+    """Return the VM's wanted leases, taking the missing ones; a VM keeps what it has.
+
+    Without a store it only previews. A dry pool is a blocking note; what was taken before stays.
+    """
+    have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
+    leases: list[Lease] = []
+    notes: list[Note] = []
+    for nic, family, ordinal, pool_name in wanted_slots(spec):
+        lease = have.get((nic, family, ordinal))
+        if lease is None:
+            pool = fleet.pools[pool_name]
+            lease = _take(spec.key, nic, family, ordinal, pool_name, pool, addresses, store)
+        if lease is not None:
+            leases.append(lease)
+        else:
+            notes.append(_dry_pool(spec, nic, pool_name, fleet.pools[pool_name]))
+    return tuple(leases), notes
+
+
+def _take(
+    key: str,
+    nic: str,
+    family: Literal["ipv4", "ipv6"],
+    ordinal: int,
+    name: str,
+    pool: Pool,
+    addresses: Addresses,
+    store: Store | None,
+) -> Lease | None:
+    while (address := addresses.free(name, pool)) is not None:
+        lease = Lease(
+            key=key,
+            nic=nic,
+            family=family,
+            ordinal=ordinal,
+            address=str(address),
+            prefix=pool.network.prefixlen,
+            pool=name,
+            gateway=str(pool.gateway) if pool.gateway else None,
+            dns=tuple(str(server) for server in pool.dns),
+        )
+        if store is None:
+            return lease
+        try:
+            store.leases.take(lease)
+        except Taken:
+            continue
+        return lease
+    return None
+
+
+def _dry_pool(spec: VMSpec, nic: str, name: str, pool: Pool) -> Note:
+    reason = f"pool {name} ({pool.first} to {pool.last}) has no free address: widen it, or lower "
+    reason += "a count; nothing was created"
+    return problem(spec, f"{nic}.{pool.family}", "PoolExhausted", reason)
+
+
+def surplus(spec: VMSpec, held: tuple[Lease, ...]) -> tuple[Lease, ...]:
+    """Return leases that the spec no longer asks for: the highest ordinals first (C26)."""
+    wanted = {(nic, family, ordinal) for nic, family, ordinal, _ in wanted_slots(spec)}
+    over = [lease for lease in held if (lease.nic, lease.family, lease.ordinal) not in wanted]
+    return tuple(sorted(over, key=lambda lease: (lease.nic, lease.family, -lease.ordinal)))

@@ -1,0 +1,185 @@
+"""Allocate what a VM needs before it can be compared: vmid, node, name, addresses, secrets.
+
+Sequential, in short transactions, each kept before anything is asked of Proxmox. A dry run only
+previews. Nothing is taken back here: addresses are freed when nothing uses them any more.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from desired.source import Fleet
+from desired.spec import VMSpec
+from handlers.marker import read_marker
+from reconciler.addressing import lease_addresses
+from reconciler.credentials import Resolve, with_credentials
+from reconciler.ledger import Addresses, Ledger
+from reconciler.placing import Placed, place, problem
+from state.change import Note
+from state.memory import Binding
+from state.observe import Machine
+from state.observed import ClusterView, Presence, SeenVM
+from state.store import Store, Taken
+
+
+@dataclass(slots=True)
+class Vmids:
+    """The next free vmid of a cluster: unique in the store and in Proxmox (DEP-12).
+
+    `is_free` asks `GET /cluster/nextid?vmid=`, which also knows VMs that our token cannot see.
+    """
+
+    used: set[int]
+    next: int
+    is_free: Callable[[int], bool]
+
+    def take(self) -> int:
+        while self.next in self.used or not self.is_free(self.next):
+            self.used.add(self.next)
+            self.next += 1
+        self.used.add(self.next)
+        return self.next
+
+
+@dataclass(slots=True)
+class Ground:
+    """What allocation draws on in one look of one cluster.
+
+    `frozen` says why nothing may be created or leased (a lost store); `machines` holds the
+    templates' configs beside the VMs' own.
+    """
+
+    fleet: Fleet
+    store: Store
+    view: ClusterView
+    machines: Mapping[int, Machine]
+    ledger: Ledger
+    addresses: Addresses
+    vmids: Vmids
+    resolve: Resolve
+    dry: bool = False
+    frozen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """`seen` with everything that allocation gave; the notes say what it could not give."""
+
+    seen: SeenVM
+    notes: tuple[Note, ...] = field(default=())
+
+
+def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
+    """Give one VM what it lacks; a VM that has everything costs nothing here."""
+    binding = seen.memory.binding
+    if binding is None or _replaceable(seen):
+        answer = _bind(spec, seen, ground)
+        if isinstance(answer, Note):
+            return Allocated(seen, (answer,))
+        seen = answer
+    elif binding.name != spec.name or binding.name_template != spec.name_template:
+        seen = _rebound(seen, ground, name=spec.name, name_template=spec.name_template)
+    seen = _identified(seen, ground)
+    missing = ground.frozen and not seen.memory.leases
+    leases, notes = (
+        ((), [])
+        if missing
+        else lease_addresses(
+            spec,
+            seen.memory.leases,
+            ground.fleet,
+            ground.addresses,
+            None if ground.dry else ground.store,
+        )
+    )
+    seen = replace(seen, memory=replace(seen.memory, leases=leases))
+    seen = with_credentials(spec, seen, ground.store, ground.resolve, ground.dry)
+    return Allocated(seen, tuple(notes))
+
+
+def _replaceable(seen: SeenVM) -> bool:
+    """Whether the binding may still be chosen anew: the machine was never seen and is not there.
+
+    That is so while nothing was cloned, and when somebody else took the vmid first.
+    """
+    binding = seen.memory.binding
+    if binding is None or binding.uuid is not None or seen.memory.task is not None:
+        return False
+    if seen.presence is Presence.ABSENT:
+        return True
+    return _somebody_elses(seen, binding)
+
+
+def _somebody_elses(seen: SeenVM, binding: Binding) -> bool:
+    if seen.row is None or seen.row.lock or seen.config is None:
+        return False
+    marker = read_marker(seen.config.live.description)
+    return marker is None or marker.key != binding.key or marker.vmid != binding.vmid
+
+
+def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
+    if ground.frozen:
+        return problem(spec, "vm", "StoreIncomplete", ground.frozen)
+    if spec.template is None:
+        reason = "no template: a new VM needs one; set template: in the VM, its package or defaults"
+        return problem(spec, "template", "TemplateMissing", reason)
+    copies = ground.fleet.templates.get(spec.template, {}).get(spec.cluster, ())
+    placed = place(spec, copies, ground.view, ground.machines, ground.ledger)
+    if isinstance(placed, Note):
+        return placed
+    ground.ledger.place(placed.node, spec.memory or 0)
+    old = seen.memory.binding
+    keeps_vmid = old is not None and seen.presence is Presence.ABSENT
+    vmid = old.vmid if old is not None and keeps_vmid else ground.vmids.take()
+    binding = _binding(spec, seen, placed, vmid)
+    if binding != old and not ground.dry:
+        binding = _keep(binding, old, ground)
+    seen = replace(seen, memory=replace(seen.memory, binding=binding))
+    return replace(seen, presence=Presence.ABSENT, row=None, config=None, reason="")
+
+
+def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
+    old = seen.memory.binding
+    return Binding(
+        key=spec.key,
+        cluster=spec.cluster,
+        vmid=vmid,
+        name=spec.name,
+        name_template=spec.name_template,
+        template=placed.template,
+        template_node=placed.template_node,
+        node=placed.node,
+        storage=placed.storage,
+        clone=spec.clone,
+        created_at=old.created_at if old else seen.at,
+    )
+
+
+def _keep(binding: Binding, old: Binding | None, ground: Ground) -> Binding:
+    while True:
+        try:
+            if old is None:
+                ground.store.bindings.bind(binding)
+            else:
+                ground.store.bindings.change(binding)
+            return binding
+        except Taken:
+            binding = replace(binding, vmid=ground.vmids.take())
+
+
+def _identified(seen: SeenVM, ground: Ground) -> SeenVM:
+    """Keep the machine's uuid when it is first seen unlocked and bears our marker."""
+    binding = seen.memory.binding
+    if binding is None or binding.uuid is not None or seen.config is None or not seen.row:
+        return seen
+    uuid = seen.config.live.uuid
+    if seen.row.lock == "clone" or uuid is None or _somebody_elses(seen, binding):
+        return seen
+    return _rebound(seen, ground, uuid=uuid)
+
+
+def _rebound(seen: SeenVM, ground: Ground, **changes: str | None) -> SeenVM:
+    assert seen.memory.binding is not None
+    binding = replace(seen.memory.binding, **changes)  # type: ignore[arg-type]
+    if not ground.dry:
+        ground.store.bindings.change(binding)
+    return replace(seen, memory=replace(seen.memory, binding=binding))

@@ -1,0 +1,254 @@
+"""Execute what the guard let pass: one VM in sequence, its config keys as one PUT (design 3.5)."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from handlers.handler import Context, Handler, is_config_call, merge_config
+from reconciler.backoff import not_before, soon
+from state.api import (
+    Api,
+    ApiError,
+    Contention,
+    Forbidden,
+    Locked,
+    MaybeRunning,
+    NotFound,
+    PartlyApplied,
+    Refused,
+    Stale,
+)
+from state.change import Call, Change, Method, Outcome
+from state.memory import Intent, OpenTask
+from state.observed import SeenVM
+from state.store import Store
+
+START = "start"
+NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
+_TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
+
+
+@dataclass(slots=True)
+class Done:
+    """What came of one VM's turn: an outcome by handler, the seconds each took, writes made.
+
+    `again` asks for another look at once (a stale digest, a refusal to be narrowed down).
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    again: bool = False
+
+    def landed(self, handler: str) -> bool:
+        """Whether the handler's calls went through: done, or a task was started."""
+        outcome = self.outcomes.get(handler)
+        return outcome is not None and (outcome.done or outcome.upid is not None)
+
+
+@dataclass(slots=True)
+class Executor:
+    """Sends the changes of one cluster's VMs.
+
+    `separate` holds the VMs whose merged config write was refused without naming an owned key:
+    their handlers are sent one at a time, each after a new look.
+    """
+
+    api: Api
+    store: Store
+    handlers: Mapping[str, Handler]
+    clock: Callable[[], datetime]
+    cluster: str
+    separate: set[str] = field(default_factory=set)
+
+    def run(self, seen: SeenVM, changes: Sequence[Change]) -> Done:
+        """Send one VM's changes up to the first call that starts a task."""
+        done = Done()
+        for group in self._groups(seen, turn(changes)):
+            began = self.clock()
+            try:
+                outcome = self._send(seen, group)
+            except ApiError as error:
+                outcome = self._failed(seen, group, error, done)
+            took = (self.clock() - began).total_seconds()
+            for name in dict.fromkeys(change.handler for change in group):
+                done.outcomes.setdefault(name, outcome)
+                done.seconds[name] = done.seconds.get(name, 0) + took
+            if not outcome.done or done.again:
+                break
+        return done
+
+    def _groups(self, seen: SeenVM, changes: Sequence[Change]) -> list[list[Change]]:
+        """Return what is sent together: merged config first, quick calls, then what starts tasks.
+
+        One VM's trouble with one handler's non-config calls must not hide behind another's.
+        """
+        config = [change for change in changes if _is_config(change)]
+        others: dict[str, list[Change]] = {}
+        for change in changes:
+            if not _is_config(change):
+                others.setdefault(change.handler, []).append(change)
+        if seen.key in self.separate and config:
+            first = config[0].handler
+            return [[change for change in config if change.handler == first]]
+        rest = sorted(others.values(), key=starts_task)
+        return [config, *rest] if config else rest
+
+    def _send(self, seen: SeenVM, group: list[Change]) -> Outcome:
+        binding = seen.memory.binding
+        assert binding is not None
+        firewall = any("/firewall/" in call.path for change in group for call in change.calls)
+        at = self.clock()
+        self.store.cache.mark_dirty(self.cluster, binding.vmid, at, firewall=firewall)
+        self._intend(seen, group, at)
+        if all(_is_config(change) for change in group):
+            self._send_config(seen, group)
+            outcome = Outcome()
+        else:
+            digest = seen.config.digest if seen.config else ""
+            handler = self.handlers[group[0].handler]
+            signed = [_signed(change, digest) for change in group]
+            outcome = handler.apply(signed, Context(self.api, at))
+        if outcome.upid:
+            task = OpenTask(outcome.upid, seen.key, self.cluster, group[0].handler, self.clock())
+            self.store.tasks.open(task)
+        self._remember(seen, group)
+        return outcome
+
+    def _send_config(self, seen: SeenVM, group: list[Change]) -> None:
+        """One PUT with the digest seen; on a refusal that names keys, once more without owners."""
+        digest = seen.config.digest if seen.config else ""
+        call = _merged(group, digest)
+        try:
+            self.api.send(call)
+        except Refused as error:
+            blamed = self.owners(error.keys)
+            rest = [change for change in group if change.handler not in blamed]
+            if blamed and rest:
+                self.api.send(_merged(rest, digest))
+                self._remember(seen, rest)
+            raise
+
+    def run_group(self, handler: str, members: Sequence[tuple[str, Change]]) -> Done:
+        """Apply what several VMs share (a pool's members) as one; a failure is each one's."""
+        done = Done()
+        began = self.clock()
+        try:
+            changes = [change for _, change in members]
+            done.outcomes[handler] = self.handlers[handler].apply(changes, Context(self.api, began))
+        except ApiError as error:
+            for key, _ in members:
+                self.fail(key, handler, error.text, began)
+            done.outcomes[handler] = Outcome(error=error.text)
+        done.seconds[handler] = (self.clock() - began).total_seconds()
+        return done
+
+    def owners(self, keys: Iterable[str]) -> set[str]:
+        """Return the handlers that own these config keys."""
+        return {
+            name
+            for name, handler in self.handlers.items()
+            for key in set(keys) - NOBODYS_KEYS
+            if any(re.fullmatch(pattern, key) for pattern in handler.keys)
+        }
+
+    def _intend(self, seen: SeenVM, group: list[Change], at: datetime) -> None:
+        """Commit what must outlive us before the write: fingerprints, the start's window."""
+        for change in group:
+            for use, value in change.remember:
+                self.store.intents.put(Intent(seen.key, f"write:{use}", at, 0, value))
+            if change.handler == "power" and change.new == "running":
+                self.store.intents.put(Intent(seen.key, START, at))
+            if change.handler == "exists" and seen.memory.binding and seen.memory.binding.uuid:
+                self.store.bindings.change(replace(seen.memory.binding, uuid=None))
+
+    def _remember(self, seen: SeenVM, group: list[Change]) -> None:
+        """The write went through: its fingerprints are facts now."""
+        for change in group:
+            for use, value in change.remember:
+                self.store.vault.set_fingerprint(seen.key, use, value)
+                self.store.intents.drop(seen.key, f"write:{use}")
+
+    def _failed(self, seen: SeenVM, group: list[Change], error: ApiError, done: Done) -> Outcome:
+        """Sort one error by the tree of `state.api`, and set down what follows from it."""
+        names = list(dict.fromkeys(change.handler for change in group))
+        at = self.clock()
+        if isinstance(error, Stale | NotFound):
+            done.again = True
+            return Outcome(retry_at=at)
+        if isinstance(error, MaybeRunning):
+            self._unsure(seen, at)
+            done.again = True
+            return Outcome(retry_at=at)
+        if isinstance(error, Locked | Contention):
+            return Outcome(retry_at=soon(seen.key, at), error=None)
+        if any(change.handler == "power" for change in group):
+            self.store.intents.drop(seen.key, START)
+        blamed = self.owners(error.keys) & set(names)
+        if isinstance(error, PartlyApplied):
+            self._revert(seen, error)
+        elif isinstance(error, Refused | Forbidden) and not blamed and len(names) > 1:
+            self.separate.add(seen.key)
+            done.again = True
+            return Outcome(retry_at=at)
+        for name in sorted(blamed) or names:
+            self.fail(seen.key, name, error.text, at)
+        for name in names:
+            if blamed and name not in blamed:
+                done.outcomes[name] = Outcome()
+        return Outcome(error=error.text)
+
+    def fail(self, key: str, handler: str, text: str, at: datetime) -> None:
+        """Count a failure of one step and set when it may be tried again (DEP-06)."""
+        count = self.store.attempts.of(key).get(handler)
+        again = not_before(key, handler, count.count + 1 if count else 1, at)
+        self.store.attempts.fail(key, handler, text, at, again)
+
+    def _unsure(self, seen: SeenVM, at: datetime) -> None:
+        if seen.memory.binding:
+            self.store.cache.mark_dirty(self.cluster, seen.memory.binding.vmid, at, "maybe-running")
+
+    def _revert(self, seen: SeenVM, error: PartlyApplied) -> None:
+        """Take back the pending value of a failed hot-plug: a later stop must not apply it."""
+        keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
+        if keys and seen.row and seen.memory.binding:
+            path = f"/nodes/{seen.row.node}/qemu/{seen.memory.binding.vmid}/config"
+            self.api.send(Call(Method.PUT, path, {"revert": keys}))
+
+
+def turn(changes: Sequence[Change]) -> list[Change]:
+    """Return what goes out in this look: all but the gates; when only gates are left, the first."""
+    plain = [change for change in changes if not change.gate]
+    return plain or list(changes[:1])
+
+
+def starts_task(group: Iterable[Change]) -> bool:
+    """Whether a call of the group answers with a UPID, which ends the VM's turn."""
+    calls = [call for change in group for call in change.calls]
+    return any(
+        call.path.endswith(_TASK_ENDINGS)
+        or "/status/" in call.path
+        or (call.method is Method.POST and call.path.endswith("/config"))
+        for call in calls
+    )
+
+
+def _is_config(change: Change) -> bool:
+    return bool(change.calls) and all(is_config_call(call) for call in change.calls)
+
+
+def _merged(group: Iterable[Change], digest: str) -> Call:
+    call = merge_config(call for change in group for call in change.calls)
+    assert call is not None
+    return replace(call, params={**call.params, "digest": digest} if digest else call.params)
+
+
+def _signed(change: Change, digest: str) -> Change:
+    """Give a POST of config keys (an allocation) the digest seen."""
+    calls = tuple(
+        replace(call, params={**call.params, "digest": digest})
+        if digest and call.method is Method.POST and call.path.endswith("/config")
+        else call
+        for call in change.calls
+    )
+    return replace(change, calls=calls)

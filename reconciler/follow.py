@@ -1,0 +1,78 @@
+"""Follow the tasks that we started, each on its own node, at most once a second (design 3.5)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.clock import Clock
+from reconciler.pve.tasks import TaskEnd, task_status
+from reconciler.report import Heartbeat, Reporter
+from state.api import Api, ApiError, NotFound, Refused
+from state.memory import OpenTask
+
+FIRST_POLL, NEXT_POLL, HEARTBEAT = 0.1, 1.0, 15.0
+
+
+@dataclass(slots=True)
+class Follower:
+    """Polls open tasks until something has ended, or the time is out."""
+
+    clock: Clock
+    reporter: Reporter
+    api_of: Callable[[str], Api | None]
+    _polled: dict[str, datetime] = field(default_factory=dict)
+    _told: dict[str, float] = field(default_factory=dict)
+
+    def ended(
+        self, tasks: Iterable[OpenTask], out_of_time: Callable[[], bool], patience: float
+    ) -> dict[str, TaskEnd | None]:
+        """Wait for tasks to end; return those that did by UPID, None for one that is unknown now.
+
+        Returns when all have ended, when some have and the others were asked, or after `patience`
+        seconds.
+        """
+        open_tasks = {task.upid: task for task in tasks}
+        ends: dict[str, TaskEnd | None] = {}
+        until = self.clock.now() + timedelta(seconds=patience)
+        while open_tasks and not out_of_time() and self.clock.now() < until:
+            for upid, task in list(open_tasks.items()):
+                if self._due(task):
+                    self._poll(task, ends)
+                if upid in ends:
+                    del open_tasks[upid]
+            if ends and not any(self._is_young(task) for task in open_tasks.values()):
+                break
+            if open_tasks:
+                self.clock.sleep(FIRST_POLL)
+        return ends
+
+    def _due(self, task: OpenTask) -> bool:
+        polled = self._polled.get(task.upid)
+        since = (self.clock.now() - (polled or task.started_at)).total_seconds()
+        return since >= (NEXT_POLL if polled else FIRST_POLL)
+
+    def _is_young(self, task: OpenTask) -> bool:
+        """Whether the task was not polled yet: its first poll is worth the wait."""
+        return task.upid not in self._polled
+
+    def _poll(self, task: OpenTask, ends: dict[str, TaskEnd | None]) -> None:
+        api = self.api_of(task.cluster)
+        now = self._polled[task.upid] = self.clock.now()
+        self._heartbeat(task, now)
+        if api is None:
+            return
+        try:
+            end = task_status(api, task.upid)
+        except (NotFound, Refused):
+            ends[task.upid] = None
+            return
+        except ApiError:
+            return
+        if end is not None:
+            ends[task.upid] = end
+
+    def _heartbeat(self, task: OpenTask, now: datetime) -> None:
+        waited = (now - task.started_at).total_seconds()
+        if waited - self._told.get(task.upid, 0.0) >= HEARTBEAT:
+            self._told[task.upid] = waited
+            self.reporter.report(Heartbeat(now, task.key, task.handler, waited))

@@ -1,0 +1,67 @@
+"""What one look has promised so far: free RAM by node, clones at work, addresses in use."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from desired.addresses import Address
+from desired.catalog import Pool
+from state.observed import ClusterView
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Free RAM (bytes) of one cluster: observed, less what this look plans there.
+
+    The broadcast lags by ~10 s, so a VM that has just been put somewhere is counted until it
+    shows in the node's own figure.
+    """
+
+    ram: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: ClusterView) -> "Ledger":
+        return cls({node.node: node.maxmem - node.mem for node in view.nodes.values()})
+
+    def place(self, node: str, memory: int) -> None:
+        self.ram[node] = self.ram.get(node, 0) - memory
+
+    def roomiest(self, nodes: Iterable[str]) -> str | None:
+        """The node with the most free RAM; by name where they are equal."""
+        return min(sorted(nodes), key=lambda node: -self.ram.get(node, 0), default=None)
+
+
+@dataclass(slots=True)
+class Addresses:
+    """The addresses in use in all pools, and how far each pool has been searched."""
+
+    taken: set[str]
+    reserved: frozenset[str] = frozenset()
+    _next: dict[str, int] = field(default_factory=dict)
+
+    def free(self, name: str, pool: Pool) -> Address | None:
+        """Return the lowest free address of the pool and mark it; None when it is dry (IP-11)."""
+        first, last = int(pool.first), int(pool.last)
+        kept = {str(address) for address in (*pool.exclude, pool.gateway, *pool.dns) if address}
+        kept |= self.reserved
+        make = type(pool.network.network_address)
+        for number in range(self._next.get(name, first), last + 1):
+            address = make(number)
+            if str(address) not in self.taken and str(address) not in kept:
+                self.taken.add(str(address))
+                self._next[name] = number + 1
+                return address
+        self._next[name] = last + 1
+        return None
+
+    def left(self, pool: Pool) -> int:
+        """How many addresses of the pool's range are not leased."""
+        size = int(pool.last) - int(pool.first) + 1
+        first, last = int(pool.first), int(pool.last)
+        return size - sum(first <= int(ip_address(text)) <= last for text in self.taken)
+
+
+def clones_at_work(view: ClusterView) -> Counter[str]:
+    """Return running clone tasks by template vmid (a clone task's id is its source)."""
+    return Counter(task.id for task in view.tasks if task.running and task.kind == "qmclone")

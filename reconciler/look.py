@@ -1,0 +1,198 @@
+"""One look at one cluster: what is seen there, and what each VM's plan comes to."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from desired.source import Fleet
+from desired.spec import VMSpec
+from handlers.handler import Handler
+from handlers.marker import Marker, marker_tag, read_marker
+from reconciler.allocate import Ground, Vmids, allocate
+from reconciler.clock import Workers
+from reconciler.credentials import Resolve
+from reconciler.guard import Gate, Guarded
+from reconciler.ledger import Addresses, Ledger, clones_at_work
+from reconciler.plan import VMPlan, change_hash, plan_vm
+from reconciler.sight import see
+from reconciler.site import Site
+from reconciler.turn import Turn
+from state.change import Change
+from state.memory import Memory, Phase
+from state.observe import Machine, Reading
+from state.observed import ClusterView, SeenVM
+from state.store import Store
+
+
+@dataclass(slots=True)
+class SiteLook:
+    """Observe once, then decide VM by VM, in order: what one is given the next cannot have."""
+
+    site: Site
+    fleet: Fleet
+    store: Store
+    handlers: Sequence[Handler]
+    clock: Callable[[], datetime]
+    resolve: Resolve
+    addresses: Addresses
+    first: bool
+    dry: bool = False
+    view: ClusterView = field(init=False)
+    ground: Ground = field(init=False)
+    gate: Gate = field(init=False)
+    memories: Mapping[str, Memory] = field(init=False)
+
+    def observe(
+        self,
+        turns: Sequence[Turn],
+        memories: Mapping[str, Memory],
+        workers: Workers,
+        out_of_time: Callable[[], bool],
+    ) -> None:
+        """Make the constant reads, and read those VMs that may have moved."""
+        site = self.site
+        self.memories = memories
+        self.view = site.observer.view(self.clock(), site.firewall)
+        if site.problem and not self.view.problem:
+            self.view = replace(self.view, problem=site.problem)
+        bound = self.store.bindings.vmids(site.name)
+        strangers = self._strangers(bound)
+        reading = self._reading(turns, strangers)
+        machines = site.observer.machines(self.view, reading, workers, out_of_time)
+        if self.first:
+            site.frozen = _frozen(self._strays(strangers, machines))
+        used = bound | self.view.vms.keys()
+        self.ground = Ground(
+            fleet=self.fleet,
+            store=self.store,
+            view=self.view,
+            machines=machines,
+            ledger=Ledger.of(self.view),
+            addresses=self.addresses,
+            vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
+            resolve=self.resolve,
+            dry=self.dry,
+            frozen=site.frozen,
+        )
+        self.gate = self._gate(machines)
+        for turn in turns:
+            binding = memories.get(turn.key, Memory()).binding
+            turn.phase = binding.phase if binding else Phase.DEPLOY
+            if turn.phase is Phase.READY and turn.action == "deploy" and turn.started_at is None:
+                turn.action, turn.state = "change", "ready"
+
+    def _reading(self, turns: Sequence[Turn], strangers: set[int]) -> Reading:
+        vmids, firewalls = set(strangers), set()
+        for turn in turns:
+            binding = self.memories.get(turn.key, Memory()).binding
+            if binding is None or binding.uuid is None:
+                copies = self.fleet.templates.get(turn.spec.template or "", {})
+                vmids.update(copies.get(turn.spec.cluster, ()))
+            if binding is None:
+                continue
+            row = self.view.vms.get(binding.vmid)
+            if row is not None and row.lock != "clone":
+                vmids.add(binding.vmid)
+                if turn.spec.firewall is not None:
+                    firewalls.add(binding.vmid)
+        return Reading(vmids, firewalls, self.site.rotation if self.first else 0)
+
+    def _strangers(self, bound: set[int]) -> set[int]:
+        """VMs that bear the fleet's tag, but that the store does not know."""
+        if not self.first:
+            return set()
+        tag = marker_tag(self.fleet.name)
+        return {row.vmid for row in self.view.vms.values() if tag in row.tags} - bound
+
+    def _strays(self, strangers: set[int], machines: Mapping[int, Machine]) -> list[Marker]:
+        """Those strangers that bear our marker with their own vmid: the store has lost them.
+
+        A marker that names another vmid is a copy that somebody made: foreign.
+        """
+        forgotten = self.store.bindings.forgotten_vmids(self.site.name)
+        found = []
+        for vmid in sorted(strangers - forgotten):
+            config = machines.get(vmid, Machine()).config
+            marker = read_marker(config.live.description) if config else None
+            if marker and marker.fleet == self.fleet.name and marker.vmid == vmid:
+                found.append(marker)
+        return found
+
+    def _gate(self, machines: Mapping[int, Machine]) -> Gate:
+        since = self.view.at - timedelta(days=1)
+
+        def place_of(template: int, storage: str | None) -> str:
+            return clone_place(self.view, machines, template, storage)
+
+        clones: Counter[str] = Counter()
+        for vmid, count in clones_at_work(self.view).items():
+            clones[f"template {vmid}"] += count
+            clones[place_of(int(vmid), None)] += count
+        return Gate(
+            thresholds=self.fleet.guard,
+            limits=self.fleet.limits,
+            managed=max(1, len(self.fleet.vms)),
+            approved=self._approved,
+            place_of=place_of,
+            destroyed=self.store.journal.destroyed_since(since),
+            restarted=self.store.journal.restarted_since(since),
+            clones=clones,
+        )
+
+    def _approved(self, seen: SeenVM, change: Change) -> bool:
+        hashed = change_hash(seen, change, self.store.vault.key)
+        if self.dry:
+            return hashed in self.store.approvals.open_changes(self.view.at)
+        return self.store.approvals.use(hashed, self.view.at)
+
+    def decide(self, turn: Turn) -> Guarded:
+        """Allocate, plan and guard one VM."""
+        spec: VMSpec = turn.spec
+        memory = self.memories.get(turn.key, Memory())
+        seen = see(
+            turn.key,
+            memory,
+            self.view,
+            self.ground.machines,
+            self.site.vmid_free,
+            self.store.id,
+            self.fleet.name,
+        )
+        if seen.reason:
+            return self.gate.check(plan_vm(spec, seen, self.handlers))
+        given = allocate(spec, seen, self.ground)
+        if given.notes or given.seen.memory.binding is None:
+            return self.gate.check(VMPlan(given.seen, notes=given.notes))
+        plan = plan_vm(spec, given.seen, self.handlers)
+        return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)))
+
+
+def clone_place(
+    view: ClusterView, machines: Mapping[int, Machine], template: int, storage: str | None
+) -> str:
+    """Name the storage that a clone's data goes to: `local-lvm on pve1`, `ceph`.
+
+    Without a storage of its own it is the template's; an unread template stands for itself.
+    """
+    row = view.vms.get(template)
+    node = row.node if row else ""
+    config = machines.get(template, Machine()).config
+    if storage is None and config and config.wanted.boot_disk:
+        storage = config.wanted.disks[config.wanted.boot_disk].storage
+    if storage is None:
+        return f"the storage of template {template}"
+    shared = any(one.shared for one in view.storages if one.storage == storage)
+    return storage if shared else f"{storage} on {node}"
+
+
+def _frozen(strays: Sequence[Marker]) -> str | None:
+    """Say why nothing may be created: VMs are ours by their mark, and the store has lost them."""
+    if not strays:
+        return None
+    names = ", ".join(f"{marker.key} (vm {marker.vmid})" for marker in strays[:5])
+    more = f" and {len(strays) - 5} more" if len(strays) > 5 else ""
+    return (
+        f"VMs marked as ours are not in the store: {names}{more}. Nothing is created or leased "
+        "until reconcile rebuild-state has taken them in (is this the right database?)"
+    )

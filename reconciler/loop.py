@@ -1,0 +1,130 @@
+"""A run of the loop `process_vms`: open, look, report; one runner at a time (design 2, Loop)."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from desired.source import Fleet
+from reconciler.approval import grant_now
+from reconciler.clock import Clock, SystemClock, Workers
+from reconciler.config import Opened, lock_path, open_live
+from reconciler.follow import Follower
+from reconciler.lock import LockHeld, RunnerLock
+from reconciler.look import SiteLook
+from reconciler.options import BrokenSpecs, RunOptions
+from reconciler.outcome import conditions_of, results_of
+from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of
+from reconciler.registry import vm_handlers
+from reconciler.report import Remark, Reporter, RunDone, RunStarted, Summary
+from reconciler.site import Site
+from reconciler.tick import Tick, deadline
+from reconciler.turn import Narrator, Turn
+from state.api import Api, Json
+
+
+def run_once(options: RunOptions, reporter: Reporter, clock: Clock | None = None) -> Summary:
+    """Make the fleet what its specs say, as far as the time limit allows.
+
+    Raises LockHeld when another run is at work, UnusableSource, StoreError, BrokenSpecs,
+    ApprovalRefused; one VM's or one cluster's trouble is in the summary instead.
+    """
+    clock = clock or SystemClock()
+    start = clock.now()
+    lock = RunnerLock(lock_path(options.fleet, options.database))
+    if not lock.acquire():
+        raise LockHeld(lock.holder())
+    with lock, open_live(options.fleet, options.database, start) as opened:
+        if options.strict and opened.fleet.errors:
+            raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
+        return Run(opened, options, reporter, clock, start).go()
+
+
+@dataclass(slots=True)
+class Run:
+    """One run over an opened fleet."""
+
+    opened: Opened
+    options: RunOptions
+    reporter: Reporter
+    clock: Clock
+    start: datetime
+
+    def go(self) -> Summary:
+        """Prepare, tick, and set down what came of it."""
+        fleet, store = self.opened.fleet, self.opened.store
+        turns = turns_of(fleet, self.options.only)
+        last = next(iter(store.journal.runs(1)), None)
+        run = store.journal.start_run(self.start, self.options.command, fleet.revision)
+        begun = last.started_at if last else None
+        self.reporter.report(RunStarted(self.start, keys=tuple(turns), last=begun, run=run))
+        self._remark_errors(fleet)
+        for moved in renamed(fleet, store):
+            self.reporter.report(Remark(self.clock.now(), f"renamed {moved}"))
+        stage = Stage(self.opened, self.reporter, self.clock)
+        sites = stage.sites((turn.spec for turn in turns.values()), begun)
+        if self.options.approve:
+            grant_now(self.opened, sites, turns, self.options.approve, self.options.by, self.clock)
+        tick = self._tick(run, sites, turns)
+        tick.run()
+        store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
+        summary = self._summary(turns, stage)
+        store.journal.finish_run(run, self.clock.now(), _plain(summary))
+        self.reporter.report(RunDone(self.clock.now(), summary))
+        return summary
+
+    def _remark_errors(self, fleet: Fleet) -> None:
+        for error in fleet.errors:
+            self.reporter.report(Remark(self.clock.now(), str(error), "error", error.vm or ""))
+
+    def _tick(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> Tick:
+        fleet, store = self.opened.fleet, self.opened.store
+        addresses = addresses_in_use(fleet, store)
+
+        def look(site: Site, first: bool) -> SiteLook:
+            return SiteLook(
+                site,
+                fleet,
+                store,
+                vm_handlers(),
+                self.clock.now,
+                self.opened.resolve,
+                addresses,
+                first,
+            )
+
+        def api_of(cluster: str) -> Api | None:
+            return sites[cluster].api if cluster in sites else None
+
+        return Tick(
+            store=store,
+            sites=sites,
+            narrator=Narrator(self.reporter, store.journal, run),
+            clock=self.clock,
+            workers=Workers(fleet.limits.workers),
+            deadline=deadline(self.start, self.options.time_limit),
+            turns=turns,
+            follower=Follower(self.clock, self.reporter, api_of),
+            look=look,
+        )
+
+    def _summary(self, turns: Mapping[str, Turn], stage: Stage) -> Summary:
+        fleet = self.opened.fleet
+        broken = sum(fits(key, self.options.only) for key in fleet.broken)
+        results = results_of(turns)
+        ready = sum(result == "ready" for result in results.values())
+        failed = sum(result == "error" for result in results.values()) + broken
+        return Summary(
+            vms=len(turns) + broken,
+            ready=ready,
+            changed=sum(turn.wrote for turn in turns.values()),
+            failed=failed,
+            reads=sum(api.reads for api in stage.apis),
+            writes=sum(api.writes for api in stage.apis),
+            seconds=(self.clock.now() - self.start).total_seconds(),
+            waiting=len(turns) + broken - ready - failed,
+            results={key: result for key, result in results.items() if turns[key].started_at},
+        )
+
+
+def _plain(summary: Summary) -> dict[str, Json]:
+    return {**asdict(summary), "results": dict(summary.results)}

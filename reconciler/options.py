@@ -1,0 +1,22 @@
+"""What one run is asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class BrokenSpecs(Exception):
+    """With `strict`, a broken spec stops the whole run before it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds."""
+
+    fleet: Path
+    database: str | None = None
+    only: tuple[str, ...] = ()
+    time_limit: float = 50.0
+    approve: str | None = None
+    strict: bool = False
+    command: str = "--once"
+    by: str = ""

@@ -1,0 +1,48 @@
+"""What a tick left behind of each VM: its result, and its conditions (Kubernetes-style)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from desired.source import Fleet
+from handlers.handler import why as split_condition
+from reconciler.turn import Standing, Turn
+from state.conditions import Condition
+from state.observed import SeenVM
+from state.store import Store
+
+READY = "Ready"
+
+
+def results_of(turns: Mapping[str, Turn]) -> dict[str, str]:
+    """Return `ready`, `waiting` or `error` by key."""
+    words = {Standing.READY: "ready", Standing.FAILED: "error"}
+    return {key: words.get(turn.standing, "waiting") for key, turn in turns.items()}
+
+
+def conditions_of(
+    fleet: Fleet, store: Store, turns: Mapping[str, Turn], at: datetime
+) -> dict[str, list[Condition]]:
+    """Return all conditions of the VMs that were looked at, and of those without a spec."""
+    found = {key: _conditions(turn, at) for key, turn in turns.items()}
+    for key in store.bindings.all().keys() - fleet.vms.keys() - fleet.broken:
+        text = "its spec is gone; the VM is left as it is"
+        found[key] = [Condition(key, "Unmanaged", True, "NoSpec", text, at)]
+    return found
+
+
+def _conditions(turn: Turn, at: datetime) -> list[Condition]:
+    ready = turn.standing is Standing.READY
+    reason = "Settled" if ready else turn.standing.value.capitalize()
+    conditions = {READY: Condition(turn.key, READY, ready, reason, turn.why, at)}
+    for note in turn.last.notes if turn.last else ():
+        if note.condition:
+            name, status = split_condition(note.condition)
+            conditions.setdefault(
+                name, Condition(turn.key, name, status, note.handler, note.reason, at)
+            )
+    return list(conditions.values())
+
+
+def addresses(seen: SeenVM) -> tuple[str, ...]:
+    """Return the VM's leased addresses, in the order of its nics."""
+    return tuple(lease.address for lease in seen.memory.leases)

@@ -1,0 +1,113 @@
+"""Plan one VM: ask its handlers in order what differs. Pure; every input is an argument."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from desired.spec import VMSpec
+from handlers.handler import Handler
+from state.change import Change, Note, Value
+from state.observed import Presence, SeenVM
+from state.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class VMPlan:
+    """What one VM wants in this look: changes in the handlers' order, and notes."""
+
+    seen: SeenVM
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def remaining(self) -> frozenset[tuple[str, str]]:
+        """(handler, field) of all that still differs or blocks: what the state derives from."""
+        differing = {(change.handler, change.field) for change in self.changes}
+        return frozenset(differing | {(n.handler, n.field) for n in self.notes if n.blocking})
+
+
+def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
+    """Return what differs between `spec` and `seen`.
+
+    A blocking note without a condition is a short wait (a clone runs), one with it needs more.
+    A handler is asked only when nothing that it comes after is open. A VM that is not surely
+    there or surely absent is not planned at all.
+    """
+    if seen.presence is Presence.UNKNOWN:
+        condition = None if seen.passing else "Unknown"
+        note = Note(seen.key, "observe", "vm", seen.reason, condition, blocking=True)
+        return VMPlan(seen, notes=(note,))
+    changes: list[Change] = []
+    notes: list[Note] = []
+    open_handlers: set[str] = set()
+    for handler in handlers:
+        if seen.presence is Presence.ABSENT and handler.name != "exists":
+            continue
+        if open_handlers.intersection(handler.after):
+            open_handlers.add(handler.name)
+            continue
+        differs = False
+        for found in handler.diff(spec, seen):
+            if isinstance(found, Change):
+                changes.append(found)
+                differs = True
+            else:
+                notes.append(found)
+                differs = differs or found.blocking
+        if differs and handler.blocking:
+            open_handlers.add(handler.name)
+    return VMPlan(seen, tuple(changes), tuple(notes))
+
+
+def in_order(handlers: Iterable[Handler]) -> tuple[Handler, ...]:
+    """Return the handlers so that each stands behind all that it comes after, else by name.
+
+    Raises ValueError when `after` names an unknown handler or goes in a circle.
+    """
+    waiting = {handler.name: handler for handler in handlers}
+    for handler in waiting.values():
+        for name in handler.after:
+            if name not in waiting:
+                raise ValueError(f"handler {handler.name} comes after {name}, which is unknown")
+    ordered: list[Handler] = []
+    while waiting:
+        ready = [h for h in waiting.values() if not waiting.keys() & set(h.after)]
+        if not ready:
+            raise ValueError(f"handlers wait for each other: {', '.join(sorted(waiting))}")
+        ordered.append(ready[0])
+        del waiting[ready[0].name]
+    return tuple(ordered)
+
+
+def approval_digest(plans: Iterable[VMPlan], key: bytes) -> str:
+    """Return the hash of all changes that need approval, sorted; empty when none does.
+
+    Secrets enter by their keyed fingerprint, never in clear (design 4, Approval).
+    """
+    hashes = sorted(
+        change_hash(plan.seen, change, key)
+        for plan in plans
+        for change in plan.changes
+        if change.approval
+    )
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16] if hashes else ""
+
+
+def change_hash(seen: SeenVM, change: Change, key: bytes) -> str:
+    """Return the hash that names one change of one machine: cluster, vmid, uuid, field, values."""
+
+    def plain(value: Value) -> Value:
+        return value.fingerprint(key) if isinstance(value, Secret) else value
+
+    binding = seen.memory.binding
+    fields = [
+        seen.cluster.name,
+        binding and binding.vmid,
+        binding and binding.uuid,
+        change.handler,
+        change.field,
+        plain(change.old),
+        plain(change.new),
+    ]
+    return hashlib.sha256(json.dumps(fields).encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""What a tick or a dry run stands on: a site for each cluster, the turns, the addresses in use."""
+
+import fnmatch
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol, cast
+
+from desired.source import Fleet
+from desired.spec import VMSpec
+from reconciler.clock import Clock
+from reconciler.config import Opened
+from reconciler.execute import Executor
+from reconciler.ledger import Addresses
+from reconciler.pve.preflight import Contact, preflight
+from reconciler.pve.usage import usage
+from reconciler.registry import vm_handlers
+from reconciler.report import Remark, Reporter, Traced
+from reconciler.secrets import SecretError
+from reconciler.sim.embedded import EmbeddedFailed
+from reconciler.site import ClosedApi, Site
+from reconciler.turn import Turn
+from state.api import ApiError, Json
+from state.observe import Observer, rotation_share
+from state.store import Store
+
+KEPT, KEPT_WITH_FINDINGS = timedelta(hours=24), timedelta(minutes=10)
+"""How long what preflight learned is believed; less while something is missing."""
+
+
+class CountingApi(Contact, Protocol):
+    """An API that counts its requests."""
+
+    @property
+    def reads(self) -> int: ...
+
+    @property
+    def writes(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Stage:
+    """Builds the sites of one run. With `dry` nothing is written."""
+
+    opened: Opened
+    reporter: Reporter
+    clock: Clock
+    dry: bool = False
+    apis: list[CountingApi] = field(default_factory=list)
+
+    def sites(self, specs: Iterable[VMSpec], last_run: datetime | None) -> dict[str, Site]:
+        """Return a site for each cluster that the specs name."""
+        names = sorted({spec.cluster for spec in specs})
+        return {name: self._site(name, last_run) for name in names}
+
+    def _site(self, name: str, last_run: datetime | None) -> Site:
+        store = self.opened.store
+        try:
+            api = self.opened.connect(name)
+        except (ApiError, SecretError, EmbeddedFailed) as error:
+            return self.site_of(name, ClosedApi(str(error)), store, last_run)
+        api.trace = partial(self._traced, name)
+        return self.site_of(name, api, store, last_run)
+
+    def site_of(self, name: str, api: CountingApi, store: Store, last_run: datetime | None) -> Site:
+        """Return the site of a cluster whose API is open."""
+        fleet = self.opened.fleet
+        self.apis.append(api)
+        handlers = {handler.name: handler for handler in vm_handlers()}
+        site = Site(
+            name=name,
+            cluster=fleet.clusters[name],
+            api=api,
+            observer=Observer(name, api, store, self.clock.now, self.dry),
+            executor=Executor(api, store, handlers, self.clock.now, name),
+        )
+        self._learn(site, api, store)
+        bound = len(store.bindings.vmids(name))
+        since = (self.clock.now() - last_run).total_seconds() if last_run else 0.0
+        site.rotation = rotation_share(bound, since, fleet.verify_every)
+        return site
+
+    def _learn(self, site: Site, api: CountingApi, store: Store) -> None:
+        """Preflight on first contact, when the fleet uses something new, and once a day."""
+        fleet, now, setting = self.opened.fleet, self.clock.now(), f"preflight:{site.name}"
+        used = hashlib.sha256(repr(usage(fleet, site.name)).encode()).hexdigest()
+        kept = cast("Mapping[str, Json] | None", store.settings.get(setting))
+        if kept and kept.get("used") == used:
+            at = datetime.fromisoformat(str(kept["at"]))
+            if now - at < (KEPT if kept.get("clean") else KEPT_WITH_FINDINGS):
+                site.facts = cast("Mapping[str, Json]", kept["facts"])
+                site.problem = cast("str | None", kept.get("problem"))
+                return
+        try:
+            result = preflight(api, fleet, site.name, now)
+        except ApiError as error:
+            site.problem = f"cluster {site.name}: {error.text}"
+            self._remark(site.problem, "error")
+            return
+        for finding in result.missing:
+            level = "error" if finding.readonly else "warning"
+            advice = f": {finding.advice}" if finding.advice else ""
+            self._remark(f"cluster {site.name}: {finding.what}: {finding.message}{advice}", level)
+        site.facts, site.problem = result.facts, result.problem
+        if not self.dry:
+            store.settings.put(
+                setting,
+                {
+                    "used": used,
+                    "at": now.isoformat(),
+                    "clean": not result.missing,
+                    "facts": dict(result.facts),
+                    "problem": result.problem,
+                },
+            )
+
+    def _remark(self, text: str, level: str) -> None:
+        self.reporter.report(Remark(self.clock.now(), text, level))  # type: ignore[arg-type]
+
+    def _traced(self, cluster: str, method: str, path: str, seconds: float, status: int) -> None:
+        now = self.clock.now()
+        self.reporter.report(Traced(now, method, path, status, seconds, cluster))
+
+
+def turns_of(fleet: Fleet, only: tuple[str, ...]) -> dict[str, Turn]:
+    """Return a turn for each sound, wanted spec whose key fits one of the globs (all without)."""
+    return {
+        key: Turn(spec)
+        for key, spec in sorted(fleet.vms.items())
+        if spec.state == "present" and fits(key, only)
+    }
+
+
+def fits(key: str, only: tuple[str, ...]) -> bool:
+    return not only or any(fnmatch.fnmatchcase(key, glob) for glob in only)
+
+
+def addresses_in_use(fleet: Fleet, store: Store) -> Addresses:
+    """Return the leased addresses, and those that specs give by hand."""
+    static = {
+        str(family.static.ip)
+        for spec in fleet.vms.values()
+        for nic in spec.nics.values()
+        for family in (nic.ipv4, nic.ipv6)
+        if family is not None and family.static is not None
+    }
+    return Addresses(set(store.leases.taken()), frozenset(static))
+
+
+def renamed(fleet: Fleet, store: Store) -> list[str]:
+    """Carry machines to their new keys (`was:`); return `old -> new` of each."""
+    done = []
+    bound = store.bindings.all()
+    for key, spec in sorted(fleet.vms.items()):
+        moved = spec.was in bound and key not in bound
+        if moved and spec.was and store.bindings.rename_key(spec.was, key):
+            done.append(f"{spec.was} -> {key}")
+    return done

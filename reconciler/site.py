@@ -1,0 +1,63 @@
+"""One cluster as a tick works on it: its API, its observer and executor, what preflight learned."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from desired.catalog import Cluster
+from reconciler.execute import Executor
+from state.api import Api, Json, Refused, Unavailable
+from state.change import Call, Param
+from state.observe import Observer
+
+
+@dataclass(slots=True)
+class Site:
+    """One cluster. `facts` is what preflight learned and the store keeps between runs.
+
+    `frozen` says why nothing may be created there (a lost store), `problem` why nothing may be
+    written at all; `rotation` is how many VMs the first look verifies without a hint.
+    """
+
+    name: str
+    cluster: Cluster
+    api: Api
+    observer: Observer
+    executor: Executor
+    facts: Mapping[str, Json] = field(default_factory=dict)
+    rotation: int = 0
+    frozen: str | None = None
+    problem: str | None = None
+
+    @property
+    def firewall(self) -> bool | None:
+        """Whether the cluster's firewall is on; None when it is not known."""
+        enabled = self.facts.get("firewall_enabled")
+        return bool(enabled) if enabled is not None else None
+
+    def vmid_free(self, vmid: int) -> bool:
+        """`GET /cluster/nextid?vmid=`: 400 when the id is taken by any guest of the cluster.
+
+        Raises ApiError when that could not be asked: then nothing is known.
+        """
+        try:
+            self.api.get("/cluster/nextid", {"vmid": vmid})
+        except Refused:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedApi:
+    """The API of a cluster that could not be opened: every call is Unavailable, with the reason."""
+
+    reason: str
+    identity: str = ""
+    skew: float | None = None
+    reads: int = 0
+    writes: int = 0
+
+    def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
+        raise Unavailable(self.reason)
+
+    def send(self, call: Call, *, heavy: bool = False) -> Json:
+        raise Unavailable(self.reason)

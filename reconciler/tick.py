@@ -1,0 +1,251 @@
+"""One tick: look again and again until all is settled or the time budget ends (design 3).
+
+Everything that a look needs of one cluster is put together in `reconciler.look`; here stands the
+order of things, and the one place where an exception of one VM is caught.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from reconciler.addressing import surplus
+from reconciler.clock import Clock, Workers
+from reconciler.execute import START, Done
+from reconciler.follow import Follower
+from reconciler.guard import Guarded
+from reconciler.look import SiteLook
+from reconciler.pve.tasks import TaskEnd
+from reconciler.report import Remark
+from reconciler.site import Site
+from reconciler.turn import Narrator, Standing, Turn
+from state.api import Contention, Locked
+from state.change import Change
+from state.memory import Memory, OpenTask, Phase
+from state.observed import Presence, SeenVM
+from state.outbox import Event
+from state.store import Store
+
+logger = logging.getLogger(__name__)
+MOST_LOOKS = 60
+PATIENCE = 2.0
+
+
+@dataclass(slots=True)
+class Tick:
+    """One run over the VMs of `turns`, by key; it ends at `deadline`."""
+
+    store: Store
+    sites: dict[str, Site]
+    narrator: Narrator
+    clock: Clock
+    workers: Workers
+    deadline: datetime
+    turns: dict[str, Turn]
+    follower: Follower
+    look: Callable[[Site, bool], SiteLook]
+    tasks: dict[str, OpenTask] = field(default_factory=dict)
+    looks: int = 0
+
+    def run(self) -> None:
+        """Look until nothing is left to do in this tick."""
+        for key, task in self.store.tasks.all().items():
+            if key in self.turns:
+                self.tasks[key] = task
+                self.turns[key].standing = Standing.TASK
+        pause = 0.1
+        while True:
+            self._look_at_all(first=self.looks == 0)
+            if self._out_of_time() or not self._unsettled():
+                break
+            if self.looks >= MOST_LOOKS and not self.tasks:
+                break
+            pause = self._wait(pause)
+        for turn in self.turns.values():
+            self._end(turn)
+
+    def _out_of_time(self) -> bool:
+        return self.clock.now() >= self.deadline
+
+    def _unsettled(self) -> list[Turn]:
+        going = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
+        return [turn for turn in self.turns.values() if turn.standing in going]
+
+    def _wait(self, pause: float) -> float:
+        """Wait for tasks, or a moment for what only time brings; return the next pause."""
+        if any(turn.standing is Standing.ACTIVE for turn in self.turns.values()):
+            return 0.1
+        if self.tasks:
+            self._follow()
+            return pause
+        left = (self.deadline - self.clock.now()).total_seconds()
+        self.clock.sleep(max(0.0, min(pause, left)))
+        return min(pause * 1.5, PATIENCE)
+
+    def _look_at_all(self, *, first: bool) -> None:
+        self.looks += 1
+        for site in self.sites.values():
+            turns = [
+                turn
+                for turn in self.turns.values()
+                if turn.spec.cluster == site.name
+                and turn.standing in (Standing.ACTIVE, Standing.WAITING)
+            ]
+            if turns:
+                self._look_at(site, turns, first=first)
+
+    def _look_at(self, site: Site, turns: Sequence[Turn], *, first: bool) -> None:
+        """Observe, allocate, plan and guard in order, then execute side by side."""
+        look = self.look(site, first)
+        memories = self.store.memories(None if first else [turn.key for turn in turns])
+        look.observe(turns, memories, self.workers, self._out_of_time)
+        ready: list[tuple[Turn, Guarded]] = []
+        for turn in sorted(turns, key=lambda turn: turn.key):
+            guarded = self._safely(turn, lambda turn=turn: look.decide(turn))  # type: ignore[misc]
+            if guarded is not None:
+                self._told(turn, guarded, memories.get(turn.key, Memory()))
+                if guarded.allowed:
+                    ready.append((turn, guarded))
+        grouped = self._grouped(site, ready)
+        self.workers.map(lambda item: self._execute(site, *item), grouped)
+
+    def _safely(self, turn: Turn, work: Callable[[], Guarded]) -> Guarded | None:
+        try:
+            return work()
+        except Exception as error:
+            self._broke(turn, error)
+            return None
+
+    def _broke(self, turn: Turn, error: Exception) -> None:
+        """One VM's exception is that VM's error; the others go on (DEP-27)."""
+        logger.exception("%s failed", turn.key, extra={"vm": turn.key})
+        turn.standing, turn.why = Standing.FAILED, f"{type(error).__name__}: {error}"
+        self.narrator.broke(turn, self.clock.now(), turn.why)
+
+    def _told(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
+        """Tell what has landed, and set where the turn stands without executing anything."""
+        seen = guarded.plan.seen
+        turn.last = guarded
+        remaining = guarded.plan.remaining | {
+            (note.handler, note.field) for note in guarded.notes if note.blocking
+        }
+        if turn.phase is not Phase.DEPLOY or seen.presence is not Presence.UNKNOWN:
+            self.narrator.progress(turn, seen, remaining)
+        if START in seen.memory.intents and seen.status != "running":
+            self.store.intents.look(turn.key, START)
+        if guarded.allowed:
+            return
+        blocking = [note for note in guarded.notes if note.blocking]
+        if not blocking and not guarded.withheld:
+            self._settle(turn, seen, memory)
+        elif all(note.condition is None for note in blocking) and blocking:
+            turn.standing, turn.why = Standing.WAITING, blocking[0].reason
+        else:
+            first = next((note for note in blocking if note.condition), None)
+            turn.standing = Standing.PAUSED
+            turn.why = first.reason if first else "withheld"
+
+    def _settle(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
+        """Nothing differs: the VM is ready, and what it no longer uses is given back."""
+        turn.standing, turn.why = Standing.READY, ""
+        binding = seen.memory.binding
+        if binding is not None and binding.phase is Phase.DEPLOY:
+            now = self.clock.now()
+            event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
+            ready = replace(binding, phase=Phase.READY, ready_at=now)
+            self.store.bindings.change(ready, event=event)
+        for lease in surplus(turn.spec, memory.leases):
+            self.store.leases.release(lease)
+        if START in seen.memory.intents:
+            self.store.intents.drop(turn.key, START)
+        if seen.memory.attempts:
+            self.store.attempts.clear_all(turn.key)
+
+    def _grouped(
+        self, site: Site, ready: list[tuple[Turn, Guarded]]
+    ) -> list[tuple[Turn, Guarded, tuple[Change, ...]]]:
+        """Apply what several VMs share as one (a pool's members); return each VM's own rest."""
+        groups: dict[tuple[str, str], list[tuple[Turn, Change]]] = {}
+        rest: list[tuple[Turn, Guarded, tuple[Change, ...]]] = []
+        for turn, guarded in ready:
+            own = tuple(c for c in guarded.allowed if c.group in ("", c.subject))
+            for change in guarded.allowed:
+                if change not in own:
+                    groups.setdefault((change.handler, change.group), []).append((turn, change))
+            rest.append((turn, guarded, own))
+        for (handler, _), members in groups.items():
+            done = site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
+            for turn, change in members:
+                turn.wrote = True
+                self._account(turn, done, (change,), self.clock.now())
+        return [item for item in rest if item[2]]
+
+    def _execute(self, site: Site, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
+        seen = guarded.plan.seen
+        try:
+            turn.wrote = True
+            done = site.executor.run(seen, own)
+            self._account(turn, done, own, self.clock.now())
+            self.narrator.changed(turn, seen, done, own)
+        except Exception as error:
+            self._broke(turn, error)
+
+    def _account(self, turn: Turn, done: Done, sent: tuple[Change, ...], now: datetime) -> None:
+        """Set where the turn stands after its calls."""
+        turn.changes.extend(change for change in sent if done.landed(change.handler))
+        for name, seconds in done.seconds.items():
+            turn.spent[name] = turn.spent.get(name, 0.0) + seconds
+        turn.standing = Standing.ACTIVE
+        for name, outcome in done.outcomes.items():
+            if outcome.upid:
+                turn.standing = Standing.TASK
+                self.tasks[turn.key] = OpenTask(
+                    outcome.upid, turn.key, turn.spec.cluster, name, now
+                )
+            elif outcome.error:
+                turn.standing, turn.why = Standing.FAILED, outcome.error
+                self.narrator.failed(turn, now, name, outcome.error)
+            elif outcome.retry_at and not done.again:
+                turn.standing, turn.why = Standing.WAITING, "a lock was busy"
+
+    def _follow(self) -> None:
+        others = any(turn.standing is Standing.WAITING for turn in self.turns.values())
+        patience = PATIENCE if others else 3600.0
+        ends = self.follower.ended(self.tasks.values(), self._out_of_time, patience)
+        for key, task in list(self.tasks.items()):
+            if task.upid in ends:
+                del self.tasks[key]
+                self._task_ended(self.turns[key], task, ends[task.upid])
+
+    def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
+        now = self.clock.now()
+        site = self.sites[task.cluster]
+        self.store.tasks.close(task.upid)
+        took = (now - task.started_at).total_seconds()
+        turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took
+        turn.standing = Standing.ACTIVE
+        if end is None or end.ok:
+            if end is not None and end.warnings:
+                text = f"{turn.key}: {task.handler} ended with {end.warnings} warnings"
+                self.narrator.reporter.report(Remark(now, text, "warning", turn.key))
+            return
+        if task.handler == "power":
+            self.store.intents.drop(turn.key, START)
+        if isinstance(end.error, Contention | Locked):
+            turn.standing, turn.why = Standing.WAITING, end.text
+            return
+        site.executor.fail(turn.key, task.handler, end.text, now)
+        turn.standing, turn.why = Standing.FAILED, end.text
+        self.narrator.failed(turn, now, task.handler, end.text)
+
+    def _end(self, turn: Turn) -> None:
+        if turn.standing in (Standing.ACTIVE, Standing.TASK, Standing.WAITING):
+            turn.why = turn.why or "the time is out"
+        if turn.standing is Standing.READY and turn.phase is Phase.DEPLOY:
+            turn.state = "ready"
+        self.narrator.ended(turn, self.clock.now())
+
+
+def deadline(start: datetime, time_limit: float) -> datetime:
+    """Return when a tick must stop (FRM-11)."""
+    return start + timedelta(seconds=time_limit)

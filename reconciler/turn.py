@@ -1,0 +1,176 @@
+"""One VM's turn in a tick, and its story: pipeline steps for the reporter and the journal."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from desired.spec import VMSpec
+from reconciler import pipeline
+from reconciler.execute import Done
+from reconciler.guard import Guarded
+from reconciler.report import (
+    Action,
+    Reporter,
+    Step,
+    StepResult,
+    VMDone,
+    VMError,
+    VMPaused,
+    VMStarted,
+)
+from state.change import Change
+from state.journal import Journal, StepRecord, VMRun
+from state.memory import Phase
+from state.observed import SeenVM
+
+
+class Standing(StrEnum):
+    """Where a VM's turn stands: to be looked at again, or over for this tick."""
+
+    ACTIVE = "active"
+    TASK = "task"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    FAILED = "failed"
+    READY = "ready"
+
+
+@dataclass(slots=True)
+class Turn:
+    """What this tick knows of one VM beyond its rows; `spent` is seconds by handler."""
+
+    spec: VMSpec
+    standing: Standing = Standing.ACTIVE
+    phase: Phase = Phase.DEPLOY
+    state: str = ""
+    action: Action = "deploy"
+    started_at: datetime | None = None
+    wrote: bool = False
+    why: str = ""
+    last: Guarded | None = None
+    spent: dict[str, float] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        return self.spec.key
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Tells every turn's story once to the reporter and, of what was worked on, to the journal.
+
+    A dry run has no journal.
+    """
+
+    reporter: Reporter
+    journal: Journal
+    run: int
+
+    def progress(self, turn: Turn, seen: SeenVM, remaining: Iterable[tuple[str, str]]) -> None:
+        """Tell the steps that have landed since the last look, in the order of the table."""
+        if turn.phase is not Phase.DEPLOY:
+            return
+        state = pipeline.derive(frozenset(remaining))
+        if not turn.state:
+            turn.state = self._recorded(turn)
+        self.begin(turn, seen)
+        for label, before, after in pipeline.passed(turn.state, state):
+            self._landed(turn, label, before, after, seen.at)
+        turn.state = state
+
+    def _recorded(self, turn: Turn) -> str:
+        """The state that an earlier run left the VM in: its steps are not told twice."""
+        runs = self.journal.vm_runs(turn.key, 1)
+        known = runs and runs[0].action == "deploy" and runs[0].state_after
+        return str(known) if known in pipeline.DEPLOY.names else pipeline.DEPLOY.names[0]
+
+    def begin(self, turn: Turn, seen: SeenVM) -> None:
+        """Tell that work on a VM begins; only the first call says so."""
+        if turn.started_at is None:
+            turn.started_at = seen.at
+            binding = seen.memory.binding
+            vmid = binding.vmid if binding else None
+            self.reporter.report(VMStarted(seen.at, turn.key, turn.action, turn.state, vmid))
+
+    def _landed(self, turn: Turn, label: str, before: str, after: str, at: datetime) -> None:
+        state = pipeline.DEPLOY.states[pipeline.DEPLOY.names.index(after)]
+        mine = [c for c in turn.changes if state.waits_for((c.handler, c.field))]
+        handlers = {change.handler for change in mine}
+        seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
+        made = bool(mine) or after in ("set_ip", "clone", "starting", "ready")
+        result: StepResult = "success" if made else "skip"
+        self._step(turn, Step(at, turn.key, label, before, after, result, seconds=seconds))
+
+    def changed(self, turn: Turn, seen: SeenVM, done: Done, sent: Iterable[Change]) -> None:
+        """Tell what was changed on a VM that is past its deploy: one line by handler."""
+        if turn.phase is Phase.DEPLOY:
+            return
+        self.begin(turn, seen)
+        by_handler: dict[str, list[Change]] = {}
+        for change in sent:
+            by_handler.setdefault(change.handler, []).append(change)
+        for name, changes in by_handler.items():
+            outcome = done.outcomes.get(name)
+            if outcome is None or outcome.error or outcome.retry_at:
+                continue
+            detail = ", ".join(f"{c.field}: {c.old} -> {c.new}" for c in changes)
+            seconds = done.seconds.get(name, 0.0)
+            label = f"Change {name}"
+            step = Step(
+                seen.at, turn.key, label, turn.state, turn.state, "success", detail, seconds
+            )
+            self._step(turn, step)
+
+    def failed(self, turn: Turn, at: datetime, handler: str, error: str) -> None:
+        """Tell a step that failed: the state stays where it is (DEP-05)."""
+        label = pipeline.DEPLOY.next_label(turn.state) if turn.phase is Phase.DEPLOY else ""
+        label = label or f"Change {handler}"
+        seconds = turn.spent.pop(handler, 0.0)
+        step = Step(at, turn.key, label, turn.state, turn.state, "error", error, seconds)
+        self._step(turn, step)
+
+    def _step(self, turn: Turn, step: Step) -> None:
+        step = Step(
+            step.at,
+            step.key,
+            step.label,
+            step.before,
+            step.after,
+            step.result,
+            step.detail,
+            step.seconds,
+            turn.action,
+        )
+        record = StepRecord(
+            step.label, step.before, step.after, step.result, step.seconds, step.at, step.detail
+        )
+        self.journal.step(self.run, turn.key, turn.action, record)
+        self.reporter.report(step)
+
+    def ended(self, turn: Turn, at: datetime) -> None:
+        """Tell how a turn ended, when anything was told of it before."""
+        if turn.started_at is None:
+            return
+        if turn.standing is Standing.READY:
+            seconds = (at - turn.started_at).total_seconds()
+            self.reporter.report(VMDone(at, turn.key, turn.action, turn.state, seconds))
+        else:
+            self.reporter.report(VMPaused(at, turn.key, turn.action, turn.state, turn.why))
+        result = {Standing.READY: "success", Standing.FAILED: "error"}.get(turn.standing, "waiting")
+        error = turn.why if turn.standing is Standing.FAILED else ""
+        last = VMRun(
+            turn.key,
+            turn.action,
+            turn.started_at,
+            at,
+            state_after=turn.state,
+            result=result,  # type: ignore[arg-type]
+            error=error,
+        )
+        self.journal.record(self.run, last)
+
+    def broke(self, turn: Turn, at: datetime, error: str) -> None:
+        """Tell an error of the VM that is no step's."""
+        self.reporter.report(VMError(at, turn.key, error, turn.action, turn.state))
