@@ -110,6 +110,12 @@ SNIPPETS = _parts(
     **{key: Text(optional=True, format=volume_id) for key in ("meta", "network", "user", "vendor")}
 )
 
+VGA = _parts(
+    type=Text(optional=True, default_key=True, enum=tuple(DISPLAYS)),
+    memory=_count(4, 512),
+    clipboard=_one_of("vnc"),
+)
+
 CPU_KEYS: dict[str, Field] = {
     "cores": _count(1),
     "cpu": CPU,
@@ -150,11 +156,7 @@ HARDWARE_KEYS: dict[str, Field] = {
     "scsihw": _one_of(*SCSI_CONTROLLERS),
     "smbios1": SMBIOS,
     "tablet": _flag(),
-    "vga": _parts(
-        type=Text(optional=True, default_key=True, enum=tuple(DISPLAYS)),
-        memory=_count(4, 512),
-        clipboard=_one_of("vnc"),
-    ),
+    "vga": VGA,
     "watchdog": _parts(
         model=Text(optional=True, default_key=True, enum=("i6300esb", "ib700")),
         action=_one_of("reset", "shutdown", "poweroff", "pause", "debug", "none"),

@@ -185,11 +185,10 @@ def make_base(world: World, node: str, volid: str) -> Volume:
 def has_feature(world: World, volid: str, feature: str, snapname: str | None = None) -> bool:
     """Whether the storage can `clone` (link), `copy` or `snapshot` the volume."""
     storage, name = read_volid(world, volid)
-    if feature == "copy":
-        return True
     if feature == "clone":
-        linkable = storage.path is None or name.format == "qcow2"
-        return linkable and (name.is_base or (storage.kind == "rbd" and snapname is not None))
+        return storage.path is None if snapname is not None else name.is_base
+    if feature == "copy" and snapname is None:
+        return True
     return storage.path is None or name.format == "qcow2"
 
 

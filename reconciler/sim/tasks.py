@@ -27,6 +27,9 @@ UPID = re.compile(
 LOCK_WAIT = 10.0
 """Seconds of the cluster's time that a task or call waits for a lock."""
 
+UNSEEN = "unseen"
+"""Kind of the tasks that no list shows."""
+
 KEPT = 1200
 """Finished tasks kept per node, about what Proxmox's two index files hold."""
 
@@ -61,6 +64,8 @@ class Task:
     """A worker of one node. `status` is None while it runs, then "OK" or the error text.
 
     `due` is the world time of the next step, `waiting_since` when it began to wait for a lock.
+    A `hanging` task does what takes no time and then stands still. `interrupted` is its exitstatus
+    when somebody stops it.
     """
 
     upid: str
@@ -81,6 +86,7 @@ class Task:
     due: float = 0.0
     waiting_since: float | None = None
     hanging: bool = False
+    interrupted: str = "received interrupt"
 
     @property
     def running(self) -> bool:
@@ -143,6 +149,16 @@ class Tasks:
         self._forget()
         return upid
 
+    def later(self, node: str, steps: list[Step]) -> None:
+        """Work that a node does by itself, such as qmeventd's start after a reboot: a task that
+        nobody sees, without log and UPID."""
+        self.order += 1
+        name = f"{UNSEEN}:{self.order}:{int(self.world.now)}"
+        task = Task(name, node, 0, 0, int(self.world.now), UNSEEN, "", "root@pam", list(steps))
+        task.due = self.world.now
+        self.all[name] = task
+        self._go_on(task)
+
     def _forget(self) -> None:
         if len(self.all) <= KEPT * len(self.world.nodes) + 100:
             return
@@ -152,9 +168,10 @@ class Tasks:
 
     def _go_on(self, task: Task) -> None:
         """Queue the task's next step, running those that take no time."""
-        while task.running and not task.hanging:
-            if not task.steps:
-                self.end(task, None)
+        while task.running:
+            if not task.steps or (task.hanging and task.steps[0].seconds):
+                if not task.hanging:
+                    self.end(task, None)
                 return
             due = task.due + task.steps[0].seconds / self.world.speed
             if due > self.world.now:
@@ -216,6 +233,10 @@ class Tasks:
     def end(self, task: Task, error: str | None) -> None:
         """Close the task: `error` None is success."""
         world = self.world
+        if task.kind == UNSEEN:
+            task.status = error or "OK"
+            del self.all[task.upid]
+            return
         if error is not None:
             task.status = error
             task.lines.append(f"TASK ERROR: {error}")
@@ -235,7 +256,7 @@ class Tasks:
     def stop(self, task: Task) -> None:
         """What DELETE /nodes/N/tasks/UPID does to a running task."""
         if task.running:
-            self.fail(task, "received interrupt")
+            self.fail(task, task.interrupted)
 
     def due(self) -> float | None:
         """World time of the next step of any task, None when nothing waits."""
@@ -258,10 +279,10 @@ class Tasks:
         return self.all.get(upid)
 
     def newest(self) -> Iterator[Task]:
-        return reversed(self.all.values())
+        return (task for task in reversed(self.all.values()) if task.kind != UNSEEN)
 
     def running(self) -> list[Task]:
-        return [task for task in self.all.values() if task.running]
+        return [one for one in self.all.values() if one.running and one.kind != UNSEEN]
 
     def dump(self) -> dict[str, Any]:
         return {

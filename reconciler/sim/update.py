@@ -212,6 +212,14 @@ def print_order(devices: list[str]) -> str:
     return f"order={';'.join(devices)}" if devices else " "
 
 
+def drop_boot_device(machine: Machine, key: str) -> None:
+    """Take a device that leaves the VM out of its boot order, at once."""
+    order = _boot_order(machine)
+    if key in order.devices:
+        order.devices.remove(key)
+        machine.config["boot"] = print_order(order.devices)
+
+
 def _boot_order(machine: Machine) -> Order:
     value = machine.text("boot")
     parts = parse_properties(options.BOOT, value, "boot") if value and value != " " else {}
