@@ -35,8 +35,13 @@ def catch_up(world: World) -> None:
     period = PERIOD / world.speed
     world.seen_at = world.booted + ((world.now - world.booted) // period) * period
     if world.seen_revision != world.revision:
-        world.seen = {vmid: row_of(machine) for vmid, machine in world.vms.items()}
-        world.seen_revision = world.revision
+        announce(world)
+
+
+def announce(world: World) -> None:
+    """Tell the cluster of every VM as it is now."""
+    world.seen = {vmid: row_of(machine) for vmid, machine in world.vms.items()}
+    world.seen_revision = world.revision
 
 
 def row_of(machine: Machine) -> dict[str, Any]:

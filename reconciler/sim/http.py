@@ -12,6 +12,7 @@ import email.utils
 import time
 import zlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, Protocol
@@ -53,6 +54,16 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
     def abort(self) -> None: ...
+
+
+class Timers(Protocol):
+    """The part of an event loop that a connection needs; seconds."""
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any
+    ) -> asyncio.TimerHandle: ...
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle: ...
 
 
 @dataclass(slots=True)
@@ -139,7 +150,7 @@ def auth_value(header: str | None, name: str) -> str | None:
 class Connection:
     """One client. Feed it bytes; it writes the answers in order."""
 
-    def __init__(self, door: Door, writer: Writer, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, door: Door, writer: Writer, loop: Timers) -> None:
         self.door = door
         self.writer = writer
         self.loop = loop

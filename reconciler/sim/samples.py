@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 
+from reconciler.sim import broadcast
 from reconciler.sim.access import Access, Grant, Token, User
 from reconciler.sim.inventory import GIB, Bridge, Node, Storage, Volume
 from reconciler.sim.machine import Machine
@@ -122,6 +123,7 @@ def demo_world(
             "groups": {},
         }
     }
+    broadcast.announce(world)
     return world
 
 
