@@ -1,8 +1,13 @@
-"""Commands by which a person steps in: hold, unhold, password."""
+"""Commands by which a person steps in: hold, unhold, approve, password."""
+
+from datetime import timedelta
 
 import click
 
 from reconciler.cli import Settings
+
+PLANNING = timedelta(minutes=5)
+"""How long planning afresh may take."""
 
 
 @click.command(short_help="Leave a VM alone for a while.")
@@ -50,6 +55,43 @@ def unhold(settings: Settings, vm: str) -> None:
         if not lifted:
             known_key(vm, opened.fleet, opened.store.memories())
     click.echo(f"{vm} goes on with the next run" if lifted else f"{vm} was not held")
+
+
+@click.command(short_help="Approve a plan that needs it.")
+@click.argument("digest")
+@click.option("--for", "lasts", default="1h", show_default=True, metavar="TIME", help="How long.")
+@click.pass_obj
+def approve(settings: Settings, digest: str, lasts: str) -> None:
+    """Approve the changes that a dry run lists under DIGEST; each passes once.
+
+    The fleet is planned afresh: a plan that differs from the one you saw is refused.
+
+    \b
+    Examples:
+      reconcile approve 3f9a1c5b7d2e4860
+      reconcile approve 3f9a1c5b7d2e4860 --for 8h
+    """
+    from reconciler.approval import grant
+    from reconciler.cli_open import length, person
+    from reconciler.cli_print import paint
+    from reconciler.clock import SystemClock
+    from reconciler.config import open_live
+    from reconciler.dryrun import look_once
+    from reconciler.prepare import Stage, turns_of
+    from reconciler.show import count_of, show_when
+    from reconciler.show_run import QuietReporter
+
+    clock = SystemClock()
+    at = clock.now()
+    until = at + length(lasts)
+    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    with open_live(settings.fleet, settings.database, at) as opened:
+        turns = turns_of(opened.fleet, ())
+        stage = Stage(opened, aside, clock, dry=True)
+        sites = stage.sites((turn.spec for turn in turns.values()), None)
+        plans = look_once(opened, sites, turns, clock, at + PLANNING).plans()
+        number = grant(opened, plans, digest, until, person(), at)
+    click.echo(f"{count_of(number, 'change')} approved until {show_when(until)}")
 
 
 @click.command(short_help="Deliver a generated password, once.")

@@ -1,8 +1,12 @@
 """Errors that a person can mend, as words and an exit status; anything else is a defect of ours."""
 
 from desired.errors import UnusableSource
+from reconciler.approval import ApprovalRefused
 from reconciler.cli import EXIT_FAILED, EXIT_LOCKED
 from reconciler.lock import LockHeld
+from reconciler.options import BrokenSpecs
+from reconciler.secrets import SecretError
+from reconciler.sim.embedded import EmbeddedFailed
 from state.api import ApiError
 from state.database import StoreError
 
@@ -13,6 +17,12 @@ def status_and_words(error: Exception) -> tuple[int, str] | None:
         return EXIT_LOCKED, f"another run is at work: {error}"
     if isinstance(error, UnusableSource):
         return EXIT_FAILED, f"{error}\nthe specs cannot be used; nothing was done"
+    if isinstance(error, BrokenSpecs):
+        return EXIT_FAILED, f"{error}\nwith --strict nothing is done while a spec is broken"
+    if isinstance(error, ApprovalRefused | SecretError):
+        return EXIT_FAILED, str(error)
+    if isinstance(error, EmbeddedFailed):
+        return EXIT_FAILED, f"the simulated cluster did not start: {error}"
     if isinstance(error, StoreError):
         return EXIT_FAILED, f"database: {error}"
     if isinstance(error, ApiError):

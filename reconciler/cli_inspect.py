@@ -1,4 +1,4 @@
-"""Commands that only look: validate, schema, status, log, why."""
+"""Commands that only look: validate, schema, status, log, why, doctor."""
 
 import json
 
@@ -171,3 +171,38 @@ def why(settings: Settings, vm: str, output: str) -> None:
         click.echo(json.dumps(as_json(explained), indent=2))
     else:
         click.echo(render_why(explained, paint()))
+
+
+@click.command(short_help="Check what each cluster must have.")
+@OUTPUT
+@click.pass_context
+def doctor(ctx: click.Context, output: str) -> None:
+    """Check each cluster: version, quorum, clock, templates, storages, bridges, rights.
+
+    One line each, with what to do about what is missing. Changes nothing.
+
+    \b
+    Examples:
+      reconcile doctor
+    """
+    from reconciler.cli_open import now
+    from reconciler.cli_print import paint
+    from reconciler.config import open_preview
+    from reconciler.pve.preflight import preflight
+    from reconciler.show_status import as_json, render_findings
+
+    settings: Settings = ctx.obj
+    at = now()
+    with open_preview(settings.fleet, settings.database, at) as opened:
+        found = {
+            name: preflight(opened.connect(name), opened.fleet, name, at).findings
+            for name in sorted(opened.fleet.clusters)
+        }
+    if output == "json":
+        listed = {name: as_json(findings) for name, findings in found.items()}
+        click.echo(json.dumps(listed, indent=2))
+    else:
+        texts = [render_findings(name, findings, paint()) for name, findings in found.items()]
+        click.echo("\n\n".join(texts))
+    if not all(finding.ok for findings in found.values() for finding in findings):
+        ctx.exit(EXIT_FAILED)

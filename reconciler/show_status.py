@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
 from typing import get_args
 
+from reconciler.pve.preflight import Finding
 from reconciler.report import Action, Step, StepResult
 from reconciler.show import Paint, count_of, json_when, show_duration, show_when, table
 from reconciler.show_run import step_line
@@ -127,6 +128,18 @@ def render_why(why: Explanation, paint: Paint) -> str:
     for name, texts in parts:
         heads = [name, *[""] * (len(texts) - 1)]
         lines += [f"{head.ljust(17)}{text}" for head, text in zip(heads, texts, strict=False)]
+    return "\n".join(lines)
+
+
+def render_findings(cluster: str, findings: Sequence[Finding], paint: Paint) -> str:
+    """Return a cluster's preflight: one line each, and what to do below what is not right."""
+    width = max((len(finding.what) for finding in findings), default=0)
+    lines = [paint.bold(f"cluster {cluster}")]
+    for finding in findings:
+        mark = paint.good("ok  ") if finding.ok else paint.bad("BAD ")
+        lines.append(f"{mark} {finding.what.ljust(width)}  {finding.message}")
+        if finding.advice and not finding.ok:
+            lines.append(f"     {' ' * width}  -> {finding.advice}")
     return "\n".join(lines)
 
 

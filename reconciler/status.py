@@ -15,7 +15,7 @@ from state.memory import Memory, Phase
 from state.store import Store
 
 READY = "Ready"
-"""The condition that carries the pipeline state; it is shown as the state, not beside it."""
+"""The condition that every VM has; it is shown as what comes next, not beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def vm_status(
     """Put one VM's status together."""
     standing = tuple(sorted(conditions, key=lambda condition: condition.type))
     binding, spec = memory.binding, fleet.vms.get(key)
-    state = derived_state(memory, standing, last)
+    state = derived_state(memory, last)
     return VMStatus(
         key=key,
         phase=str(binding.phase) if binding else "new",
@@ -96,13 +96,10 @@ def _cluster_of(spec: VMSpec | None) -> str:
     return spec.cluster if spec else ""
 
 
-def derived_state(memory: Memory, conditions: Sequence[Condition], last: VMRun | None) -> str:
-    """Return the pipeline state as the last look derived it."""
+def derived_state(memory: Memory, last: VMRun | None) -> str:
+    """Return the pipeline state as the last run left it."""
     if memory.binding is None:
         return DEPLOY.names[0]
-    for condition in conditions:
-        if condition.type == READY and condition.reason in (*DEPLOY.names, *CHANGE.names):
-            return condition.reason
     if memory.binding.phase in (Phase.READY, Phase.DEPLOY, Phase.CHANGE):
         if last is not None:
             return last.state_after
@@ -134,6 +131,9 @@ def next_words(
         first = min(later, key=lambda attempt: attempt.not_before)
         when = show_when(first.not_before)
         return f"tries {first.handler} again at {when} (failed {count_of(first.count, 'time')})"
+    paused = [c.message for c in conditions if c.type == READY and not c.status and c.message]
+    if paused:
+        return f"waits: {paused[0]}"
     label = DEPLOY.next_label(state) or CHANGE.next_label(state)
     if label:
         return label

@@ -63,10 +63,10 @@ def test_a_deploying_vm_is_where_its_last_run_left_it() -> None:
     assert (seen.node, seen.vmid, seen.cluster) == ("pve2", 1042, "demo")
 
 
-def test_the_ready_condition_carries_the_state() -> None:
-    ready = Condition("web-1", "Ready", False, "set_network", "", AT)
+def test_what_the_last_run_waited_for_is_told_as_next() -> None:
+    ready = Condition("web-1", "Ready", False, "Paused", "the pool is dry", AT)
     seen = status(Memory(binding=BINDING), ready, last=FAILED)
-    assert seen.state == "set_network"
+    assert seen.next == "waits: the pool is dry"
     assert seen.conditions == ()
 
 

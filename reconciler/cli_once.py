@@ -1,0 +1,67 @@
+"""`reconcile --once`, live and dry: from the command line's words to the engine and back."""
+
+import json
+import logging
+from dataclasses import dataclass
+
+import click
+
+from reconciler.cli import EXIT_CHANGES, EXIT_FAILED, Settings
+from reconciler.cli_open import person
+from reconciler.cli_print import paint, run_reporter
+from reconciler.options import RunOptions
+from reconciler.show_run import QuietReporter
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """The options of `--once`."""
+
+    dry_run: bool = False
+    only: tuple[str, ...] = ()
+    output: str = "text"
+    time_limit: float = 50.0
+    approve: str | None = None
+    strict: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+
+def once_or_dry(settings: Settings, once: Once) -> int:
+    """Run, or show what a run would change; return the exit status."""
+    level = logging.INFO if once.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("proxmoxer").setLevel(logging.WARNING)
+    options = RunOptions(
+        fleet=settings.fleet,
+        database=settings.database,
+        only=once.only,
+        time_limit=once.time_limit,
+        approve=once.approve,
+        strict=once.strict,
+        by=person(),
+    )
+    return _dry(options, once) if once.dry_run else _live(options, once)
+
+
+def _live(options: RunOptions, once: Once) -> int:
+    from reconciler.loop import run_once
+
+    reporter = run_reporter(once.output, verbose=once.verbose, quiet=once.quiet)
+    summary = run_once(options, reporter)
+    return EXIT_FAILED if summary.failed else 0
+
+
+def _dry(options: RunOptions, once: Once) -> int:
+    from reconciler.dryrun import dry_run
+    from reconciler.show_plan import plan_json, render_plan
+
+    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    dry = dry_run(options, aside)
+    if once.output == "json":
+        click.echo(json.dumps(plan_json(dry), indent=2, ensure_ascii=False))
+    else:
+        click.echo(render_plan(dry, paint(), verbose=once.verbose))
+    if dry.failed:
+        return EXIT_FAILED
+    return EXIT_CHANGES if dry.differs else 0
