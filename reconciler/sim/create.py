@@ -9,7 +9,7 @@ from reconciler.sim import disks, options, storage
 from reconciler.sim.access import Identity, all_users, allowed, check, check_pool
 from reconciler.sim.drives import drives_of, is_drive
 from reconciler.sim.errors import Refusal, TaskFailed, bad_parameters, failed, forbidden
-from reconciler.sim.formats import pool_id, storage_id
+from reconciler.sim.formats import VM, pool_id, storage_id
 from reconciler.sim.locks import load, take_flock
 from reconciler.sim.machine import Machine, Section
 from reconciler.sim.net import with_mac
@@ -32,6 +32,8 @@ BUSES = ("ide", "scsi", "virtio", "sata", "efidisk", "tpmstate")
 CREATE: dict[str, Field] = {
     **options.OPTIONS,
     **options.CDROM,
+    "vmid": VM,
+    "vmid": VM,
     "archive": Text(optional=True, max_length=255),
     "bwlimit": Integer(optional=True, minimum=0),
     "force": Boolean(optional=True, requires="archive"),

@@ -314,10 +314,15 @@ EXISTING = (
 
 
 def stored(key: str, value: object) -> Value:
-    """A checked value as the config file gives it back: numbers typed, "" as one blank."""
+    """A checked value as the config file gives it back: numbers typed, "" as one blank.
+
+    A description is kept in comment lines, so it loses final newlines and "" is no description.
+    """
     if isinstance(OPTIONS.get(key), (Integer, Boolean)):
         return int(str(value))
     text = str(value)
+    if key == "description":
+        return text.rstrip("\n")
     return " " if text == "" else text
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def settle(machine: Machine) -> None:
-    """What every write of the file does: an unusedN whose volume is attached again goes."""
+    """What every write does: an unusedN whose volume is attached again goes, and so
+    does an empty description."""
+    if machine.config.get("description") == "":
+        del machine.config["description"]
     attached = {drive.file for drive in drives_of(machine.config)}
     attached |= {drive.file for drive in drives_of(machine.pending)}
     for key in [key for key in machine.config if key.startswith("unused")]:

@@ -86,6 +86,7 @@ def recorded_world(now: float, speed: float = 60.0, seed: int = 0) -> World:
         ),
     }
     add_file(world, "pve1", "local:import/tiny.qcow2", "import", "qcow2", 19791872)
+    world.volumes["pve1", "local:import/tiny.qcow2"].virtual = 64 * MIB
     add_file(world, "pve1", "local:iso/t.iso", "iso", "iso", 4096)
     return world
 
