@@ -1,0 +1,81 @@
+"""The revisions, the tables and the constant say the same."""
+
+import sqlite3
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import ClauseElement, Connection, create_mock_engine
+from sqlalchemy.engine.mock import MockConnection
+
+from state import tables
+from state.database import Database, upsert
+from state.revision import MIGRATIONS, REVISIONS, make_current, upgrade
+from state.store import Store
+
+
+def shape(link: Connection) -> dict[str, list[str]]:
+    """The tables and indexes as SQLite wrote them down, their lines in any order."""
+    rows = link.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in rows}
+
+
+def columns(link: Connection) -> dict[str, list[object]]:
+    names = link.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
+    return {
+        name: [tuple(row) for row in link.exec_driver_sql(f"PRAGMA table_info({name})")]
+        for name in sorted(names)
+    }
+
+
+def test_revisions_are_those_of_the_migrations() -> None:
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    assert tuple(one.revision for one in scripts.walk_revisions())[::-1] == REVISIONS
+
+
+def test_migrations_from_nothing_make_what_the_tables_say() -> None:
+    migrated, created = Database.memory(), Database.memory()
+    with migrated.writing("migrate") as link:
+        upgrade(link)
+    make_current(created)
+    with migrated.reading("compare") as left, created.reading("compare") as right:
+        assert columns(left) == columns(right)
+        assert shape(left) == shape(right)
+        assert compare_metadata(MigrationContext.configure(left), tables.metadata) == []
+    migrated.close()
+    created.close()
+
+
+def test_an_older_database_is_upgraded_when_it_is_opened(path: Path, at: datetime) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as old:
+        old.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+    old.close()
+    path.with_name("fleet.db.key").write_text("ab" * 32)
+    with Store.open(str(path), at=at) as store:
+        assert store.memories() == {}
+    with sqlite3.connect(path) as new:
+        assert new.execute("SELECT version_num FROM alembic_version").fetchall() == [
+            (REVISIONS[-1],)
+        ]
+    new.close()
+
+
+def test_the_same_tables_and_upserts_are_postgresql_too() -> None:
+    sent: list[str] = []
+
+    def executed(statement: ClauseElement, *_: object) -> None:
+        sent.append(str(statement.compile(dialect=engine.dialect)))
+
+    engine: MockConnection = create_mock_engine("postgresql+psycopg://", executed)
+    tables.metadata.create_all(engine, checkfirst=False)
+    assert any("TIMESTAMP WITH TIME ZONE" in text for text in sent)
+    sent.clear()
+    link = cast(Connection, engine.connect())
+    upsert(link, tables.attempts, [{"subject": "a", "handler": "b", "count": 1}], counted="count")
+    assert sent[0].endswith(
+        "ON CONFLICT (subject, handler) DO UPDATE SET count = (attempts.count + excluded.count)"
+    )
