@@ -1,6 +1,7 @@
 """What cloud-init tells the guest: addresses, name servers, user, password, keys."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from desired.cloudinit import CloudInit
 from desired.hardware import Family
@@ -135,15 +136,17 @@ class Cloudinit:
         there = wanted(seen).text("cipassword") is not None
         if there and last is not None and last == asked:
             return
+        unsure = "write:password" in seen.memory.intents
         started = seen.memory.binding is not None and seen.memory.binding.phase is not Phase.DEPLOY
-        if there and last is None and started:
+        if there and last is None and started and not unsure:
             reason = "a password is set that we did not write: reset it to make it ours"
             yield Note(seen.key, self.name, "password", reason, "CredentialUnverified")
         elif secret is None:
             yield self._blocked(seen, "password", "the secret is not at hand", "SecretMissing")
         else:
             old = "another" if there else None
-            yield self._change(seen, "password", old, secret, {"cipassword": secret})
+            change = self._change(seen, "password", old, secret, {"cipassword": secret})
+            yield replace(change, remember=(("password", asked),) if asked else ())
 
     def _change(
         self, seen: SeenVM, field: str, old: Value, new: Value, params: dict[str, Param]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from desired.spec import VMSpec
 from handlers.effects import stop_start, wanted
 from handlers.handler import Subject, config_change, send_calls
+from handlers.throttles import whole
 from state.change import Change, Effect, Note, Param, Value
 from state.conf import VMConfig
 from state.observed import SeenVM
@@ -48,8 +49,8 @@ def _compared(spec: VMSpec, config: VMConfig) -> Iterator[tuple[str, Value, Valu
     yield "cores", config.integer("cores", 1), cpu.cores, cpu.cores or 0
     yield "sockets", config.integer("sockets", 1), cpu.sockets, cpu.sockets or 0
     yield "cpu", config.cpu_type, cpu.type, _cpu(config, cpu.type or "")
-    limit = config.number("cpulimit", 0)
-    yield "cpulimit", limit, cpu.limit and round(cpu.limit, 6), render_number(cpu.limit or 0)
+    limit = None if cpu.limit is None else whole(round(cpu.limit, 6))
+    yield "cpulimit", whole(config.number("cpulimit", 0)), limit, render_number(cpu.limit or 0)
     yield "cpuunits", config.integer("cpuunits", 100), cpu.units, cpu.units or 0
     yield "numa", config.boolean("numa", False), cpu.numa, bool(cpu.numa)
 

@@ -50,8 +50,8 @@ class Disks:
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
         config = wanted(seen)
         targets, notes = _targets(spec, config.boot_disk)
-        for field, reason in notes:
-            yield self._note(seen, field, reason, "SystemDiskMissing", blocking=True)
+        for field, reason, condition in notes:
+            yield self._note(seen, field, reason, condition, blocking=True)
         for target in targets:
             if target.slot in config.disks:
                 yield from self._existing(target, config.disks[target.slot], seen)
@@ -108,7 +108,7 @@ class Disks:
             yield self._note(seen, field, reason, "ShrinkRefused")
 
     def _new(self, target: Target, spec: VMSpec, seen: SeenVM) -> Change | Note:
-        """Allocate on the disk's storage, the VM's, or the system disk's; with the digest seen."""
+        """Allocate on the disk's storage, the VM's, else the system disk's."""
         label, slot, disk = target
         config = wanted(seen)
         system = config.disks.get(config.boot_disk or "")
@@ -117,10 +117,7 @@ class Disks:
             return self._note(seen, label, "no storage: name one", "StorageMissing", blocking=True)
         blank = Drive(f"{storage}:{_gib(disk.size or 0)}")
         value = laid_over(blank, list(differences(disk, blank))).render()
-        params: dict[str, Param] = {slot: value}
-        if seen.config and seen.config.digest:
-            params["digest"] = seen.config.digest
-        call = Call(Method.POST, f"{vm_path(seen)}/config", params)
+        call = Call(Method.POST, f"{vm_path(seen)}/config", {slot: value})
         new = f"{format_size(disk.size or 0)} on {storage}"
         hot = slot.startswith(("scsi", "virtio"))
         effect = plugged(seen, "disk") if hot else stop_start(seen)
@@ -143,16 +140,18 @@ class Disks:
         return Note(seen.key, self.name, field, reason, condition, blocking)
 
 
-def _targets(spec: VMSpec, boot: str | None) -> tuple[list[Target], list[tuple[str, str]]]:
-    """Return the spec's disks by slot, `system` first, and (field, reason) of what has no slot."""
+def _targets(spec: VMSpec, boot: str | None) -> tuple[list[Target], list[tuple[str, str, str]]]:
+    """Return the disks by slot, `system` first; (field, reason, condition) of what has none."""
     targets: list[Target] = []
-    notes: list[tuple[str, str]] = []
+    notes: list[tuple[str, str, str]] = []
     for label in in_order(spec.disks):
         slot = boot if label == "system" else label
         if slot is None:
-            notes.append((label, "no boot disk is there: correct the template, or boot:"))
+            reason = "no boot disk is there: correct the template, or boot:"
+            notes.append((label, reason, "SystemDiskMissing"))
         elif slot == boot and label != "system" and "system" in spec.disks:
-            notes.append((label, f"{slot} is the system disk: name it once"))
+            reason = f"{slot} is the system disk: name it once"
+            notes.append((label, reason, "SlotTaken"))
         else:
             targets.append(Target(label, slot, spec.disks[label]))
     return targets, notes

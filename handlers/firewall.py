@@ -113,11 +113,13 @@ class Firewall:
         params: dict[str, Param] = {}
         for word, option in NAMES.items():
             value: bool | str | None = getattr(firewall, word)
-            old = there.options.get(option, DEFAULTS.get(option))
-            new = str(int(value)) if isinstance(value, bool) else value
-            if new is not None and new != old:
-                found.append((word, old, new))
-                params[option] = new
+            text = str(int(value)) if isinstance(value, bool) else value
+            there_now = there.options.get(option, DEFAULTS.get(option))
+            if text is None or text == there_now:
+                continue
+            params[option] = text
+            old: Value = there_now != "0" if isinstance(value, bool) and there_now else there_now
+            found.append((word, old, value))
         call = Call(Method.PUT, f"{vm_path(seen)}/firewall/options", params)
         for word, was, becomes in found:
             yield Change(seen.key, self.name, word, was, becomes, (call,))

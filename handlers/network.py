@@ -8,6 +8,7 @@ from desired.spec import VMSpec
 from handlers.effects import plugged, wanted
 from handlers.handler import Subject, config_change, send_calls
 from handlers.slots import in_order
+from handlers.throttles import whole
 from state.change import Change, Effect, Note, Value
 from state.net import Net
 from state.observed import SeenVM
@@ -99,7 +100,7 @@ def _compared(net: Net, asked: Net) -> Iterator[tuple[str, Value, Value]]:
     pairs: tuple[tuple[str, Value, Value], ...] = (
         ("bridge", net.bridge, asked.bridge),
         ("vlan", net.tag or 0, asked.tag or 0),
-        ("rate", net.rate or 0, asked.rate or 0),
+        ("rate", whole(net.rate or 0), whole(asked.rate or 0)),
         ("model", net.model, asked.model),
         ("mtu", net.mtu, asked.mtu),
         ("firewall", net.firewall, asked.firewall),

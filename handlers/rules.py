@@ -159,7 +159,7 @@ def plan_rules(wanted: Sequence[Fields], seen: Sequence[Fields]) -> list[Step]:
 
 
 def _matched(wanted: Sequence[Fields], seen: Sequence[Fields]) -> dict[int, int]:
-    """Return wanted index -> seen index of the rules whose id is there; of a copied id the first."""
+    """Return wanted index -> seen index of the rules whose id is there (of a copy the first)."""
     first: dict[str, int] = {}
     for i, fields in enumerate(seen):
         if identity := own_id(fields):

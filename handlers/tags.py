@@ -1,6 +1,7 @@
 """Tags: the spec's, and the one that marks the fleet."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from desired.spec import VMSpec
 from handlers.effects import wanted
@@ -16,7 +17,7 @@ class Tags:
         tags: [web, production]
 
     Owns `tags`. Live. A tag that leaves the spec is taken away only if we gave it: the
-    fingerprint `tags` remembers which (`remembered`). Without `tags:` only the marker is ours.
+    fingerprint `tags` remembers which. Without `tags:` only the marker is ours.
 
     Risk: none.
     """
@@ -29,24 +30,29 @@ class Tags:
     apply = staticmethod(send_calls)
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
-        old = {tag.lower() for tag in wanted(seen).tags}
-        new = old | {marker_tag(seen.fleet)}
+        old, given = {tag.lower() for tag in wanted(seen).tags}, _given(seen)
+        mark = marker_tag(seen.fleet)
+        new = old | {mark}
+        remember: tuple[tuple[str, str], ...] = ()
         if spec.tags is not None:
             ours = {tag.lower() for tag in spec.tags}
-            given = set(seen.memory.fingerprints.get("tags", "").split(","))
-            new = (new - given) | ours | {marker_tag(seen.fleet)}
-        if new != old:
-            shown = tuple(sorted(new))
-            yield config_change(
-                seen,
-                self.name,
-                "tags",
-                old=tuple(sorted(old)) or None,
-                new=shown,
-                params={"tags": ";".join(shown)},
-            )
+            new = (old - given) | ours | {mark}
+            remember = (("tags", ",".join(sorted((ours & given) | (ours - old)))),)
+        if new == old:
+            return
+        change = config_change(
+            seen,
+            self.name,
+            "tags",
+            old=tuple(sorted(old)) or None,
+            new=tuple(sorted(new)),
+            params={"tags": ";".join(sorted(new))},
+        )
+        yield replace(change, remember=remember)
 
 
-def remembered(spec: VMSpec) -> str | None:
-    """Return what to keep as the fingerprint `tags` once they are written; None = keep the old."""
-    return None if spec.tags is None else ",".join(sorted(tag.lower() for tag in spec.tags))
+def _given(seen: SeenVM) -> set[str]:
+    """The tags that we gave, also by a write whose answer was lost."""
+    intent = seen.memory.intents.get("write:tags")
+    texts = (seen.memory.fingerprints.get("tags", ""), intent.detail if intent else "")
+    return {tag for text in texts for tag in text.split(",") if tag}

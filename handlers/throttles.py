@@ -46,7 +46,8 @@ def differences(disk: Disk, drive: Drive) -> Iterator[Difference]:
         seen = drive.number(name) or float(name.endswith("_length"))
         if value is not None and round(value - seen, 6):
             text = render_number(value) if value else None
-            yield Difference(name, seen, value, {**_conflicts(name, value), name: text})
+            texts = {**_conflicts(name, value), name: text}
+            yield Difference(name, whole(seen), whole(value), texts)
     for name, (default, on, off) in FLAGS.items():
         value = getattr(disk, name)
         seen = drive.flag(name, default)
@@ -55,6 +56,11 @@ def differences(disk: Disk, drive: Drive) -> Iterator[Difference]:
     cache = drive.option("cache") or "none"
     if disk.cache is not None and disk.cache != cache:
         yield Difference("cache", cache, disk.cache, {"cache": disk.cache})
+
+
+def whole(number: float) -> float:
+    """Return a number as a person writes it: 100, not 100.0."""
+    return int(number) if number == int(number) else number
 
 
 def laid_over(drive: Drive, found: list[Difference]) -> Drive:

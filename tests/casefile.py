@@ -1,0 +1,180 @@
+"""Reads a case: a spec and what is seen of its VM, in a few lines of YAML.
+
+about: the rule that the case shows
+spec: {memory: 2GiB}                       # key, cluster and name are filled in
+seen:
+  config: {memory: "1024", cores: 2}       # Proxmox's keys, as its file holds them
+  pending: {memory: "2048", cores: null}   # laid over the config; null is a pending delete
+  row: {status: running}                   # null: the VM is not in /cluster/resources
+  leases: [net0 203.0.113.7/24 gateway=203.0.113.1]
+  firewall: {options: {enable: 1}, rules: [{type: in, action: ACCEPT}], ipsets: {wm-1042: []}}
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_interface
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from desired.spec import VMSpec
+from handlers.handler import Handler
+from state.change import Change, Note
+from state.conf import VMConfig
+from state.memory import Binding, Intent, Lease, Memory, OpenTask, Phase
+from state.observed import (
+    ClusterView,
+    Presence,
+    SeenConfig,
+    SeenFirewall,
+    SeenRule,
+    SeenVM,
+    VMRow,
+)
+from state.secret import Secret
+
+AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+UUID = "8a6f3c5e-0000-4000-8000-000000001042"
+MARKER = "reconcile: store=ab12cd34 fleet=demo key=web-1 vmid=1042"
+
+
+def read_spec(document: dict[str, Any]) -> VMSpec:
+    return VMSpec.model_validate({"key": "web-1", "cluster": "lab", "name": "web-1"} | document)
+
+
+def read_seen(document: dict[str, Any]) -> SeenVM:
+    """Return a present, stopped VM 1042 on pve1, but for what the document says."""
+    row = {"vmid": 1042, "node": "pve1", "status": "stopped", "name": "web-1"}
+    asked = document.get("row", {})
+    seen_row = None if asked is None else VMRow(**(row | asked))
+    cluster = ClusterView("lab", AT, firewall_enabled=document.get("cluster_firewall", True))
+    return SeenVM(
+        key="web-1",
+        at=AT,
+        cluster=cluster,
+        memory=_memory(document),
+        presence=Presence(document.get("presence", "present")),
+        row=seen_row,
+        config=None if document.get("config", {}) is None else _config(document),
+        firewall=_firewall(document["firewall"]) if "firewall" in document else None,
+        status=document.get("status", seen_row.status if seen_row else "unknown"),
+        secrets={use: Secret(text) for use, text in document.get("secrets", {}).items()},
+        store="ab12cd34",
+        fleet="demo",
+    )
+
+
+def _config(document: dict[str, Any]) -> SeenConfig:
+    live = document.get("config", {})
+    pending = document.get("pending", {})
+    kept = {**live, **pending}
+    wanted = {key: value for key, value in kept.items() if value is not None}
+    return SeenConfig(VMConfig(wanted), VMConfig(live), frozenset(pending), "d1")
+
+
+def _memory(document: dict[str, Any]) -> Memory:
+    binding = {"phase": "deploy", "template": 9000, "template_node": "pve1", "node": "pve1"}
+    fields = {"key": "web-1", "cluster": "lab", "vmid": 1042, "name": "web-1"} | binding
+    fields |= {"uuid": UUID} | document.get("binding", {})
+    intents = {
+        kind: Intent("web-1", kind, AT - timedelta(seconds=ago), looks)
+        for kind, (ago, looks) in document.get("intents", {}).items()
+    }
+    task = OpenTask(document["task"], "web-1", "lab", "exists", AT) if "task" in document else None
+    return Memory(
+        binding=Binding(**{**fields, "phase": Phase(fields["phase"])}),
+        leases=tuple(_lease(text) for text in document.get("leases", ())),
+        task=task,
+        intents=intents,
+        fingerprints=document.get("fingerprints", {}),
+    )
+
+
+def _lease(text: str) -> Lease:
+    """`net0 203.0.113.7/24 [ordinal=1] [gateway=…] [dns=…,…]`."""
+    nic, address, *rest = text.split()
+    named = dict(part.split("=") for part in rest)
+    interface = ip_interface(address)
+    return Lease(
+        key="web-1",
+        nic=nic,
+        family="ipv4" if interface.version == 4 else "ipv6",
+        ordinal=int(named.get("ordinal", 0)),
+        address=str(interface.ip),
+        prefix=interface.network.prefixlen,
+        pool="p",
+        gateway=named.get("gateway"),
+        dns=tuple(named["dns"].split(",")) if "dns" in named else (),
+    )
+
+
+def _firewall(document: dict[str, Any]) -> SeenFirewall:
+    rules = enumerate(document.get("rules", ()))
+    return SeenFirewall(
+        options={name: str(value) for name, value in document.get("options", {}).items()},
+        rules=tuple(SeenRule(pos, {k: str(v) for k, v in rule.items()}) for pos, rule in rules),
+        ipsets={name: tuple(cidrs) for name, cidrs in document.get("ipsets", {}).items()},
+    )
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case file, by the handler whose folder it is in."""
+
+    path: Path
+    handler: str
+    spec: VMSpec
+    seen: SeenVM
+    changes: list[dict[str, object]]
+    notes: list[dict[str, object]]
+
+
+def read_case(path: Path) -> Case:
+    document = yaml.safe_load(path.read_text())
+    unknown = document.keys() - {"about", "spec", "seen", "changes", "notes"}
+    assert not unknown, f"{path}: unknown {sorted(unknown)}"
+    return Case(
+        path,
+        path.parent.name,
+        read_spec(document.get("spec", {})),
+        read_seen(document.get("seen", {})),
+        document.get("changes", []),
+        document.get("notes", []),
+    )
+
+
+def shown_change(change: Change) -> dict[str, object]:
+    """A change as a case file writes it: what has its default is left out."""
+    shown: dict[str, object] = {"field": change.field}
+    for name in ("old", "new"):
+        value = getattr(change, name)
+        if value is not None:
+            shown[name] = list(value) if isinstance(value, tuple) else _plain(value)
+    if change.effect.value != "live":
+        shown["effect"] = change.effect.value
+    shown |= {name: True for name in ("gate", "approval") if getattr(change, name)}
+    if change.group:
+        shown["group"] = change.group
+    if change.remember:
+        shown["remember"] = dict(change.remember)
+    shown["calls"] = [str(call) for call in change.calls]
+    return shown
+
+
+def shown_note(note: Note) -> dict[str, object]:
+    shown: dict[str, object] = {"field": note.field, "reason": note.reason}
+    if note.condition:
+        shown["condition"] = note.condition
+    return shown | ({"blocking": True} if note.blocking else {})
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, Secret) else value
+
+
+def compared(handler: Handler, spec: VMSpec, seen: SeenVM) -> tuple[list[Change], list[Note]]:
+    """What one diff yields, apart."""
+    found = list(handler.diff(spec, seen))
+    changes = [one for one in found if isinstance(one, Change)]
+    return changes, [one for one in found if isinstance(one, Note)]
