@@ -61,6 +61,8 @@ def _quantity(word: str, value: int | float) -> str:
         return f"{value:g} MB/s" if value else "unlimited"
     if word.startswith("iops") and not word.endswith("length"):
         return f"{value:g}" if value else "unlimited"
+    if word == "vlan" and not value:
+        return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -75,10 +77,10 @@ def show_duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def show_interval(seconds: float | None) -> str:
+def show_interval(seconds: float) -> str:
     """Return a job's interval in the short form of its frame line: `1m`, `90s`, `2h`."""
-    if not seconds:
-        return "off" if seconds == 0 else "none"
+    if seconds == 0:
+        return "off"
     for unit, size in (("h", 3600), ("m", 60)):
         if seconds % size == 0:
             return f"{seconds / size:g}{unit}"

@@ -33,7 +33,7 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
 
 
 def _worth_a_line(vm: PlannedVM) -> bool:
-    return vm.kind != "unchanged" or bool(vm.notes or vm.withheld)
+    return vm.kind != "unchanged" or bool(_shown_notes(vm, False) or _unapproved(vm))
 
 
 def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]]:
@@ -48,13 +48,23 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     rows = [(mark, f"{mark} {vm.key.ljust(width)} {where}".rstrip(), _headline(vm))]
     listed = vm.changes if vm.kind == "change" else ()
     details = [_change_row(change) for change in listed]
-    details += [_change_row(change, withheld=True) for change in vm.withheld]
-    details += [_note_row(note) for note in vm.notes]
+    details += [_change_row(change, asks=True) for change in _unapproved(vm)]
+    details += [_note_row(note) for note in _shown_notes(vm, verbose)]
     field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
     rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
     if verbose:
         rows += [("call", f"      {call}", "") for call in vm.calls]
     return rows
+
+
+def _unapproved(vm: PlannedVM) -> list[Change]:
+    """Return what waits for a person; what only waits for its turn is no news."""
+    return [change for change in vm.withheld if change.approval]
+
+
+def _shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
+    """Return the notes worth a line: those that raise a condition, or all of them."""
+    return [note for note in vm.notes if note.condition or verbose]
 
 
 def _headline(vm: PlannedVM) -> str:
@@ -68,14 +78,15 @@ def _headline(vm: PlannedVM) -> str:
     if vm.kind == "broken":
         return "its spec is broken, not touched"
     words = [count_of(len(vm.changes), "change")] if vm.changes else []
-    words += [f"{len(vm.withheld)} withheld"] if vm.withheld else []
+    held = len(_unapproved(vm))
+    words += [f"{held} withheld"] if held else []
     words = words or [count_of(len(vm.notes), "note")]
     return ", ".join([*words, vm.waits] if vm.waits else words)
 
 
-def _change_row(change: Change, *, withheld: bool = False) -> tuple[str, str, str]:
+def _change_row(change: Change, *, asks: bool = False) -> tuple[str, str, str]:
     old, new = (show_value(change.field, value) for value in (change.old, change.new))
-    word = f"{change.effect}, needs approval" if withheld else str(change.effect)
+    word = f"{change.effect}, needs approval" if asks else str(change.effect)
     return change.field, f"{old} -> {new}", word
 
 
@@ -99,7 +110,7 @@ def _plan_line(dry: DryRun) -> str:
     line = "Plan: " + ", ".join(parts) + "."
     if not dry.digest:
         return f"{line} Nothing needs approval."
-    held = sum(len(vm.withheld) for vm in dry.vms)
+    held = sum(len(_unapproved(vm)) for vm in dry.vms)
     verb = "needs" if held == 1 else "need"
     return f"{line} {count_of(held, 'change')} {verb} approval: reconcile approve {dry.digest}"
 

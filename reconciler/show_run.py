@@ -107,9 +107,11 @@ class TextReporter:
 
     def _run_started(self, event: RunStarted) -> list[str]:
         last = show_when(event.last, self._zone).split()[1] if event.last else "never"
+        every = event.interval
+        interval = f"interval: {show_interval(every)}, " if every is not None else ""
         return [
             f"{show_when(event.at, self._zone)} reconcile Cron Start",
-            f"[{event.task}] Running (interval: {show_interval(event.interval)}, last: {last})",
+            f"[{event.task}] Running ({interval}last: {last})",
         ]
 
     def _step(self, step: Step) -> list[str]:
@@ -134,7 +136,8 @@ class TextReporter:
         if isinstance(event, VMDone):
             self._results[event.key] = event.action, "success"
             line = f"--- {title} complete: service={event.key} status={event.state} ---"
-            return [*self._frame(event.key, event.state), self._paint.good(line)]
+            self._speaker = ""
+            return [self._paint.good(line)]
         frame = self._frame(event.key, event.state)
         if isinstance(event, VMError):
             self._results[event.key] = event.action, "error"

@@ -1,6 +1,7 @@
 """The dry run's text and JSON, word for word."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.report import DryRun, PlannedVM
@@ -104,6 +105,16 @@ def test_withheld_changes_name_the_approval_that_they_need() -> None:
         "Plan: 0 to create, 0 to change, 0 to destroy, 1 unchanged. "
         "1 change needs approval: reconcile approve ab12cd34",
     ]
+
+
+def test_what_only_waits_for_its_turn_is_shown_when_verbose() -> None:
+    clone = Change("cache-3", "exists", "vm", None, "clone 9000")
+    wait = Note("cache-3", "exists", "vm", "waits: 2 clones are at work", blocking=True)
+    dry = DryRun(AT, (replace(CACHE, withheld=(clone,), notes=(wait,)),))
+    assert len(render_plan(dry, Paint()).splitlines()) == 2
+    assert "    vm             waits: 2 clones are at work" in render_plan(
+        dry, Paint(), verbose=True
+    )
 
 
 def test_colours_mark_each_kind() -> None:

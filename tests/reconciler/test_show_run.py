@@ -63,7 +63,6 @@ def test_cli_02_a_run_reads_as_the_contract_says() -> None:
         "[!] 11. Start VM                   VM failed to start (status: stopped). Will retry."
         " (cp_firewall -> cp_firewall) [5.11s]",
         "--- ChangePackage paused: waiting at [cp_firewall] ---",
-        "--- Deploy: service=web-1 vm=1042 status=ready ---",
         "--- Deploy complete: service=web-1 status=ready ---",
         "[process_vms] Done (57.5s) — processed: 2, errors: 1",
         "sid:web-1 action:deploy result:success",
