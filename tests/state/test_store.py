@@ -267,3 +267,12 @@ def test_a_temporary_store_lives_in_memory_alone(
             store.bindings.bind(Binding("a", "lab", 101, "a"))
         assert store.bindings.vmids("lab") == {100}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_rebuilt_store_bears_the_id_that_the_markers_name(
+    store: Store, path: Path, at: datetime
+) -> None:
+    store.adopt("0123abcd", at)
+    assert store.id == "0123abcd"
+    with Store.open(str(path), at=at) as again:
+        assert (again.id, again.created) == ("0123abcd", False)
