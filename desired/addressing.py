@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from desired.addresses import AnyInterface
 from desired.catalog import Pool
 from desired.document import Path
 from desired.hardware import Family, Nic
@@ -152,11 +153,9 @@ def pool_clashes(pools: Mapping[str, Pool]) -> Iterator[tuple[str, str]]:
             widest = (version, last, name)
 
 
-def holder(pools: Mapping[str, Pool], family: Family) -> str | None:
+def holder(pools: Mapping[str, Pool], static: AnyInterface) -> str | None:
     """Return the pool that could lease out a static address, if any."""
-    if family.static is None:
-        return None
-    address = family.static.ip
+    address = static.ip
     for name, pool in pools.items():
         inside = pool.network.version == address.version and pool.first <= address <= pool.last  # type: ignore[operator]
         if inside and address not in pool.exclude and address != pool.gateway:

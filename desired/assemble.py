@@ -22,6 +22,10 @@ ABSENT = ("cluster", "name", "name_template", "domain", "was", "state", "protect
 """What counts of a spec whose VM shall not be there."""
 
 
+ATTEMPTS = 6
+"""How often wrong parts are taken out, each time with more of what surrounds them."""
+
+
 class Assembler:
     """Makes specs of drafts and reports what is wrong with them."""
 
@@ -45,13 +49,14 @@ class Assembler:
         tree["key"] = draft.key
         spec = _validated(tree, wrong)
         first = len(wrong)
+        failed = [*draft.failed, *(early.path for early in wrong)]
         if spec and not draft.absent:
             wrong += spec_wrongs(spec)
             spec = self._fitted(draft, spec, wrong)
         elif spec:
             wrong += self._cluster_wrongs(draft, spec)
         for late in wrong[first:]:
-            if not any(_related(late.path, early.path) for early in wrong[:first]):
+            if not any(_related(late.path, path) for path in failed):
                 self._report.add(draft.fault(late), draft.key)
         for early in wrong[:first]:
             self._report.add(draft.fault(early), draft.key)
@@ -137,18 +142,17 @@ def _mapped(value: object, path: Path, text: Callable[[str, Path], object]) -> o
 
 def _validated(tree: Tree, wrong: list[Wrong]) -> VMSpec | None:
     """Return the spec, or what is left without its wrong parts, so that the rest is checked too."""
-    try:
-        return VMSpec.model_validate(tree)
-    except ValidationError as error:
-        found = list(wrongs(error, tree, VMSpec, HIDDEN, EXTRA))
-    templates = [early.path for early in wrong]
-    wrong += [late for late in found if late.path not in templates]
-    for late in found:
-        tree = _without(tree, late.path)
-    try:
-        return VMSpec.model_validate(tree)
-    except ValidationError:
-        return None
+    shown = {early.path for early in wrong}
+    for attempt in range(ATTEMPTS):
+        try:
+            return VMSpec.model_validate(tree)
+        except ValidationError as error:
+            found = list(wrongs(error, tree, VMSpec, HIDDEN, EXTRA))
+        if attempt == 0:
+            wrong += [late for late in found if late.path not in shown]
+        for late in found:
+            tree = _without(tree, late.path)
+    return None
 
 
 def _without(tree: Tree, path: Path) -> Tree:
@@ -202,7 +206,7 @@ def _claims(
             if family is None or family.static is None:
                 continue
             path = ("nics", slot, name, "static")
-            pool = holder(shared.pools, family)
+            pool = holder(shared.pools, family.static)
             if pool:
                 message = f"{family.static.ip} is for pool {pool} to lease; add it to its exclude"
                 yield Wrong(path, message), ()

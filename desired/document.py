@@ -90,6 +90,16 @@ class Document:
         return _place(self.file, mark)
 
 
+def step(tree: object, part: str | int) -> object:
+    """Return what lies one step below a tree. Raises LookupError if nothing does."""
+    if isinstance(tree, dict):
+        found: object = tree[part]
+        return found
+    if isinstance(tree, list) and isinstance(part, int):
+        return tree[part]
+    raise LookupError(part)
+
+
 def read_document(file: str, text: str) -> Document:
     """Read a YAML map; every duplicate key and odd tag is a fault of its own entry."""
     try:

@@ -1,9 +1,9 @@
 """A VM on its way from its layers (defaults, package, own entry) to a spec."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from desired.document import Path, Tree
+from desired.document import Path, Tree, step
 from desired.merge import merge
 from desired.render import RESERVED, BadTemplate, Renderer, has_template, is_varying
 from desired.report import Fault, Report
@@ -31,6 +31,7 @@ class Draft:
     context: dict[str, object]
     templated: bool
     name: str = ""
+    failed: list[Path] = field(default_factory=list)
 
     @property
     def absent(self) -> bool:
@@ -49,13 +50,9 @@ class Draft:
 def _depth(tree: object, path: Path) -> int:
     """Return how many steps of the path the tree has."""
     for depth, part in enumerate(path):
-        if isinstance(tree, dict):
-            tree = tree.get(str(part))
-        elif isinstance(tree, list) and isinstance(part, int) and part < len(tree):
-            tree = tree[part]
-        else:
-            return depth
-        if tree is None:
+        try:
+            tree = step(tree, part)
+        except LookupError:
             return depth
     return len(path)
 
@@ -130,16 +127,20 @@ class Drafter:
         shelf = self._shared.packages
         if package in shelf.entries:
             return package
+        if draft.failed:
+            return None
         message = f"unknown package {package!r}{near(package, shelf.entries)}"
         fault = shelf.why_missing(package) or draft.fault(Wrong(("package",), message))
         self._report.add(fault, draft.key)
         return None
 
     def _text(self, draft: Draft, path: Path, text: str) -> str:
+        """Return the rendered text, or the template if it fails; that is reported."""
         try:
             return self._renderer.render(text, draft.context)
         except BadTemplate as error:
             self._report.add(draft.fault(Wrong(path, str(error))), draft.key)
+            draft.failed.append(path)
             return text
 
     def _base(self, package: str | None) -> _Base:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from desired.assemble import Assembler, cross_check
+from desired.catalog import FleetFile
 from desired.document import Document, read_document
 from desired.draft import Drafter
 from desired.errors import Place, SpecError, UnusableSource
@@ -49,6 +50,15 @@ class FileSource:
                 revision.update(inner.encode() + b"\0" + digest)
             return self._fleet(documents, names, at, revision.hexdigest())
 
+    def head(self) -> FleetFile:
+        """Read `fleet.yaml` alone: which fleet this is and where its store stands.
+
+        Raises UnusableSource.
+        """
+        document = self._document(*self._files()["fleet"][0])
+        nothing = shelve([], Report())
+        return read_shared(document, nothing, nothing, Report()).file
+
     def _files(self) -> dict[str, list[tuple[str, bytes]]]:
         if not self._folder.is_dir():
             raise _unusable(self._folder, "expected a folder with fleet.yaml, seen none")
@@ -61,8 +71,12 @@ class FileSource:
             ("pools", (self._folder / "pools").glob("*")),
             ("vms", (self._folder / "vms").rglob("*")),
         ):
-            found[part] = sorted(path for path in paths if path.suffix in SUFFIXES)
+            found[part] = sorted(path for path in paths if self._is_ours(path))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
+
+    def _is_ours(self, path: Path) -> bool:
+        hidden = any(part.startswith(".") for part in path.relative_to(self._folder).parts)
+        return path.suffix in SUFFIXES and not hidden
 
     def _document(self, file: str, content: bytes) -> Document:
         digest = blake2b(content, digest_size=16).digest()
@@ -86,7 +100,7 @@ class FileSource:
         packages = shelve(documents["packages"], report)
         pools = shelve(documents["pools"], report)
         shared = read_shared(documents["fleet"][0], packages, pools, report)
-        vms = shelve(documents["vms"], report)
+        vms = shelve(documents["vms"], report, of_vms=True)
         for key, fault in vms.broken.items():
             report.add(fault, key)
         if not vms.entries and not vms.broken:

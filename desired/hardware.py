@@ -84,7 +84,11 @@ class Family(Model):
 
 
 def _link(value: object) -> object:
-    return {"up": True, "down": False}.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value not in ("up", "down"):
+        raise ValueError(f"expected up or down, seen {value!r}")
+    return value == "up"
 
 
 class Nic(Model):

@@ -34,9 +34,10 @@ class Namer:
         rolling = []
         for draft in drafts:
             template = draft.tree.get("name", DEFAULT_NAME)
-            draft.tree["name_template"] = template
             if not isinstance(template, str):
+                draft.tree["name_template"] = ""
                 continue
+            draft.tree["name_template"] = template
             stored = self._stored(draft, template)
             if stored is not None:
                 _put(draft, stored)
@@ -67,7 +68,7 @@ class Namer:
                 name = self.renderer.roll(template, draft.context, self.seed, attempt, self.at)
             except BadTemplate as error:
                 self.report.add(draft.fault(Wrong(("name",), str(error))), draft.key)
-                draft.tree["name"] = "unnamed"
+                draft.failed.append(("name",))
                 return
             if template == DEFAULT_NAME:
                 name = name.replace("/", "-")

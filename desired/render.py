@@ -126,13 +126,14 @@ def _run(compiled: _Compiled, context: Mapping[str, object]) -> str:
 
 
 def _undefined(message: str, names: frozenset[str], context: Mapping[str, object]) -> str:
-    for name in sorted(names - context.keys()):
-        if f"{name!r} is undefined" == message:
-            if name in GROUP_NAMES:
-                return f"{name} is known under count or for_each only"
-            near = get_close_matches(name, [*context, *_TIME], 1)
-            return f"{name} is not defined" + (f"; did you mean {near[0]}?" if near else "")
-    return f"template fails: {message}"
+    unknown = {f"{name!r} is undefined": name for name in names - context.keys()}
+    if message not in unknown:
+        return f"template fails: {message}"
+    name = unknown[message]
+    if name in GROUP_NAMES:
+        return f"{name} is known under count or for_each only"
+    near = get_close_matches(name, [*context, *_TIME], 1)
+    return f"{name} is not defined" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _macro(name: str, at: datetime, seed: bytes, text: str) -> object:

@@ -32,12 +32,6 @@ class Report:
             breaks[vm] = None
             self.broken.add(vm)
 
-    def add_error(self, error: SpecError) -> Fault:
-        """Record an error of a file as a shared fault, and return it so that VMs can be added."""
-        fault = Fault(error.place, error.field, error.message, shared=True)
-        self.add(fault)
-        return fault
-
     def errors(self) -> tuple[SpecError, ...]:
         """Return every fault as an error, by place."""
         rows = sorted(self.found.items(), key=lambda row: (row[0].place, row[0].field))

@@ -21,6 +21,7 @@ PROTOCOLS = (
     *("rohc", "rspf", "rsvp", "sctp", "shim6", "skip", "st", "tcp", "udp", "udplite", "vmtp"),
     *("vrrp", "wesp", "xns-idp", "xtp"),
 )
+_PORT = re.compile(r"[0-9]{1,5}")
 _SERVICE = re.compile(r"[a-z][a-z0-9-]*")
 _SET = re.compile(r"\+(?:dc/|guest/)?[A-Za-z][A-Za-z0-9_-]*")
 _ALIAS = re.compile(r"(?:dc/|guest/)?[A-Za-z][A-Za-z0-9_-]*")
@@ -64,9 +65,10 @@ def _protocol(rule: Rule, path: Path) -> Iterator[Wrong]:
 
 
 def _bad_protocol(text: str) -> str | None:
-    if text in PROTOCOLS or (text.isdecimal() and int(text) <= 255):
+    if text in PROTOCOLS or (_PORT.fullmatch(text) and int(text) <= 255):
         return None
-    hits = get_close_matches(text.lower(), PROTOCOLS, 1)
+    common = get_close_matches(text.lower(), ("tcp", "udp", "icmp"), 1)
+    hits = common or get_close_matches(text.lower(), PROTOCOLS, 1)
     hint = f"; did you mean {hits[0]}?" if hits else ""
     return f"expected a protocol such as tcp, udp or icmp, seen {text!r}{hint}"
 
@@ -80,7 +82,7 @@ def bad_ports(text: str) -> str | None:
         if _SERVICE.fullmatch(item):
             continue
         ends = item.split(":")
-        if len(ends) > 2 or not all(end.isdecimal() and int(end) <= 65535 for end in ends):
+        if len(ends) > 2 or not all(_PORT.fullmatch(end) and int(end) <= 65535 for end in ends):
             return f"expected ports such as 22, 80:85 or 80,443, seen {item!r}"
         if int(ends[0]) > int(ends[-1]):
             return f"expected a range from low to high, seen {item!r}"

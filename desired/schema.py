@@ -23,6 +23,7 @@ _GROUPS: Json = {
         "anyOf": [{"type": "array"}, {"type": "object"}],
     },
 }
+_BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 _VARS: Json = {"vars": {"type": "object", "description": "names that templates may use"}}
 
 
@@ -35,12 +36,13 @@ def schemas() -> dict[str, Json]:
     fleet["$defs"] = {**_part(fleet, "$defs"), **_part(spec, "$defs")}
     defaults = {key: value for key, value in _without(spec, _VM_ONLY).items() if key != "$defs"}
     fleet["properties"]["defaults"] = _with(defaults, _VARS)
-    return {
+    found: dict[str, Json] = {
         "fleet": {"$schema": DRAFT, **fleet},
         "packages": _named(_with(package, _VARS), "Packages by name"),
         "pools": _named(Pool.model_json_schema(), "Address pools by name"),
         "vms": _named(vm, "VMs by key"),
     }
+    return {name: _bounded(schema) for name, schema in found.items()}
 
 
 def schema_files() -> dict[str, str]:
@@ -49,6 +51,17 @@ def schema_files() -> dict[str, str]:
         f"{name}.schema.json": json.dumps(schema, indent=1, sort_keys=True) + "\n"
         for name, schema in schemas().items()
     }
+
+
+def _bounded(schema: Json) -> Json:
+    """Return the schema with its bounds in JSON Schema's words; pydantic has its own under null."""
+
+    def words(part: object) -> object:
+        if isinstance(part, dict):
+            return {_BOUNDS.get(key, key): words(below) for key, below in part.items()}
+        return [words(below) for below in part] if isinstance(part, list) else part
+
+    return {key: words(part) for key, part in schema.items()}
 
 
 def _spec() -> Json:
@@ -96,7 +109,7 @@ def _loosened(value: object) -> Json:
 def _below(choice: Json) -> Json:
     """Return a list's or map's schema with its items loosened alike."""
     inner = {key: choice[key] for key in ("items", "additionalProperties") if key in choice}
-    loose = {key: _loosened(part) for key, part in inner.items() if isinstance(part, dict)}
+    loose: Json = {key: _loosened(part) for key, part in inner.items() if isinstance(part, dict)}
     return {**choice, **loose}
 
 

@@ -62,7 +62,7 @@ def _fleet_file(
                 section = tree[str(path[0])]
                 assert isinstance(section, dict)
                 tree[str(path[0])] = {k: v for k, v in section.items() if k != path[1]}
-                broken[str(path[0]), str(path[1])] = fault
+                broken.setdefault((str(path[0]), str(path[1])), fault)
             else:
                 tree.pop(str(path[0]), None)
         file = FleetFile.model_validate(tree)
@@ -104,11 +104,13 @@ def _read_pools(shared: Shared, report: Report) -> None:
         for wrong in found:
             place = entry.place(wrong.path, wrong.at_key)
             field = dotted((name, *wrong.path))
-            pools.broken[name] = Fault(place, field, wrong.message, shared=True)
-            report.add(pools.broken[name])
+            fault = Fault(place, field, wrong.message, shared=True)
+            pools.broken.setdefault(name, fault)
+            report.add(fault)
     for later, earlier in pool_clashes(shared.pools):
         message = f"overlaps with pool {earlier} ({pools.entries[earlier].place((), True)})"
-        fault = Fault(pools.entries[later].place(("network",)), later, message, shared=True)
+        place = pools.entries[later].place(("network",))
+        fault = Fault(place, f"{later}.network", message, shared=True)
         pools.broken[later] = fault
         report.add(fault)
     for name in pools.broken:

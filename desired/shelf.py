@@ -40,12 +40,13 @@ class Shelf:
         return self.broken.get(name, self.unreadable)
 
 
-def shelve(documents: Iterable[Document], report: Report) -> Shelf:
+def shelve(documents: Iterable[Document], report: Report, *, of_vms: bool = False) -> Shelf:
     """Gather the entries of all files; a name that stands in two of them is usable in neither."""
     shelf = Shelf()
     for document in documents:
         for error in document.faults:
-            fault = report.add_error(error)
+            fault = Fault(error.place, error.field, error.message, shared=not of_vms)
+            report.add(fault)
             if document.unreadable:
                 shelf.unreadable = shelf.unreadable or fault
                 shelf.broken |= dict.fromkeys(sorted(document.broken), fault)

@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import reduce
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from desired.catalog import ENDPOINT, FINGERPRINT, FLEET
 from desired.cloudinit import PASSWORD, REFERENCE, USER, VOLUME
-from desired.document import Path
+from desired.document import Path, step
 from desired.firewall import GROUP, IFACE
 from desired.hardware import BRIDGE, CPU_TYPE, STORAGE
 from desired.spec import NODE, POOL, TAG
@@ -27,8 +28,8 @@ _EXPECTED = {
     "dict_type": "a map",
     "model_type": "a map",
     "tuple_type": "a list",
-    "missing": "a value",
 }
+_SCALARS = ("string_type", "int_type", "float_type", "bool_type")
 _PATTERNS = {
     f"^{BRIDGE}$": "a bridge name such as vmbr0",
     STORAGE: "a storage name such as local-lvm",
@@ -115,8 +116,8 @@ def wrongs(
             known = [n for n in known_keys(model, path[:-1]) if n not in hidden]
             known += more if len(path) == 1 else ()
             yield Wrong(path, f"unknown key{near(str(path[-1]), known)}", at_key=True)
-        elif len(path) < len(detail["loc"]) and kind != "missing":
-            seen = shown(_at(tree, path))
+        elif len(path) < len(detail["loc"]) and kind in _SCALARS:
+            seen = shown(reduce(step, path, tree))
             yield Wrong(path, f"expected text, a number or true or false, seen {seen}")
         else:
             yield Wrong(path, _message(detail, path))
@@ -131,18 +132,18 @@ def known_keys(model: type[BaseModel], path: Path) -> list[str]:
     return [f.alias or n for kind in models for n, f in kind.model_fields.items()]
 
 
-def _is_model(kind: object) -> bool:
+def _is_model(kind: object) -> TypeGuard[type[BaseModel]]:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
-def _kinds(annotation: object) -> list[type[BaseModel]]:
+def _kinds(annotation: object) -> list[object]:
     """Return the alternatives of an annotation."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _kinds(get_args(annotation)[0])
     if origin in (Union, UnionType):
         return [kind for part in get_args(annotation) for kind in _kinds(part)]
-    return [annotation]  # type: ignore[list-item]
+    return [annotation]
 
 
 def _step(annotation: object, part: str | int) -> object:
@@ -155,31 +156,26 @@ def _step(annotation: object, part: str | int) -> object:
             for name, info in kind.model_fields.items():
                 if part in (name, info.alias):
                     return info.annotation
-    return None
+    return object
 
 
 def _real(detail: ErrorDetails, tree: object) -> Path:
     """Return the location without the names of union branches; a missing key is kept."""
     path: Path = ()
     for depth, part in enumerate(detail["loc"], 1):
-        inside = isinstance(tree, dict) and part in tree
-        inside |= isinstance(tree, list) and isinstance(part, int) and part < len(tree)
-        if not inside:
+        try:
+            tree = step(tree, part)
+        except LookupError:
             last = depth == len(detail["loc"]) and detail["type"] == "missing"
             return (*path, part) if last else path
-        path, tree = (*path, part), _at(tree, (part,))
+        path = (*path, part)
     return path
-
-
-def _at(tree: object, path: Path) -> object:
-    for part in path:
-        tree = tree[part] if isinstance(tree, (dict, list)) else None  # type: ignore[index]
-    return tree
 
 
 def _message(detail: ErrorDetails, path: Path) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    secret = bool(SECRET.intersection(map(str, path)))
+    names = [part for part in path if isinstance(part, str)]
+    secret = bool(names) and names[-1] in SECRET
     seen = "a value that is not shown" if secret else shown(value)
     if kind == "value_error":
         return _secretless(detail["msg"].removeprefix("Value error, "), secret)

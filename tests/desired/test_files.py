@@ -1,0 +1,126 @@
+"""The folder as a source."""
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from desired.errors import UnusableSource
+from desired.files import FileSource
+from tests.desired.fleets import AT, BASE, lines, load, write_fleet
+
+
+def test_a_missing_folder_is_unusable(tmp_path: Path) -> None:
+    with pytest.raises(UnusableSource, match="expected a folder"):
+        FileSource(tmp_path / "nowhere").load({}, AT)
+
+
+def test_an_unreadable_file_is_unusable(tmp_path: Path) -> None:
+    write_fleet(tmp_path, {})
+    (tmp_path / "vms" / "folder.yaml").mkdir()
+    with pytest.raises(UnusableSource, match=r"folder.yaml:1:1: cannot be read"):
+        FileSource(tmp_path).load({}, AT)
+
+
+def test_text_that_is_not_utf_8_is_unusable(tmp_path: Path) -> None:
+    write_fleet(tmp_path, {})
+    (tmp_path / "vms" / "latin.yaml").write_bytes(b"a: {description: \xe9}\n")
+    with pytest.raises(UnusableSource, match="expected UTF-8"):
+        FileSource(tmp_path).load({}, AT)
+
+
+def test_hidden_and_foreign_files_are_left_alone(tmp_path: Path) -> None:
+    files = {"vms/.#web.yaml": "broken: {", "vms/.git/x.yaml": "x: {", "vms/notes.txt": "no: {"}
+    fleet = load(tmp_path, {**files, "vms/deep/er/w.yml": "w: {}\n"})
+    assert sorted(fleet.vms) == ["ok", "w"]
+    assert not fleet.errors
+
+
+def test_the_revision_is_that_of_the_content(tmp_path: Path) -> None:
+    first = load(tmp_path / "a", {})
+    assert load(tmp_path / "b", {}).revision == first.revision
+    assert load(tmp_path / "a", {"vms/ok.yaml": "ok: {}\n"}).revision != first.revision
+    assert load(tmp_path / "c", {"vms/ok.yaml": None, "vms/o.yaml": "ok: {package: small}\n"})
+
+
+def test_a_second_load_sees_what_changed_and_what_went(tmp_path: Path) -> None:
+    source = FileSource(write_fleet(tmp_path, {"vms/a.yaml": "a: {}\n"}))
+    assert sorted(source.load({}, AT).vms) == ["a", "ok"]
+    (tmp_path / "vms/a.yaml").unlink()
+    (tmp_path / "vms/ok.yaml").write_text("ok: {memory: 3GiB}\n")
+    fleet = source.load({}, AT)
+    assert list(fleet.vms) == ["ok"]
+    assert fleet.vms["ok"].memory == 3 << 30
+
+
+def test_loading_leaves_the_garbage_collector_as_it_was(tmp_path: Path) -> None:
+    write_fleet(tmp_path, {})
+    gc.disable()
+    try:
+        FileSource(tmp_path).load({}, AT)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    FileSource(tmp_path).load({}, AT)
+    assert gc.isenabled()
+
+
+def test_a_fleet_knows_broken_keys_their_machines_and_unreadable_files(tmp_path: Path) -> None:
+    fleet = load(tmp_path, {"vms/a.yaml": "bad: {memory: 5}\ngroup: {count: x}\n"})
+    assert [fleet.knows(key) for key in ("ok", "bad", "group/3", "gone")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+    torn = load(tmp_path, {"vms/torn.yaml": "torn: {\n"})
+    assert torn.incomplete
+    assert torn.knows("whatever was in there")
+
+
+def test_the_guard_is_strictest_while_it_cannot_be_read(tmp_path: Path) -> None:
+    fleet = load(tmp_path, {"fleet.yaml": BASE["fleet.yaml"] + "guard: {restarts: 50}\n"})
+    assert (fleet.guard.restarts, fleet.guard.destroys) == (0, 0)
+    assert "ok" in fleet.vms
+
+
+def test_the_only_cluster_needs_no_name(tmp_path: Path) -> None:
+    text = "fleet: t\nclusters: {one: {simulated: {}}}\ntemplates: {d: {one: [9000]}}\n"
+    text += "defaults: {template: d}\nverify_every: 24h\ndatabase: /srv/fleet.db\n"
+    fleet = load(tmp_path, {"fleet.yaml": text, "vms/ok.yaml": "ok: {}\ngone: {state: absent}\n"})
+    assert fleet.vms["ok"].cluster == "one"
+    assert fleet.vms["gone"].state == "absent"
+    assert (fleet.verify_every, fleet.database, fleet.folder) == (
+        86400,
+        "/srv/fleet.db",
+        str(tmp_path),
+    )
+
+
+def test_no_cluster_is_an_error_where_there_are_several(tmp_path: Path) -> None:
+    text = BASE["fleet.yaml"].replace("cluster: demo, ", "")
+    fleet = load(tmp_path, {"fleet.yaml": text, "vms/ok.yaml": "ok: {package: small}\n"})
+    assert lines(fleet.errors, tmp_path) == [
+        "vms/ok.yaml:1:1: cluster: expected text, seen nothing"
+    ]
+
+
+def test_an_absent_vm_does_not_hold_its_name_or_its_package(tmp_path: Path) -> None:
+    vms = "old: {state: absent, name: web, package: nope, nics: {x: 1}}\nweb: {}\n"
+    fleet = load(tmp_path, {"vms/a.yaml": vms})
+    assert not fleet.errors
+    assert fleet.vms["old"].nics == {}
+    assert fleet.vms["web"].name == "web"
+
+
+def test_the_head_is_the_fleet_file_alone(tmp_path: Path) -> None:
+    source = FileSource(write_fleet(tmp_path, {"vms/ok.yaml": "ok: {memory: wrong}\n"}))
+    assert source.head().fleet == "test"
+
+
+def test_broken_clusters_and_templates_are_no_second_error(tmp_path: Path) -> None:
+    text = BASE["fleet.yaml"].replace("other: {simulated: {nodes: 1}}", "other: {simulated: 5}")
+    fleet = load(tmp_path, {"fleet.yaml": text, "vms/a.yaml": "a: {cluster: other}\n"})
+    assert lines(fleet.errors, tmp_path) == [
+        "fleet.yaml:4:22: clusters.other.simulated: expected a map, seen 5 (breaks a)"
+    ]

@@ -1,0 +1,86 @@
+"""The models by themselves, as a database or a test builds them."""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import pytest
+from pydantic import ValidationError
+
+from desired.catalog import Cluster, Pool
+from desired.errors import Place, SpecError, UnusableSource
+from desired.firewall import Rule
+from desired.hardware import Family, Nic
+from desired.spec import Placement, VMSpec
+
+
+def test_values_that_are_addresses_already_are_taken() -> None:
+    family = Family(mode="static", static=IPv4Interface("10.0.0.5/24"))
+    assert family.static == IPv4Interface("10.0.0.5/24")
+    pool = Pool(network=IPv4Network("10.0.0.0/24"), gateway=IPv4Address("10.0.0.1"))
+    assert pool.gateway == IPv4Address("10.0.0.1")
+
+
+def test_a_pool_leases_neither_network_nor_broadcast_address() -> None:
+    def span(**pool: str) -> tuple[str, str]:
+        made = Pool.model_validate(pool)
+        return str(made.first), str(made.last)
+
+    assert span(network="10.0.0.0/24") == ("10.0.0.1", "10.0.0.254")
+    assert span(network="10.0.0.0/31") == ("10.0.0.0", "10.0.0.1")
+    assert span(network="10.0.0.7/32") == ("10.0.0.7", "10.0.0.7")
+    assert span(network="2001:db8::/126") == ("2001:db8::1", "2001:db8::3")
+    assert span(network="10.0.0.0/8", start="10.0.0.9", stop="10.0.1.1") == (
+        "10.0.0.9",
+        "10.0.1.1",
+    )
+    assert Pool.model_validate({"network": "2001:db8::/64"}).family == "ipv6"
+
+
+def test_a_family_is_a_word_or_a_map() -> None:
+    assert Family.model_validate("dhcp").mode == "dhcp"
+    assert Family.model_validate({"pool": "p"}).mode == "pool"
+    assert Family.model_validate({"static": "10.0.0.5/24"}).mode == "static"
+    assert Family.model_validate(Family(mode="none")).mode == "none"
+    with pytest.raises(ValidationError, match="Input should be"):
+        Family.model_validate(5)
+
+
+def test_a_link_is_up_or_down() -> None:
+    links = [Nic.model_validate({"link": link}).link for link in ("up", "down", True)]
+    assert links == [True, False, True]
+
+
+def test_a_port_may_be_a_number() -> None:
+    assert Rule.model_validate({"in": "ACCEPT", "proto": "tcp", "dport": 22}).dport == "22"
+    assert Rule.model_validate({"group": "web"}).group == "web"
+    with pytest.raises(ValidationError, match="exactly one"):
+        Rule.model_validate({})
+    with pytest.raises(ValidationError, match="Input should be"):
+        Rule.model_validate(5)
+
+
+def test_a_node_is_a_name_or_a_map() -> None:
+    assert Placement.model_validate("pve1") == Placement(name="pve1")
+    assert Placement.model_validate({"name": "pve1", "enforce": True}).enforce
+
+
+def test_a_real_cluster_needs_endpoints_and_one_way_in() -> None:
+    real = {"endpoints": ["https://pve1:8006"]}
+    token = {"id": "a@pve!b", "secret": "env:T"}
+    login = {"user": "root@pam", "password": "file:p"}
+    made = Cluster.model_validate({**real, "token": token, "tls": {"fingerprints": ["ab" * 32]}})
+    assert made.token and made.token.id == "a@pve!b"
+    for wrong in ({}, real, {**real, "token": token, "login": login}, {"simulated": {}, **real}):
+        with pytest.raises(ValidationError, match=r"expected|takes no"):
+            Cluster.model_validate(wrong)
+
+
+def test_the_domain_may_begin_with_a_dot_c_16() -> None:
+    spec = {"key": "a", "cluster": "c", "name": "web"}
+    for domain in (".example.net", "example.net", "example.net."):
+        assert VMSpec.model_validate({**spec, "domain": domain}).fqdn == "web.example.net"
+
+
+def test_errors_print_where_what_and_why() -> None:
+    place = Place("f.yaml", 3, 5)
+    errors = (SpecError(place, "cpu.cores", "too many"), SpecError(place, "", "no map"))
+    assert str(UnusableSource(errors)) == "f.yaml:3:5: cpu.cores: too many\nf.yaml:3:5: no map"
