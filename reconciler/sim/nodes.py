@@ -57,9 +57,10 @@ def row(world: World, node: Node, audit: bool = True) -> dict[str, Any]:
         "type": "node",
         "status": "online" if node.online else "offline",
     }
+    if node.online:
+        entry["level"] = ""
     if audit and node.online:
         entry |= {
-            "level": "",
             "cpu": 0.005,
             "maxcpu": node.cpus,
             "mem": memory_used(world, node),

@@ -80,7 +80,7 @@ def node_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
     for node in world.nodes.values():
         audit = nodes.sees_node(world, identity, node.name)
         row = nodes.row(world, node, audit)
-        rows.append(row | {"cgroup-mode": 2} if audit and node.online else row)
+        rows.append(row | {"cgroup-mode": 2} if node.online else row)
     return rows
 
 
