@@ -66,15 +66,16 @@ class Executor:
         done = Done()
         for group in self._groups(seen, turn(changes)):
             began = self.clock()
+            names = list(dict.fromkeys(change.handler for change in group))
             try:
-                outcome = self._send(seen, group)
+                outcomes = dict.fromkeys(names, self._send(seen, group))
             except ApiError as error:
-                outcome = self._failed(seen, group, error, done)
+                outcomes = self._failed(seen, names, group, error, done)
             took = (self.clock() - began).total_seconds()
-            for name in dict.fromkeys(change.handler for change in group):
-                done.outcomes.setdefault(name, outcome)
+            done.outcomes.update(outcomes)
+            for name in names:
                 done.seconds[name] = done.seconds.get(name, 0) + took
-            if not outcome.done or done.again:
+            if done.again or not all(outcome.done for outcome in outcomes.values()):
                 break
         return done
 
@@ -169,20 +170,21 @@ class Executor:
                 self.store.vault.set_fingerprint(seen.key, use, value)
                 self.store.intents.drop(seen.key, f"write:{use}")
 
-    def _failed(self, seen: SeenVM, group: list[Change], error: ApiError, done: Done) -> Outcome:
+    def _failed(
+        self, seen: SeenVM, names: list[str], group: list[Change], error: ApiError, done: Done
+    ) -> dict[str, Outcome]:
         """Sort one error by the tree of `state.api`, and set down what follows from it."""
-        names = list(dict.fromkeys(change.handler for change in group))
         at = self.clock()
         if isinstance(error, Stale | NotFound):
             done.again = True
-            return Outcome(retry_at=at)
+            return dict.fromkeys(names, Outcome(retry_at=at))
         if isinstance(error, MaybeRunning):
             self._unsure(seen, at)
             done.again = True
-            return Outcome(retry_at=at)
+            return dict.fromkeys(names, Outcome(retry_at=at))
         if isinstance(error, Locked | Contention):
-            return Outcome(retry_at=soon(seen.key, at), error=None)
-        if any(change.handler == "power" for change in group):
+            return dict.fromkeys(names, Outcome(retry_at=soon(seen.key, at)))
+        if "power" in names:
             self.store.intents.drop(seen.key, START)
         blamed = self.owners(error.keys) & set(names)
         if isinstance(error, PartlyApplied):
@@ -190,13 +192,11 @@ class Executor:
         elif isinstance(error, Refused | Forbidden) and not blamed and len(names) > 1:
             self.separate.add(seen.key)
             done.again = True
-            return Outcome(retry_at=at)
-        for name in sorted(blamed) or names:
+            return dict.fromkeys(names, Outcome(retry_at=at))
+        guilty = blamed or set(names)
+        for name in sorted(guilty):
             self.fail(seen.key, name, error.text, at)
-        for name in names:
-            if blamed and name not in blamed:
-                done.outcomes[name] = Outcome()
-        return Outcome(error=error.text)
+        return {name: Outcome(error=error.text if name in guilty else None) for name in names}
 
     def fail(self, key: str, handler: str, text: str, at: datetime) -> None:
         """Count a failure of one step and set when it may be tried again (DEP-06)."""

@@ -83,12 +83,13 @@ class SiteLook:
                 turn.action, turn.state = "change", "ready"
 
     def _reading(self, turns: Sequence[Turn], strangers: set[int]) -> Reading:
-        vmids, firewalls = set(strangers), set()
+        vmids: set[int] = set()
+        others, firewalls = set(strangers), set()
         for turn in turns:
             binding = self.memories.get(turn.key, Memory()).binding
             if binding is None or binding.uuid is None:
                 copies = self.fleet.templates.get(turn.spec.template or "", {})
-                vmids.update(copies.get(turn.spec.cluster, ()))
+                others.update(copies.get(turn.spec.cluster, ()))
             if binding is None:
                 continue
             row = self.view.vms.get(binding.vmid)
@@ -96,7 +97,7 @@ class SiteLook:
                 vmids.add(binding.vmid)
                 if turn.spec.firewall is not None:
                     firewalls.add(binding.vmid)
-        return Reading(vmids, firewalls, self.site.rotation if self.first else 0)
+        return Reading(vmids, others, firewalls, self.site.rotation if self.first else 0)
 
     def _strangers(self, bound: set[int]) -> set[int]:
         """VMs that bear the fleet's tag, but that the store does not know."""

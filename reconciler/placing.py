@@ -62,7 +62,7 @@ def _choose(
     ledger: Ledger,
 ) -> tuple[VMRow, str]:
     by_node = {row.node: row for row in sorted(usable, key=lambda row: -row.vmid)}
-    shared = [row for row in usable if _on_shared_storage(row, view, machines)]
+    shared = [row for row in usable if _reaches_all_nodes(spec, row, view, machines)]
     if spec.node:
         if spec.node.name in by_node:
             return by_node[spec.node.name], spec.node.name
@@ -75,13 +75,18 @@ def _choose(
     return row, node
 
 
-def _on_shared_storage(row: VMRow, view: ClusterView, machines: Mapping[int, Machine]) -> bool:
+def _reaches_all_nodes(
+    spec: VMSpec, row: VMRow, view: ClusterView, machines: Mapping[int, Machine]
+) -> bool:
+    """Whether the clone call may name another node: template and target storage are shared."""
     config = machines.get(row.vmid, Machine()).config
     if config is None:
         return False
     shared = {storage.storage for storage in view.storages if storage.shared}
-    drives = config.wanted.drives.values()
-    return all(drive.storage in shared for drive in drives if drive.storage)
+    needed = {drive.storage for drive in config.wanted.drives.values() if drive.storage}
+    if spec.clone == "full" and spec.storage:
+        needed.add(spec.storage)
+    return needed <= shared
 
 
 def _no_template(spec: VMSpec, copies: tuple[int, ...], rows: list[VMRow]) -> Note:

@@ -44,11 +44,15 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Which VMs to look into: those bound to us, those whose firewall is ours, and the rotation."""
+    """Which VMs to look into: ours, others (templates), those whose firewall is ours.
+
+    Of ours the `rotation` VMs that were verified longest ago are re-read without a hint.
+    """
 
     vmids: Collection[int]
+    others: Collection[int] = ()
     firewalls: Collection[int] = ()
-    rotation: int = 1
+    rotation: int = 0
 
 
 @dataclass(slots=True)
@@ -106,8 +110,9 @@ class Observer:
         """
         begun_at = self.clock()
         cached = self.store.cache.all(self.name)
-        present = [view.vms[vmid] for vmid in sorted(reading.vmids) if vmid in view.vms]
-        turn = rotation(present, cached, reading.rotation)
+        present = [view.vms[v] for v in sorted({*reading.vmids, *reading.others}) if v in view.vms]
+        ours = [row for row in present if row.vmid in reading.vmids]
+        turn = rotation(ours, cached, reading.rotation)
         found: dict[int, Machine] = {}
         due: list[tuple[VMRow, CachedVM | None, bool]] = []
         for row in present:
