@@ -129,7 +129,7 @@ class ProxmoxApi:
             raise read_refusal(write, status, refusal.content, refusal.errors) from None
         finally:
             if self.trace:
-                self.trace(method, path, time.perf_counter() - began, status)
+                self.trace(method.value, path, time.perf_counter() - began, status)
 
     def _count(self, method: Method) -> None:
         with self._lock:

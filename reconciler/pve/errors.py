@@ -22,7 +22,7 @@ from state.api import (
 LIMIT = 300
 """Characters of Proxmox's text that are kept."""
 
-_HOTPLUG = re.compile(r"hotplug problem|unable to apply pending change|unable to hot-?(un)?plug")
+_HOTPLUG = re.compile(r"hotplug problem|unable to apply pending change|can't unplug bootdisk")
 _ONLY_ROOT = re.compile(r"only root can set '([^']+)' config")
 _GONE_TASK = ("no such task",)
 

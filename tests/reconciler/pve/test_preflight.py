@@ -1,0 +1,244 @@
+"""What is missing is one line each, with what to do, before the first write."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from desired.catalog import Cluster
+from desired.firewall import Firewall
+from desired.hardware import Disk, Nic
+from desired.source import Fleet
+from desired.spec import Placement, VMSpec
+from reconciler.pve.client import ProxmoxApi
+from reconciler.pve.inprocess import InProcessApi
+from reconciler.pve.preflight import Finding, Preflight, preflight
+from reconciler.pve.rights import Need, grant, lacking, needs
+from reconciler.pve.usage import usage
+from reconciler.sim.api import Simulator
+from reconciler.sim.faults import Fault
+from reconciler.sim.samples import demo_world
+from tests.reconciler.pve.tls_server import Server, reply
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+TOKEN = "reconcile@pve!fleet"
+
+
+def spec(key: str = "web-1", **fields: object) -> VMSpec:
+    known: dict[str, object] = {
+        "key": key,
+        "cluster": "demo",
+        "name": key.replace("/", "-"),
+        "template": "debian-12",
+        "storage": "local-lvm",
+        "nics": {"net0": Nic(bridge="vmbr0", vlan=100)},
+    }
+    return VMSpec.model_validate({**known, **fields})
+
+
+def fleet(*specs: VMSpec) -> Fleet:
+    return Fleet(
+        name="demo",
+        clusters={"demo": Cluster.model_validate({"simulated": {}})},
+        vms={one.key: one for one in specs or (spec(),)},
+        templates={"debian-12": {"demo": (9000, 9001)}, "gone": {"demo": (9999,)}},
+    )
+
+
+@pytest.fixture
+def simulator() -> Simulator:
+    world = demo_world(AT.timestamp())
+    world.advance(AT.timestamp() + 60)
+    return Simulator(world, lambda: AT.timestamp() + 60)
+
+
+def look(simulator: Simulator, wanted: Fleet, identity: str = TOKEN) -> Preflight:
+    return preflight(InProcessApi(simulator, identity), wanted, "demo", AT)
+
+
+def only(seen: Preflight, what: str) -> Finding:
+    found = [one for one in seen.findings if one.what == what]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_sound_cluster_has_nothing_missing(simulator: Simulator) -> None:
+    seen = look(simulator, fleet())
+    assert seen.missing == ()
+    assert seen.problem is None
+    assert only(seen, "version").message == "Proxmox VE 8.4.1"
+    assert only(seen, "quorum").message == "quorate, 3 of 3 nodes online"
+    assert only(seen, "clock").message == "the same"
+    assert only(seen, "bridge vmbr0").message == "on pve1, pve2, pve3"
+    assert only(seen, "storage local-lvm").message == "on pve1, pve2, pve3"
+    assert [f.message for f in seen.findings if f.what == "template debian-12"] == [
+        "VM 9000 on pve1",
+        "VM 9001 on pve2",
+    ]
+
+
+def test_facts_are_plain_and_kept(simulator: Simulator) -> None:
+    facts = look(simulator, fleet()).facts
+    assert facts["version"] == "8.4.1"
+    assert facts["firewall_enabled"] is True
+    assert facts["nodes"] == {"pve1": "192.0.2.11", "pve2": "192.0.2.12", "pve3": "192.0.2.13"}
+    assert facts["bridges"] == {name: ["vmbr0", "vmbr1"] for name in ("pve1", "pve2", "pve3")}
+    assert facts["checked_at"] == AT.isoformat()
+
+
+def test_missing_templates_are_named(simulator: Simulator) -> None:
+    simulator.world.vms[9001].config.pop("template")
+    simulator.world.seen[9001].pop("template")
+    seen = look(simulator, fleet(spec(), spec("x", template="gone"), spec("y", template="none")))
+    texts = {(f.what, f.message) for f in seen.missing}
+    assert texts == {
+        ("template debian-12", "VM 9001 on pve2 is no template"),
+        ("template gone", "VM 9999 does not exist"),
+        ("template none", "has no copy in this cluster"),
+    }
+    assert all(finding.advice for finding in seen.missing)
+
+
+def test_a_young_template_is_read_from_its_config(simulator: Simulator) -> None:
+    simulator.world.seen.pop(9000)
+    assert look(simulator, fleet()).missing == ()
+
+
+def test_storages_must_exist_and_hold_images(simulator: Simulator) -> None:
+    wanted = fleet(spec(storage="local"), spec("x", disks={"scsi1": Disk(storage="nope")}))
+    texts = {f.what: f.message for f in look(simulator, wanted, "root@pam").missing}
+    assert texts == {"storage local": "holds no disk images", "storage nope": "does not exist"}
+
+
+def test_bridges_must_be_on_the_nodes_that_use_them(simulator: Simulator) -> None:
+    simulator.world.nodes["pve2"].bridges.pop()
+    nic = {"net0": Nic(bridge="vmbr1")}
+    anywhere = fleet(spec(nics=nic))
+    assert only(look(simulator, anywhere), "bridge vmbr1").message == "not on pve2"
+    fixed = fleet(spec(nics=nic, node=Placement(name="pve1")))
+    assert only(look(simulator, fixed), "bridge vmbr1").ok
+
+
+def test_a_firewall_that_is_off_matters_when_rules_are_wanted(simulator: Simulator) -> None:
+    simulator.world.firewall["cluster"]["options"]["enable"] = 0
+    assert only(look(simulator, fleet()), "firewall").ok
+    seen = look(simulator, fleet(spec(firewall=Firewall())))
+    assert not only(seen, "firewall").ok
+    assert seen.facts["firewall_enabled"] is False
+    assert seen.problem is None
+
+
+def test_without_quorum_nothing_is_written(simulator: Simulator) -> None:
+    for name in ("pve2", "pve3"):
+        simulator.faults.add(Fault("node-down", node=name))
+    simulator.faults.add(Fault("quorum-lost"))
+    seen = look(simulator, fleet())
+    assert seen.problem == "quorum: no quorum, 1 of 3 nodes online"
+    assert only(seen, "node pve2").advice == "start it, or wait"
+    assert only(seen, "bridge vmbr0").message == "on pve1"
+
+
+def test_clocks_that_differ_are_found(simulator: Simulator) -> None:
+    simulator.offset = 300
+    clock = only(look(simulator, fleet()), "clock")
+    assert (clock.ok, clock.message) == (False, "300 s ahead")
+    simulator.offset = -5
+    assert only(look(simulator, fleet()), "clock").message == "5 s behind"
+
+
+def test_missing_rights_come_with_the_line_that_grants_them(simulator: Simulator) -> None:
+    role = simulator.world.access.roles["Fleet"]
+    for name in ("VM.Config.Disk", "VM.Clone", "SDN.Use"):
+        role.remove(name)
+    simulator.world.access.changed()
+    texts = {f.message: f.advice for f in look(simulator, fleet()).missing if f.what == "rights"}
+    assert texts[f"{TOKEN} lacks VM.Clone, VM.Config.Disk on /vms"] == (
+        "pveum role add Reconcile-vms --privs 'VM.Clone VM.Config.Disk' && "
+        f"pveum acl modify /vms --users 'reconcile@pve' --tokens '{TOKEN}' --roles Reconcile-vms"
+    )
+    assert f"{TOKEN} lacks SDN.Use on /sdn/zones/localnetwork/vmbr0/100" in texts
+
+
+def test_root_has_everything(simulator: Simulator) -> None:
+    seen = look(simulator, fleet(spec(pool="web")), "root@pam")
+    assert only(seen, "rights").ok
+    assert "token" not in [finding.what for finding in seen.findings]
+
+
+def test_a_cluster_that_cannot_be_asked_is_one_line(simulator: Simulator) -> None:
+    simulator.faults.add(
+        Fault("error-before", path="/version", status=595, text="No route to host")
+    )
+    seen = look(simulator, fleet())
+    assert [finding.what for finding in seen.findings] == ["version"]
+    assert seen.problem and "No route to host" in seen.problem
+    assert "endpoints" in seen.findings[0].advice
+
+
+def test_a_check_that_fails_stops_no_other(simulator: Simulator) -> None:
+    simulator.faults.add(
+        Fault("error-before", path="/cluster/firewall/options", status=403, text="no")
+    )
+    seen = look(simulator, fleet())
+    assert not only(seen, "firewall").ok
+    assert only(seen, "rights").ok
+
+
+Serve = Callable[..., Server]
+Open = Callable[..., ProxmoxApi]
+
+
+@pytest.mark.parametrize(
+    ("version", "ok"), [("7.4-3", False), ("8.4.1", True), ("9.2.11", True), ("10.0", False)]
+)
+def test_unknown_versions_are_only_read(
+    serve: Serve, connect: Open, version: str, ok: bool
+) -> None:
+    bodies = {
+        "/api2/json/version": f'{{"data":{{"version":"{version}"}}}}',
+        "/api2/json/access/users/u%40pve/token/t": '{"data":{"privsep":"0"}}',
+    }
+    server = serve(lambda asked: reply(bodies.get(asked.path, '{"data":[]}')))
+    seen = preflight(connect(server.url), fleet(), "demo", AT)
+    assert (seen.problem is None) is ok
+    assert only(seen, "token").message == "u@pve!t may do everything that its user has"
+
+
+def test_rights_are_inherited_only_where_they_propagate() -> None:
+    listed = {
+        "/vms": {"VM.Audit": 1, "VM.Clone": 0},
+        "/pool/a": {"Pool.Allocate": 1},
+    }
+    assert lacking(listed, Need("/vms/9000", ("VM.Audit", "VM.Clone"))) == ("VM.Clone",)
+    assert lacking(listed, Need("/vms", ("VM.Audit", "VM.Clone"))) == ()
+    assert lacking(listed, Need("/storage/local", ("Datastore.Audit",))) == ("Datastore.Audit",)
+    assert lacking(listed, Need("/pool/a/b", ("Pool.Allocate",))) == ()
+    assert lacking({"/": {"Sys.Audit": 1}}, Need("/odd/x", ("Sys.Audit",))) == ()
+
+
+def test_vms_in_pools_need_rights_on_their_pools_only() -> None:
+    paths = [need.path for need in needs(usage(fleet(spec(pool="a"), spec("x", pool="b")), "demo"))]
+    assert paths == [
+        "/",
+        "/pool/a",
+        "/pool/b",
+        "/vms/9000",
+        "/vms/9001",
+        "/storage/local-lvm",
+        "/sdn/zones/localnetwork/vmbr0/100",
+    ]
+    mixed = needs(usage(fleet(spec(pool="a"), spec("x", nics={"net0": Nic(bridge="b1")})), "demo"))
+    assert Need("/pool/a", ("Pool.Allocate", "Pool.Audit")) in mixed
+    assert Need("/sdn/zones/localnetwork/b1", ("SDN.Use",)) in mixed
+
+
+def test_other_clusters_and_absent_vms_need_nothing() -> None:
+    used = usage(fleet(spec(cluster="other"), spec("x", state="absent")), "demo")
+    assert (used.storages, dict(used.bridges), used.unpooled) == ((), {}, False)
+
+
+def test_a_user_is_granted_rights_as_a_user() -> None:
+    assert grant("root@pam", "/", ["Sys.Audit"]) == (
+        "pveum role add Reconcile --privs 'Sys.Audit' && "
+        "pveum acl modify / --users 'root@pam' --roles Reconcile"
+    )
