@@ -81,7 +81,7 @@ class Call:
         shown = "/" + "/".join(segments)
         first = self.limit is None
         if first:
-            self.limit = world.now + LOCK_WAIT / world.speed
+            self.limit = world.now + LOCK_WAIT
         try:
             if first and simulator.faults.active:
                 self.mishap = simulator.faults.meet_call(self.method, shown)

@@ -1,7 +1,7 @@
 """The whole state of a simulated cluster as plain values, and its clock.
 
 Nothing here reads a wall clock, a file or a socket: `advance` is told the time. `speed` divides
-every duration of the cluster (tasks, broadcasts, lock waits), never the time stamps.
+every duration of the cluster (tasks, broadcasts), never the time stamps or lock waits.
 """
 
 from __future__ import annotations
