@@ -233,7 +233,9 @@ def test_vms_in_pools_need_rights_on_their_pools_only() -> None:
 
 
 def test_other_clusters_and_absent_vms_need_nothing() -> None:
-    used = usage(fleet(spec(cluster="other"), spec("x", state="absent")), "demo")
+    bare = spec("y", cluster="other", nics={"net0": Nic()})
+    used = usage(fleet(bare, spec("x", state="absent")), "demo")
+    assert usage(fleet(bare), "other").bridges == {}
     assert (used.storages, dict(used.bridges), used.unpooled) == ((), {}, False)
 
 

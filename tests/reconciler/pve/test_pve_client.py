@@ -189,6 +189,18 @@ def test_the_next_endpoint_is_tried_and_then_preferred(serve: Serve, connect: Op
     assert api._addresses.endpoints[0].port == server.port
 
 
+def test_a_server_that_shakes_no_hands_was_not_reached(connect: Open) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"https://127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(Unavailable, match="no connection in time"):
+            connect(url, timeouts={"light": 1, "heavy": 1}).send(PUT)
+
+
+def test_a_simulated_cluster_has_no_login_of_its_own(connect: Open) -> None:
+    with pytest.raises(ValueError, match="a token or a login"):
+        connect(simulated={}, tls={}, token=None)
+
+
 def test_nothing_reached_names_every_endpoint(connect: Open) -> None:
     api = connect(f"https://127.0.0.1:{closed_port()}", "https://nowhere.invalid:8006")
     with pytest.raises(Unavailable) as caught:
