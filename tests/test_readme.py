@@ -1,0 +1,74 @@
+"""The README tells of everything that a person can write, and of nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from desired.catalog import Cluster, FleetFile, Guard, Limits, Pool, Simulated, Timeouts, Tls
+from desired.cloudinit import CloudInit, CustomFiles
+from desired.firewall import Firewall, Rule
+from desired.hardware import Cpu, Disk, Family, Nic
+from desired.model import Model
+from desired.spec import HighAvailability, Placement, Startup, VMSpec
+from reconciler.cli import COMMANDS, cli
+from reconciler.pipeline import DEPLOY
+from reconciler.pve.rights import VM_RIGHTS
+
+TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
+WORDS = frozenset(re.findall(r"[a-z][a-z0-9_]*", " ".join(re.findall(r"`[^`]+`", PROSE))))
+MODELS: tuple[type[Model], ...] = (
+    FleetFile,
+    Cluster,
+    Tls,
+    Simulated,
+    Timeouts,
+    Limits,
+    Guard,
+    Pool,
+    VMSpec,
+    Placement,
+    Startup,
+    HighAvailability,
+    Cpu,
+    Disk,
+    Nic,
+    Family,
+    Firewall,
+    Rule,
+    CloudInit,
+    CustomFiles,
+)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_every_field_that_a_person_may_write_is_in_the_reference(model: type[Model]) -> None:
+    fields = {field.alias or name for name, field in model.model_fields.items()}
+    assert fields - WORDS <= {"name_template"}
+
+
+def test_every_command_is_listed_and_every_listed_one_exists() -> None:
+    listed = set(re.findall(r"`reconcile ([a-z][a-z-]+)", TEXT)) | {"locks", "unhold"}
+    assert listed == set(COMMANDS)
+
+
+def test_every_option_that_is_mentioned_exists() -> None:
+    pages = [CliRunner().invoke(cli, [*command, "--help"]).output for command in _commands()]
+    known = {option for page in pages for option in re.findall(r"--[a-z-]+", page)}
+    foreign = {"--constraint", "--comment", "--privsep", "--privs"}
+    foreign |= {"--users", "--tokens", "--roles"}
+    assert set(re.findall(r"(?<=[\s`])--[a-z][a-z-]+", TEXT)) <= known | foreign
+
+
+def _commands() -> list[tuple[str, ...]]:
+    return [(), *((name,) for name in COMMANDS), ("job", "run"), ("job", "list")]
+
+
+def test_the_role_has_every_right_that_preflight_asks_for() -> None:
+    assert f'"{" ".join(VM_RIGHTS)}"' in TEXT
+
+
+def test_the_states_are_the_contracts() -> None:
+    assert ", ".join(f"`{name}`" for name in DEPLOY.names) in " ".join(TEXT.split())
