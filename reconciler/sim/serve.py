@@ -53,6 +53,9 @@ class ServeOptions:
 
 
 def new_world(options: ServeOptions, now: float) -> World:
+    """A fresh world. Raises ValueError for numbers that make none."""
+    if options.nodes < 1 or options.vms < 0:
+        raise ValueError(f"nodes {options.nodes}, vms {options.vms}: at least 1 and 0 expected")
     if options.world == "recorded":
         return recorded_world(now, options.speed, options.seed)
     return demo_world(now, options.nodes, options.vms, options.seed, options.speed)
@@ -93,6 +96,8 @@ def run(
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Serve until a signal comes or the file descriptor `watch` ends; then save."""
+    if options.speed <= 0:
+        raise ValueError(f"speed {options.speed}: more than 0 expected")
     with contextlib.ExitStack() as stack:
         file = None if options.state is None else stack.enter_context(StateFile(options.state))
         world = None if file is None else file.load()
