@@ -105,7 +105,7 @@ def answer(machine: Machine, world: World, command: str) -> Any:
 
 
 def interfaces(machine: Machine) -> list[dict[str, Any]]:
-    """lo and a NIC per netN, with the static addresses that cloud-init gave it at the start."""
+    """lo and a NIC per netN with its static addresses; one without ipconfigN stays down."""
     rows = [_interface("lo", "00:00:00:00:00:00", [("127.0.0.1", 8), ("::1", 128)])]
     for index, key in enumerate(one for one in options.NET_KEYS if one in machine.config):
         mac = (parse_net(str(machine.config[key])).mac or "").lower()
@@ -116,7 +116,9 @@ def interfaces(machine: Machine) -> list[dict[str, Any]]:
             address, slash, mask = parts.get(name, "").partition("/")
             if slash:
                 found.append((address, int(mask)))
-        rows.append(_interface(f"eth{index}", mac, [*found, (link_local(mac), 64)]))
+        if value not in (None, " "):
+            found.append((link_local(mac), 64))
+        rows.append(_interface(f"eth{index}", mac, found))
     return rows
 
 
@@ -141,12 +143,10 @@ def _interface(name: str, mac: str, addresses: list[tuple[str, int]]) -> dict[st
         }
         for address, prefix in addresses
     ]
-    return {
-        "name": name,
-        "hardware-address": mac,
-        "ip-addresses": rows,
-        "statistics": dict.fromkeys(COUNTERS, 0),
-    }
+    found: dict[str, Any] = {"name": name, "hardware-address": mac}
+    if rows:
+        found["ip-addresses"] = rows
+    return {**found, "statistics": dict.fromkeys(COUNTERS, 0)}
 
 
 def _register(method: str, command: str, permission: Permission) -> None:

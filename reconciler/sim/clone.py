@@ -22,6 +22,7 @@ from reconciler.sim.inventory import Volume
 from reconciler.sim.locks import assert_exists, load, take_flock
 from reconciler.sim.machine import CLONING, Machine, Section, check_lock
 from reconciler.sim.net import Nic, parse_net
+from reconciler.sim.pools import join_pool
 from reconciler.sim.routes import Request, route
 from reconciler.sim.schema import Boolean, Field, Integer, Text, parse_properties
 from reconciler.sim.tasks import Step, Task, step
@@ -227,8 +228,7 @@ def finish(
     machine.node = str(params.get("target") or task.node)
     pool = params.get("pool")
     if pool is not None and pool in world.pools:
-        world.pools[str(pool)].vms.append(newid)
-        world.access.changed()
+        join_pool(world, newid, str(pool))
 
 
 @step("clone.undo")

@@ -13,6 +13,7 @@ from reconciler.sim.formats import VM, pool_id, storage_id
 from reconciler.sim.locks import load, take_flock
 from reconciler.sim.machine import Machine, Section
 from reconciler.sim.net import with_mac
+from reconciler.sim.pools import join_pool
 from reconciler.sim.power import start_task
 from reconciler.sim.routes import Request, route
 from reconciler.sim.schema import Boolean, Field, Integer, Text
@@ -24,15 +25,11 @@ from reconciler.sim.volnames import split_volid
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
-QEMU = "7.2.0"
-"""The QEMU of the recorded node; it is named in `meta` and in pinned machine types."""
-
 CREATE_SECONDS = 1.0
 BUSES = ("ide", "scsi", "virtio", "sata", "efidisk", "tpmstate")
 CREATE: dict[str, Field] = {
     **options.OPTIONS,
     **options.CDROM,
-    "vmid": VM,
     "vmid": VM,
     "archive": Text(optional=True, max_length=255),
     "bwlimit": Integer(optional=True, minimum=0),
@@ -161,7 +158,7 @@ def finish(
     config: Section = {
         key: options.stored(key, value) for key, value in params.items() if not is_drive(key)
     }
-    config["meta"] = f"creation-qemu={QEMU},ctime={int(world.now)}"
+    config["meta"] = f"creation-qemu={options.QEMU},ctime={int(world.now)}"
     shop = disks.Workshop(world, task.node, vmid, [config], storage)
     try:
         config.update(shop.build({key: str(params[key]) for key in params if is_drive(key)}))
@@ -173,8 +170,7 @@ def finish(
     complete(world, config)
     machine.config = config
     if pool is not None and pool in world.pools:
-        world.pools[pool].vms.append(vmid)
-        world.access.changed()
+        join_pool(world, vmid, pool)
     if start:
         task.say("Execute autostart")
         machine.holds.clear()
@@ -189,11 +185,9 @@ def complete(world: World, config: Section) -> None:
         config["smbios1"] = f"uuid={world.new_uuid()}"
     if config.get("vmgenid", "1") == "1":
         config["vmgenid"] = world.new_uuid()
-    kind = str(config.get("ostype", "other"))
-    machine = str(config.get("machine", "pc"))
-    if kind.startswith("w") and machine in ("pc", "q35"):
-        family = "q35" if machine == "q35" else "i440fx"
-        config["machine"] = f"pc-{family}-{QEMU.rpartition('.')[0]}"
+    pinned = options.pinned_machine(config.get("machine"), config.get("ostype"))
+    if pinned is not None:
+        config["machine"] = pinned
 
 
 def default_boot(config: Section) -> list[str]:

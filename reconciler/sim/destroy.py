@@ -13,6 +13,7 @@ from reconciler.sim.errors import failed
 from reconciler.sim.firewall import drop_firewall
 from reconciler.sim.locks import load, take_flock
 from reconciler.sim.machine import Machine, check_lock, check_protection, sections
+from reconciler.sim.pools import forget_vm
 from reconciler.sim.routes import Request, route
 from reconciler.sim.schema import Boolean
 from reconciler.sim.tasks import Step, Task, step
@@ -96,7 +97,7 @@ def finish(world: World, task: Task, vmid: int, skip: bool, strays: bool, purge:
         task.say(f"purging VM {vmid} from related configurations..")
     del world.vms[vmid]
     drop_firewall(world, vmid)
-    _drop_rights(world, vmid)
+    forget_vm(world, vmid)
 
 
 def _free_strays(world: World, machine: Machine) -> None:
@@ -104,13 +105,3 @@ def _free_strays(world: World, machine: Machine) -> None:
         here = volume.node in ("", machine.node)
         if here and volume.vmid == machine.vmid and volume.content == "images":
             storage.free(world, machine.node, volume.volid)
-
-
-def _drop_rights(world: World, vmid: int) -> None:
-    """Pool membership and the ACLs of the VM's path go with it."""
-    for pool in world.pools.values():
-        if vmid in pool.vms:
-            pool.vms.remove(vmid)
-    path = f"/vms/{vmid}"
-    world.access.grants = [grant for grant in world.access.grants if grant.path != path]
-    world.access.changed()

@@ -60,7 +60,9 @@ class Storage:
 
     @property
     def path(self) -> str | None:
-        return self.options.get("path")
+        """Where a file storage is mounted; None for one that keeps blocks."""
+        mounted = f"/mnt/pve/{self.name}" if self.kind in ("nfs", "cifs", "cephfs") else None
+        return self.options.get("path", mounted)
 
     def on(self, node: str) -> bool:
         return self.nodes is None or node in self.nodes

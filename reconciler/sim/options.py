@@ -279,6 +279,9 @@ ROOT_KEYS: dict[str, Field] = {
     "vmgenid": Text(optional=True, pattern=rf"(?:{UUID}|[01])"),
 }
 
+QEMU = "7.2.0"
+"""The QEMU of the recorded node; it is named in `meta` and in pinned machine types."""
+
 OPTIONS: dict[str, Field] = {
     **CPU_KEYS,
     **MEMORY_KEYS,
@@ -334,6 +337,14 @@ def clamp_cpu_units(number: int) -> int:
 def memory_of(text: object) -> int:
     """MiB of a `memory` value such as `2048` or `current=2048`; Proxmox's default is 512."""
     return int(str(text).rpartition("=")[2]) if text not in (None, "", " ") else 512
+
+
+def pinned_machine(machine: object, ostype: object) -> str | None:
+    """The machine type that a Windows guest is pinned to when its config names no version."""
+    family = {"None": "i440fx", "pc": "i440fx", "q35": "q35"}.get(str(machine))
+    if family is None or not str(ostype).startswith("w"):
+        return None
+    return f"pc-{family}-{QEMU.rpartition('.')[0]}"
 
 
 def privileges_for(key: str) -> tuple[str, ...] | None:

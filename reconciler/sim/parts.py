@@ -7,6 +7,7 @@ import reconciler.sim.clone
 import reconciler.sim.cloudinit
 import reconciler.sim.cluster
 import reconciler.sim.config
+import reconciler.sim.content
 import reconciler.sim.create
 import reconciler.sim.custom_roles
 import reconciler.sim.destroy

@@ -109,6 +109,8 @@ def full(world: World, machine: Machine) -> dict[str, Any]:
     if machine.config.get("balloon") != 0:
         row["balloon"] = row["maxmem"]
         row["ballooninfo"] = {"actual": row["maxmem"], "max_mem": row["maxmem"]}
+        if agent_enabled(machine) and world.now >= machine.agent_ready_at:
+            row["freemem"] = row["ballooninfo"]["free_mem"] = row["maxmem"] - row["mem"]
     return row
 
 

@@ -170,8 +170,7 @@ def carry_out(world: World, machine: Machine, identity: Identity, change: Change
     for key in sorted(change.set):
         touched.add(key)
         _set(world, machine, identity, change, key, order)
-    if order.changed:
-        touched.add("boot")
+    touched |= order.touched
     drop_idle(machine)
     settle(machine)
     if not machine.pending and not machine.pending_delete:
@@ -186,15 +185,21 @@ def carry_out(world: World, machine: Machine, identity: Identity, change: Change
 
 @dataclass(slots=True)
 class Order:
-    """The boot order of the main section while a change goes through its drives."""
+    """What a change touches besides its own keys: the boot order, a pinned machine type."""
 
     machine: Machine
     devices: list[str]
-    changed: bool = False
+    touched: set[str] = field(default_factory=set)
 
     def write(self) -> None:
-        self.changed = True
+        self.touched.add("boot")
         self.machine.pending["boot"] = print_order(self.devices)
+
+    def pin(self, machine_type: str | None) -> None:
+        """A guest that becomes Windows gets its machine type pinned on the way."""
+        if machine_type is not None:
+            self.touched.add("machine")
+            self.machine.pending["machine"] = machine_type
 
     def drop(self, key: str) -> None:
         if key in self.devices:
@@ -293,6 +298,8 @@ def _set(
             rights.check_device(world, identity, machine.vmid, key, str(current))
         rights.check_device(world, identity, machine.vmid, key, str(value))
         machine.pending[key] = value
+        if key == "ostype" and not {"machine"} & {*change.set, *change.delete, *machine.pending}:
+            order.pin(options.pinned_machine(machine.config.get("machine"), value))
     machine.pending_delete.pop(key, None)
 
 
