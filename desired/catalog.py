@@ -16,7 +16,7 @@ ENDPOINT = r"^https://[^\s/@]+/?$"
 FINGERPRINT = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
 
 
-_SHARE = re.compile(r"\d+(\.\d+)?%")
+_SHARE = re.compile(r"\d{1,3}(\.\d{1,9})?%")
 
 
 def _share(value: object) -> object:
@@ -60,7 +60,7 @@ class Simulated(Model):
     """The built-in simulated cluster instead of a real one."""
 
     nodes: Int = Field(3, ge=1, le=100)
-    speed: Float = Field(60, gt=0)
+    speed: Float = Field(60, gt=0, le=1_000_000)
     vms: Int = Field(0, ge=0, le=100_000)
     seed: Int = 1
 

@@ -19,6 +19,9 @@ Tree = dict[str, object]
 MAX_VALUES = 200_000
 """Values in one entry, aliases followed: far more than a spec, far less than an alias bomb."""
 
+MAX_DEPTH = 100
+"""Levels of maps and lists within each other."""
+
 _TAG = "tag:yaml.org,2002:"
 _ENTRY = re.compile(r"^([^\s#:][^:\n]*?)\s*:(?:\s|$)", re.M)
 
@@ -36,7 +39,22 @@ for _name, _pattern, _first in (
 
 
 class _Loader(yaml.CSafeLoader):
-    """PyYAML's C parser with the plain scalars of YAML 1.2 only."""
+    """PyYAML's C parser with the plain scalars of YAML 1.2 only, and a bound on its recursion."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def descend_resolver(self, parent: yaml.Node | None, index: object) -> None:
+        """Count a level: the parser calls this for each node, and would overflow the stack."""
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            mark = parent.start_mark if parent else None
+            raise yaml.MarkedYAMLError(problem=f"nested over {MAX_DEPTH} deep", problem_mark=mark)
+
+    def ascend_resolver(self) -> None:
+        """Leave a level."""
+        self._depth -= 1
 
     def resolve(self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool]) -> str:
         """Return the tag of a node that names none."""
@@ -178,6 +196,8 @@ def _value(node: yaml.Node, budget: Iterator[int], inside: tuple[int, ...]) -> o
         raise _Trouble(node, f"more than {MAX_VALUES} values; do not nest aliases")
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
+    if len(inside) > MAX_DEPTH:
+        raise _Trouble(node, f"nested over {MAX_DEPTH} deep")
     if id(node) in inside:
         raise _Trouble(node, "an alias to itself")
     inside = (*inside, id(node))

@@ -36,16 +36,16 @@ class Disk(Model):
 
     size: Size | None = None
     storage: str | None = Field(None, pattern=STORAGE)
-    iops_rd: Int | None = Field(None, ge=0)
-    iops_wr: Int | None = Field(None, ge=0)
-    iops_rd_max: Int | None = Field(None, ge=0)
-    iops_wr_max: Int | None = Field(None, ge=0)
-    iops_rd_max_length: Int | None = Field(None, ge=1)
-    iops_wr_max_length: Int | None = Field(None, ge=1)
-    mbps_rd: Float | None = Field(None, ge=0)
-    mbps_wr: Float | None = Field(None, ge=0)
-    mbps_rd_max: Float | None = Field(None, ge=0)
-    mbps_wr_max: Float | None = Field(None, ge=0)
+    iops_rd: Int | None = Field(None, ge=0, le=1_000_000_000)
+    iops_wr: Int | None = Field(None, ge=0, le=1_000_000_000)
+    iops_rd_max: Int | None = Field(None, ge=0, le=1_000_000_000)
+    iops_wr_max: Int | None = Field(None, ge=0, le=1_000_000_000)
+    iops_rd_max_length: Int | None = Field(None, ge=1, le=86_400)
+    iops_wr_max_length: Int | None = Field(None, ge=1, le=86_400)
+    mbps_rd: Float | None = Field(None, ge=0, le=1_000_000)
+    mbps_wr: Float | None = Field(None, ge=0, le=1_000_000)
+    mbps_rd_max: Float | None = Field(None, ge=0, le=1_000_000)
+    mbps_wr_max: Float | None = Field(None, ge=0, le=1_000_000)
     ssd: Bool | None = None
     discard: Bool | None = None
     iothread: Bool | None = None

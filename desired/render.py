@@ -25,7 +25,11 @@ RESERVED = frozenset({"key", "name", "fleet", "package", "cluster", *GROUP_NAMES
 _TIME = ("unixtime", "year", "month", "day", "hour", "minute", "second")
 _RANDOM = re.compile(r"random_(digit|letter)_([1-9]|[12][0-9]|3[0-2])")
 _LETTERS = {"digit": "0123456789", "letter": "abcdefghijklmnopqrstuvwxyz"}
-_FAILURES = (TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError)
+_FAILURES = (
+    *(TemplateError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError),
+    *(RuntimeError, MemoryError),
+)
+"""What an expression may raise; a macro that calls itself ends in a RecursionError."""
 
 
 class BadTemplate(ValueError):
@@ -112,6 +116,8 @@ class Renderer:
                 known = _Compiled(self.environment.from_string(text), frozenset(names))
             except TemplateSyntaxError as error:
                 raise BadTemplate(f"bad template: {error.message}") from error
+            except (RecursionError, MemoryError, SyntaxError) as error:
+                raise BadTemplate("bad template: nested too deeply") from error
             self.compiled[text] = known
         return known
 

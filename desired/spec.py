@@ -31,9 +31,9 @@ class Placement(Model):
 class Startup(Model):
     """Order and delays (seconds) of the host's own boot sequence."""
 
-    order: Int | None = Field(None, ge=0)
-    up: Int | None = Field(None, ge=0)
-    down: Int | None = Field(None, ge=0)
+    order: Int | None = Field(None, ge=0, le=1_000_000)
+    up: Int | None = Field(None, ge=0, le=1_000_000)
+    down: Int | None = Field(None, ge=0, le=1_000_000)
 
 
 class HighAvailability(Model):
@@ -41,8 +41,8 @@ class HighAvailability(Model):
 
     state: Literal["started", "stopped", "ignored", "disabled"] = "started"
     group: str | None = Field(None, pattern=NODE)
-    max_restart: Int | None = Field(None, ge=0)
-    max_relocate: Int | None = Field(None, ge=0)
+    max_restart: Int | None = Field(None, ge=0, le=1000)
+    max_relocate: Int | None = Field(None, ge=0, le=1000)
 
 
 class VMSpec(Model):

@@ -7,10 +7,10 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?(?:([KMGT])(?:iB)?|B)")
-_DURATION = re.compile(r"(\d+) ?(s|min|h|d)")
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([KMGT])(?:iB)?|B)")
+_DURATION = re.compile(r"(\d{1,9}) ?(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
-_RATE = re.compile(r"(\d+(?:\.\d+)?) ?MB/s")
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?MB/s")
 
 
 def parse_size(value: object) -> object:

@@ -1,5 +1,6 @@
 """The strict reading of YAML, and where values stand."""
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +101,16 @@ def test_a_tag_on_a_list_or_map_is_refused() -> None:
         "the tag !mine is not allowed",
     ]
     assert document.broken == {"a", "b"}
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000 + "x"])
+def test_deep_nesting_is_an_error_and_no_crash(text: str) -> None:
+    document = read_document("f.yaml", f"a:\n  {text}")
+    assert "nested over 100 deep" in document.faults[0].message
+
+
+def test_deep_nesting_by_aliases_is_an_error() -> None:
+    rungs = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 2000))]
+    document = read_document("f.yaml", "\n".join(rungs))
+    assert "a99" in document.entries
+    assert document.faults[0].message == "nested over 100 deep"

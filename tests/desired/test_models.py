@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from desired.catalog import Cluster, Pool
 from desired.errors import Place, SpecError, UnusableSource
-from desired.firewall import Rule
+from desired.firewall import Firewall, Rule
 from desired.hardware import Family, Nic
 from desired.spec import Placement, VMSpec
 
@@ -84,3 +84,43 @@ def test_errors_print_where_what_and_why() -> None:
     place = Place("f.yaml", 3, 5)
     errors = (SpecError(place, "cpu.cores", "too many"), SpecError(place, "", "no map"))
     assert str(UnusableSource(errors)) == "f.yaml:3:5: cpu.cores: too many\nf.yaml:3:5: no map"
+
+
+def test_a_firewall_that_is_mentioned_has_its_defaults_fw_01() -> None:
+    firewall = Firewall()
+    assert (firewall.enable, firewall.dhcp, firewall.ndp, firewall.radv) == (
+        True,
+        True,
+        True,
+        False,
+    )
+    assert (firewall.macfilter, firewall.ipfilter, firewall.anti_spoofing) == (True, False, True)
+    assert (firewall.log_in, firewall.log_out) == ("nolog", "nolog")
+
+
+def test_a_pool_has_the_fields_of_ip_01() -> None:
+    pool = Pool.model_validate(
+        {
+            "bridge": "vmbr0",
+            "vlan": 0,
+            "network": "192.0.2.0/24",
+            "gateway": "192.0.2.1",
+            "dns": ["192.0.2.2", "192.0.2.3"],
+            "start": "192.0.2.10",
+            "stop": "192.0.2.20",
+        }
+    )
+    assert (str(pool.first), str(pool.last), pool.network.prefixlen) == (
+        "192.0.2.10",
+        "192.0.2.20",
+        24,
+    )
+
+
+@pytest.mark.parametrize(("vlan", "sound"), [(0, True), (1, True), (4094, True), (4095, False)])
+def test_vlan_0_is_none_and_4094_the_last_c_11(vlan: int, sound: bool) -> None:
+    if sound:
+        assert Nic(vlan=vlan).vlan == vlan
+    else:
+        with pytest.raises(ValidationError, match="less than or equal to 4094"):
+            Nic(vlan=vlan)

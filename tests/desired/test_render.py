@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+import yaml
+
 from desired.model import Rendered, native
 from tests.desired.fleets import load
 
@@ -60,3 +63,38 @@ def test_only_rendered_text_becomes_a_number() -> None:
         "x",
     ]
     assert native("4") == "4"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{{ " + "(" * 900 + "1" + ")" * 900 + " }}",
+        "{{ 'x' * 10 ** 18 }}",
+        "{% include 'x' %}",
+        "{{ 'x' | nope }}",
+        "{{ range(10 ** 9) | list }}",
+    ],
+)
+def test_a_template_that_runs_wild_is_an_error_of_its_vm(text: str, tmp_path: Path) -> None:
+    vms = yaml.safe_dump({"wild": {"description": text}})
+    fleet = load(tmp_path, {"vms/wild.yaml": vms})
+    assert [error.vm for error in fleet.errors] == ["wild"]
+    assert "template" in fleet.errors[0].message
+    assert list(fleet.vms) == ["ok"]
+
+
+def test_what_a_vm_says_is_all_that_its_option_is_c_08(tmp_path: Path) -> None:
+    """OPT-03, C-08: an option that is set wins, also when it is 0."""
+    vms = "a: {package: small, nics: {net0: {rate: 0, vlan: 0, ipv4: {count: 0, pool: inner}}}}\n"
+    package = "small: {nics: {net0: {rate: 5MB/s, vlan: 7, ipv4: {pool: v4, count: 2}}}}\n"
+    fleet = load(tmp_path, {"vms/a.yaml": vms, "packages/small.yaml": package, "vms/ok.yaml": None})
+    nic = fleet.vms["a"].nics["net0"]
+    assert (nic.rate, nic.vlan, nic.ipv4 and nic.ipv4.count) == (0, 0, 0)
+
+
+def test_a_vm_works_with_no_option_at_all_opt_04(tmp_path: Path) -> None:
+    fleet = load(tmp_path, {"vms/a.yaml": "bare: {}\n"})
+    bare = fleet.vms["bare"]
+    assert (bare.clone, bare.power, bare.restart, bare.node) == ("linked", "running", "never", None)
+    assert (bare.cpu, bare.memory, bare.nics, bare.firewall) == (None, None, {}, None)
