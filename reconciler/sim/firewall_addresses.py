@@ -33,7 +33,7 @@ def _version(text: str) -> int | None:
 def _fault_of_address(text: str) -> str:
     """What is wrong with an IPv4 look-alike, first fault first."""
     if ":" not in text:
-        if not re.fullmatch(r"[\d.]*", text):
+        if not re.fullmatch(r"[0-9.]+", text):
             return f"Invalid chars in IP {text}"
         if text.startswith("."):
             return f"Invalid IP {text} - starts with a dot"
@@ -43,10 +43,19 @@ def _fault_of_address(text: str) -> str:
             return f"Invalid IP address {text}"
         if ".." in text:
             return f"Empty quad in IP address {text}"
-        for quad in text.split("."):
-            if not quad or int(quad) > 255 or re.match(r"0\d", quad):
-                return f"Invalid quad in IP address {text} - {quad}"
+        quads = text.split(".")
+        wrong = next(one for one in quads if int(one) > 255 or re.match(r"0[0-9]", one))
+        return f"Invalid quad in IP address {text} - {wrong}"
     return f"Invalid IP address {text}"
+
+
+def _whole(text: str) -> str:
+    """An IPv4 address with the quads that Net::IP lets people leave out at its end."""
+    return (
+        text + ".0" * (3 - text.count("."))
+        if re.fullmatch(r"[0-9]+(\.[0-9]+){0,2}", text)
+        else text
+    )
 
 
 def _bits(text: str) -> str:
@@ -54,25 +63,29 @@ def _bits(text: str) -> str:
     return f"{int(address):0{address.max_prefixlen}b}"
 
 
-def _element_version(text: str) -> int:
+def _checked(text: str) -> str:
+    """One address, whole."""
+    whole = _whole(text)
+    if _version(whole) is None:
+        raise FormatError(f"invalid IP address: {_fault_of_address(text)}")
+    return whole
+
+
+def _element_version(text: str) -> int | None:
     """The IP version of one address, network or range of a rule's list."""
     low, dash, high = text.partition("-")
-    for end in (low, high) if dash else ():
-        if _version(end) is None:
-            raise FormatError(f"invalid IP address: {_fault_of_address(end)}")
     if dash:
-        return _version(low) or 4
+        _checked(high)
+        return _version(_checked(low))
     plain, slash, length = text.partition("/")
-    version = _version(plain)
-    if version is None:
-        raise FormatError(f"invalid IP address: {_fault_of_address(plain)}")
+    whole = _checked(plain)
     if slash:
-        bits = _bits(plain)
+        bits = _bits(whole)
         if not length.isdigit() or int(length) > len(bits):
             raise FormatError(f"invalid IP address: Invalid prefix length /{length}")
         if "1" in bits[int(length) :]:
             raise FormatError(f"invalid IP address: Invalid prefix {bits}/{length}")
-    return version
+    return _version(whole)
 
 
 def check_addresses(text: str) -> int | None:

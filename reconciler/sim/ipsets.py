@@ -1,5 +1,7 @@
 """Firewall IP sets and their entries, on the VM's and the cluster's level."""
 
+import re
+
 from reconciler.sim import firewall_addresses as addresses
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.firewall import CLUSTER, check_digest, editing, file_of, on_both_levels, read
@@ -115,7 +117,7 @@ def add_entry(world: World, request: Request) -> Json:
             cidr, _ = addresses.stored_address(addresses.without_host_bits(cidr))
         if any(entry.cidr == cidr for entry in ipset.entries):
             raise bad_parameters({"cidr": f"address '{cidr}' already exists"})
-        if cidr.endswith("/0"):
+        if re.search(r"/0+$", cidr):
             text = "a zero prefix is not allowed in ipset entries"
             raise bad_parameters({"cidr": text})
         nomatch, comment = request.params.get("nomatch"), request.params.get("comment")

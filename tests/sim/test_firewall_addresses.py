@@ -11,6 +11,9 @@ from reconciler.sim.schema import FormatError
     [
         ("10.0.0.1", 4),
         ("10.0.0.0/8", 4),
+        ("10", 4),
+        ("10.1/16", 4),
+        ("10.1-10.2", 4),
         ("10.0.0.1-10.0.0.9", 4),
         ("10.0.0.1,10.1.0.0/16", 4),
         ("2001:db8::1", 6),
@@ -42,6 +45,8 @@ def test_an_address_has_a_version_and_a_name_has_none(text: str, version: int | 
         (".10", "invalid IP address: Invalid IP .10 - starts with a dot"),
         ("10.", "invalid IP address: Invalid IP 10. - ends with a dot"),
         ("a.b", "invalid IP address: Invalid chars in IP a.b"),
+        ("10.300", "invalid IP address: Invalid quad in IP address 10.300 - 300"),
+        ("10.0.0.1-", "invalid IP address: Invalid chars in IP "),
         ("10.0.0.1-x", "invalid IP address: Invalid chars in IP x"),
         ("1::2::3", "invalid IP address: Invalid IP address 1::2::3"),
         ("10.0.0.0/33", "invalid IP address: Invalid prefix length /33"),

@@ -47,6 +47,12 @@ def test_names_are_read_back_in_lower_case(cluster: Simulator, level: str) -> No
     assert [(row["name"], row["comment"]) for row in rows] == [("web", "c")]
 
 
+def test_a_set_is_made_once(cluster: Simulator, level: str) -> None:
+    new_set(cluster, level)
+    answer = cluster.call("POST", f"{level}/ipset", {"name": "set"})
+    assert (answer.status, answer.errors) == (400, {"name": "IPSet 'set' already exists"})
+
+
 def test_entries_are_sorted_as_text_and_stored_without_host_bits(
     cluster: Simulator, level: str
 ) -> None:
@@ -94,7 +100,7 @@ def test_a_vm_s_entry_finds_aliases_by_scope(cluster: Simulator) -> None:
 
 
 def test_an_entry_s_flag_and_comment_are_replaced_together(cluster: Simulator, level: str) -> None:
-    path = new_set(cluster, level)
+    path = new_set(cluster, level, "10.0.0.1")
     ok(cluster.call("POST", path, {"cidr": "10.0.1.0/24", "nomatch": "1", "comment": "n"}))
     entry = ok(cluster.call("GET", f"{path}/10.0.1.0%2F24"))
     assert (entry["nomatch"], entry["comment"]) == (1, "n")
