@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,7 +21,7 @@ from state.secret import Secret
 from state.store import Store
 
 if TYPE_CHECKING:
-    from reconciler.pve.client import ProxmoxApi
+    from reconciler.prepare import TracedApi
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class Opened:
         """Read a secret by its reference, relative to the fleet's folder."""
         return resolve(reference, Path(self.fleet.folder))
 
-    def connect(self, name: str) -> "ProxmoxApi":
+    def connect(self, name: str) -> "TracedApi":
         """Return the API of one cluster, which has not been spoken to yet.
 
         A simulated cluster is started, its world kept beside the database. Raises ApiError,
@@ -91,6 +91,10 @@ class Opened:
         if kept.exists():
             shutil.copy(kept, scratch / kept.name)
         return scratch / kept.name
+
+
+Opening = Callable[[Path, str | None, datetime | None], AbstractContextManager[Opened]]
+"""How a run comes by its fleet and store: `open_live`, `open_preview`, or a law's own."""
 
 
 def database_path(folder: Path, head: FleetFile, asked: str | None) -> Path:

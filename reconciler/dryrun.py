@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from handlers.handler import distinct_calls
 from reconciler.clock import Clock, SystemClock, Workers
-from reconciler.config import Opened, open_preview
+from reconciler.config import Opened, Opening, open_preview
 from reconciler.execute import turn as first_turn
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
@@ -31,14 +31,19 @@ class Preview:
         return [guarded.plan for guarded in self.guarded.values()]
 
 
-def dry_run(options: RunOptions, reporter: Reporter, clock: Clock | None = None) -> DryRun:
+def dry_run(
+    options: RunOptions,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    opening: Opening = open_preview,
+) -> DryRun:
     """Return what a run would change. Writes nothing, on any cluster or disk.
 
     Raises UnusableSource, StoreError, BrokenSpecs; a cluster's trouble is in the answer.
     """
     clock = clock or SystemClock()
     start = clock.now()
-    with open_preview(options.fleet, options.database, start) as opened:
+    with opening(options.fleet, options.database, start) as opened:
         if options.strict and opened.fleet.errors:
             raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
         turns = turns_of(opened.fleet, options.only)

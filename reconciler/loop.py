@@ -7,7 +7,7 @@ from datetime import datetime
 from desired.source import Fleet
 from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
-from reconciler.config import Opened, lock_path, open_live
+from reconciler.config import Opened, Opening, lock_path, open_live
 from reconciler.follow import Follower
 from reconciler.lock import LockHeld, RunnerLock
 from reconciler.look import SiteLook
@@ -22,7 +22,12 @@ from reconciler.turn import Narrator, Turn
 from state.api import Api, Json
 
 
-def run_once(options: RunOptions, reporter: Reporter, clock: Clock | None = None) -> Summary:
+def run_once(
+    options: RunOptions,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    opening: Opening = open_live,
+) -> Summary:
     """Make the fleet what its specs say, as far as the time limit allows.
 
     Raises LockHeld when another run is at work, UnusableSource, StoreError, BrokenSpecs,
@@ -33,7 +38,7 @@ def run_once(options: RunOptions, reporter: Reporter, clock: Clock | None = None
     lock = RunnerLock(lock_path(options.fleet, options.database))
     if not lock.acquire():
         raise LockHeld(lock.holder())
-    with lock, open_live(options.fleet, options.database, start) as opened:
+    with lock, opening(options.fleet, options.database, start) as opened:
         if options.strict and opened.fleet.errors:
             raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
         return Run(opened, options, reporter, clock, start).go()
@@ -54,6 +59,7 @@ class Run:
         fleet, store = self.opened.fleet, self.opened.store
         turns = turns_of(fleet, self.options.only)
         last = next(iter(store.journal.runs(1)), None)
+        store.cache.inherit(self.start)
         run = store.journal.start_run(self.start, self.options.command, fleet.revision)
         begun = last.started_at if last else None
         self.reporter.report(RunStarted(self.start, keys=tuple(turns), last=begun, run=run))
@@ -101,6 +107,7 @@ class Run:
             narrator=Narrator(self.reporter, store.journal, run),
             clock=self.clock,
             workers=Workers(fleet.limits.workers),
+            start=self.start,
             deadline=deadline(self.start, self.options.time_limit),
             turns=turns,
             follower=Follower(self.clock, self.reporter, api_of),

@@ -2,7 +2,7 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,12 @@ class CountingApi(Contact, Protocol):
 
     @property
     def writes(self) -> int: ...
+
+
+class TracedApi(CountingApi, Protocol):
+    """An API that also tells of each request: method, path, seconds, status (0: no answer)."""
+
+    trace: Callable[[str, str, float, int], None] | None
 
 
 @dataclass(slots=True)
