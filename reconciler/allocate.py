@@ -128,8 +128,10 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         return placed
     ground.ledger.place(placed.node, spec.memory or 0)
     old = seen.memory.binding
-    keeps_vmid = old is not None and seen.presence is Presence.ABSENT
-    vmid = old.vmid if old is not None and keeps_vmid else ground.vmids.take()
+    keeps = old is not None and seen.presence is Presence.ABSENT
+    if old is not None and "exists" in seen.memory.attempts:
+        keeps = keeps and ground.vmids.is_free(old.vmid)
+    vmid = old.vmid if old is not None and keeps else ground.vmids.take()
     binding = _binding(spec, seen, placed, vmid)
     if binding != old and not ground.dry:
         binding = _keep(binding, old, ground)
@@ -155,14 +157,18 @@ def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
 
 
 def _keep(binding: Binding, old: Binding | None, ground: Ground) -> Binding:
+    """Commit the binding, under the next vmid while another key has this one."""
+    bindings = ground.store.bindings
     while True:
         try:
             if old is None:
-                ground.store.bindings.bind(binding)
+                bindings.bind(binding)
             else:
-                ground.store.bindings.change(binding)
+                bindings.change(binding)
             return binding
         except Taken:
+            if binding.vmid not in bindings.vmids(binding.cluster):
+                raise
             binding = replace(binding, vmid=ground.vmids.take())
 
 

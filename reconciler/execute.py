@@ -1,5 +1,6 @@
 """Execute what the guard let pass: one VM in sequence, its config keys as one PUT (design 3.5)."""
 
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,8 @@ from state.memory import Intent, OpenTask
 from state.observed import SeenVM
 from state.store import Store
 
-START = "start"
+logger = logging.getLogger(__name__)
+START, REVERT = "start", "revert"
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
 _TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 
@@ -64,6 +66,8 @@ class Executor:
     def run(self, seen: SeenVM, changes: Sequence[Change]) -> Done:
         """Send one VM's changes up to the first call that starts a task."""
         done = Done()
+        if REVERT in seen.memory.intents:
+            self._revert(seen, seen.memory.intents[REVERT].detail)
         for group in self._groups(seen, turn(changes)):
             began = self.clock()
             names = list(dict.fromkeys(change.handler for change in group))
@@ -188,7 +192,9 @@ class Executor:
             self.store.intents.drop(seen.key, START)
         blamed = self.owners(error.keys) & set(names)
         if isinstance(error, PartlyApplied):
-            self._revert(seen, error)
+            keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
+            self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
+            self._try_revert(seen, keys)
         elif isinstance(error, Refused | Forbidden) and not blamed and len(names) > 1:
             self.separate.add(seen.key)
             done.again = True
@@ -208,12 +214,21 @@ class Executor:
         if seen.memory.binding:
             self.store.cache.mark_dirty(self.cluster, seen.memory.binding.vmid, at, "maybe-running")
 
-    def _revert(self, seen: SeenVM, error: PartlyApplied) -> None:
-        """Take back the pending value of a failed hot-plug: a later stop must not apply it."""
-        keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
-        if keys and seen.row and seen.memory.binding:
+    def _try_revert(self, seen: SeenVM, keys: str) -> None:
+        try:
+            self._revert(seen, keys)
+        except ApiError:
+            logger.warning("%s: taking back %s failed; the next look does it", seen.key, keys)
+
+    def _revert(self, seen: SeenVM, keys: str) -> None:
+        """Take back the pending value of a failed hot-plug: a later stop must not apply it.
+
+        The intent stands until that has gone through.
+        """
+        if seen.row and seen.memory.binding:
             path = f"/nodes/{seen.row.node}/qemu/{seen.memory.binding.vmid}/config"
             self.api.send(Call(Method.PUT, path, {"revert": keys}))
+            self.store.intents.drop(seen.key, REVERT)
 
 
 def turn(changes: Sequence[Change]) -> list[Change]:

@@ -30,6 +30,8 @@ class Guarded:
 class Gate:
     """The guard of one look. Counters are shared by all VMs of the look, in their order.
 
+    `beside` names the handlers that hold nothing back: what is withheld of theirs does not block.
+
     `approved` says whether a person granted that change; `destroyed` and `restarted` count the
     last 24 h of `managed` VMs; `clones` counts clone tasks at work by template and by place (where
     a clone's data goes: `place_of` tells, by template and storage).
@@ -39,6 +41,7 @@ class Gate:
     limits: Limits
     managed: int
     approved: Callable[[SeenVM, Change], bool]
+    beside: frozenset[str]
     place_of: Callable[[int, str | None], str]
     destroyed: int = 0
     restarted: int = 0
@@ -64,6 +67,7 @@ class Gate:
                 self._count(change)
             else:
                 withheld.append(change)
+                note = replace(note, blocking=change.handler not in self.beside)
                 if note not in notes:
                     notes.append(note)
         marked_plan = replace(plan, changes=marked)

@@ -135,6 +135,7 @@ class SiteLook:
             limits=self.fleet.limits,
             managed=max(1, len(self.fleet.vms)),
             approved=self._approved,
+            beside=frozenset(one.name for one in self.handlers if not one.blocking),
             place_of=place_of,
             destroyed=self.store.journal.destroyed_since(since),
             restarted=self.store.journal.restarted_since(since),

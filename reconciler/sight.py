@@ -20,7 +20,8 @@ def see(
     """Put one VM's view together.
 
     Gone means: not listed on a quorate cluster, and `nextid` accepts its vmid (design 4). Anything
-    less is Unknown, with the reason in words.
+    less is Unknown, with the reason in words. A machine that was never seen needs no proof: all
+    that follows is its clone, and Proxmox refuses a taken vmid.
     """
     seen = SeenVM(key, view.at, view, memory, store=store, fleet=fleet)
     binding = memory.binding
@@ -30,7 +31,7 @@ def see(
         return replace(seen, presence=Presence.ABSENT)
     row = view.vms.get(binding.vmid)
     if row is None:
-        if vmid_free(binding.vmid):
+        if binding.uuid is None or vmid_free(binding.vmid):
             return replace(seen, presence=Presence.ABSENT)
         reason = f"vm {binding.vmid} is not listed, but Proxmox says that the id is taken: "
         return replace(seen, reason=reason + "does the token have VM.Audit on it?")

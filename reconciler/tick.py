@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.addressing import surplus
+from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
-from reconciler.execute import START, Done
+from reconciler.execute import REVERT, START, Done
 from reconciler.follow import Follower
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
+from reconciler.secrets import SecretError
 from reconciler.site import Site
 from reconciler.turn import Narrator, Standing, Turn
-from state.api import Contention, Locked
+from state.api import ApiError, Contention, Locked
 from state.change import Change
 from state.memory import Memory, OpenTask, Phase
 from state.observed import Presence, SeenVM
@@ -27,7 +29,7 @@ from state.outbox import Event
 from state.store import Store
 
 logger = logging.getLogger(__name__)
-MOST_LOOKS = 60
+MOST_AGAIN = 10
 PATIENCE = 2.0
 
 
@@ -40,6 +42,7 @@ class Tick:
     narrator: Narrator
     clock: Clock
     workers: Workers
+    start: datetime
     deadline: datetime
     turns: dict[str, Turn]
     follower: Follower
@@ -58,14 +61,16 @@ class Tick:
             self._look_at_all(first=self.looks == 0)
             if self._out_of_time() or not self._unsettled():
                 break
-            if self.looks >= MOST_LOOKS and not self.tasks:
-                break
             pause = self._wait(pause)
         for turn in self.turns.values():
             self._end(turn)
 
     def _out_of_time(self) -> bool:
         return self.clock.now() >= self.deadline
+
+    def _out_of_time_to_observe(self) -> bool:
+        """Observation has half of the tick; what is not read by then is read by the next one."""
+        return self.clock.now() >= self.start + (self.deadline - self.start) / 2
 
     def _unsettled(self) -> list[Turn]:
         going = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
@@ -90,6 +95,7 @@ class Tick:
                 for turn in self.turns.values()
                 if turn.spec.cluster == site.name
                 and turn.standing in (Standing.ACTIVE, Standing.WAITING)
+                and (turn.not_before is None or turn.not_before <= self.clock.now())
             ]
             if turns:
                 self._look_at(site, turns, first=first)
@@ -98,13 +104,13 @@ class Tick:
         """Observe, allocate, plan and guard in order, then execute side by side."""
         look = self.look(site, first)
         memories = self.store.memories(None if first else [turn.key for turn in turns])
-        look.observe(turns, memories, self.workers, self._out_of_time)
+        look.observe(turns, memories, self.workers, self._out_of_time_to_observe)
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
             guarded = self._safely(turn, lambda turn=turn: look.decide(turn))  # type: ignore[misc]
             if guarded is not None:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
-                if guarded.allowed:
+                if guarded.allowed or REVERT in guarded.plan.seen.memory.intents:
                     ready.append((turn, guarded))
         grouped = self._grouped(site, ready)
         self.workers.map(lambda item: self._execute(site, *item), grouped)
@@ -118,8 +124,10 @@ class Tick:
 
     def _broke(self, turn: Turn, error: Exception) -> None:
         """One VM's exception is that VM's error; the others go on (DEP-27)."""
-        logger.exception("%s failed", turn.key, extra={"vm": turn.key})
-        turn.standing, turn.why = Standing.FAILED, f"{type(error).__name__}: {error}"
+        turn.standing, turn.why = Standing.FAILED, str(error)
+        if not isinstance(error, ApiError | SecretError):
+            logger.exception("%s failed", turn.key, extra={"vm": turn.key})
+            turn.why = f"{type(error).__name__}: {error}"
         self.narrator.broke(turn, self.clock.now(), turn.why)
 
     def _told(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
@@ -136,14 +144,13 @@ class Tick:
         if guarded.allowed:
             return
         blocking = [note for note in guarded.notes if note.blocking]
-        if not blocking and not guarded.withheld:
+        if not blocking:
             self._settle(turn, seen, memory)
-        elif all(note.condition is None for note in blocking) and blocking:
+        elif all(note.condition is None for note in blocking):
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
-            first = next((note for note in blocking if note.condition), None)
             turn.standing = Standing.PAUSED
-            turn.why = first.reason if first else "withheld"
+            turn.why = next(note.reason for note in blocking if note.condition)
 
     def _settle(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
         """Nothing differs: the VM is ready, and what it no longer uses is given back."""
@@ -178,7 +185,7 @@ class Tick:
             for turn, change in members:
                 turn.wrote = True
                 self._account(turn, done, (change,), self.clock.now())
-        return [item for item in rest if item[2]]
+        return [item for item in rest if item[2] or not item[1].allowed]
 
     def _execute(self, site: Site, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
         seen = guarded.plan.seen
@@ -195,7 +202,10 @@ class Tick:
         turn.changes.extend(change for change in sent if done.landed(change.handler))
         for name, seconds in done.seconds.items():
             turn.spent[name] = turn.spent.get(name, 0.0) + seconds
-        turn.standing = Standing.ACTIVE
+        turn.standing, turn.not_before = Standing.ACTIVE, None
+        turn.again = turn.again + 1 if done.again else 0
+        if turn.again > MOST_AGAIN:
+            turn.standing, turn.why = Standing.FAILED, "its config keeps changing under us"
         for name, outcome in done.outcomes.items():
             if outcome.upid:
                 turn.standing = Standing.TASK
@@ -203,10 +213,12 @@ class Tick:
                     outcome.upid, turn.key, turn.spec.cluster, name, now
                 )
             elif outcome.error:
-                turn.standing, turn.why = Standing.FAILED, outcome.error
                 self.narrator.failed(turn, now, name, outcome.error)
+                if self.sites[turn.spec.cluster].executor.handlers[name].blocking:
+                    turn.standing, turn.why = Standing.FAILED, outcome.error
             elif outcome.retry_at and not done.again:
                 turn.standing, turn.why = Standing.WAITING, "a lock was busy"
+                turn.not_before = outcome.retry_at
 
     def _follow(self) -> None:
         others = any(turn.standing is Standing.WAITING for turn in self.turns.values())
@@ -233,6 +245,7 @@ class Tick:
             self.store.intents.drop(turn.key, START)
         if isinstance(end.error, Contention | Locked):
             turn.standing, turn.why = Standing.WAITING, end.text
+            turn.not_before = soon(turn.key, now)
             return
         site.executor.fail(turn.key, task.handler, end.text, now)
         turn.standing, turn.why = Standing.FAILED, end.text

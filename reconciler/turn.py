@@ -38,14 +38,20 @@ class Standing(StrEnum):
 
 @dataclass(slots=True)
 class Turn:
-    """What this tick knows of one VM beyond its rows; `spent` is seconds by handler."""
+    """What this tick knows of one VM beyond its rows; `spent` is seconds by handler.
+
+    `not_before` is when it may be looked at again; `again` counts the looks that were begun anew.
+    """
 
     spec: VMSpec
     standing: Standing = Standing.ACTIVE
     phase: Phase = Phase.DEPLOY
     state: str = ""
     action: Action = "deploy"
+    first_state: str = ""
     started_at: datetime | None = None
+    not_before: datetime | None = None
+    again: int = 0
     wrote: bool = False
     why: str = ""
     last: Guarded | None = None
@@ -89,7 +95,7 @@ class Narrator:
     def begin(self, turn: Turn, seen: SeenVM) -> None:
         """Tell that work on a VM begins; only the first call says so."""
         if turn.started_at is None:
-            turn.started_at = seen.at
+            turn.started_at, turn.first_state = seen.at, turn.state
             binding = seen.memory.binding
             vmid = binding.vmid if binding else None
             self.reporter.report(VMStarted(seen.at, turn.key, turn.action, turn.state, vmid))
@@ -165,6 +171,7 @@ class Narrator:
             turn.action,
             turn.started_at,
             at,
+            state_before=turn.first_state,
             state_after=turn.state,
             result=result,  # type: ignore[arg-type]
             error=error,

@@ -68,7 +68,7 @@ class Database:
     def file(cls, path: Path) -> "Database":
         """The SQLite file at `path`, made when it is not there."""
         return cls(
-            _sqlite(path, "journal_mode=wal", "synchronous=normal"), str(path), nullcontext()
+            _sqlite(path, "journal_mode=wal", "synchronous=full"), str(path), nullcontext()
         )
 
     @classmethod

@@ -137,8 +137,10 @@ class Observer:
                 found[row.vmid] = Machine(problem=answer, passing=answer.endswith(AGAIN))
             else:
                 self.suspects.discard(row.vmid)
-                doubt = UNSURE if row.vmid in unsure else None
-                found[row.vmid] = replace(machine(answer), problem=doubt, passing=bool(doubt))
+                fresh = machine(answer)
+                if row.vmid in unsure:
+                    fresh = replace(fresh, problem=UNSURE, passing=True)
+                found[row.vmid] = fresh
         return found
 
     def _keep(
@@ -251,8 +253,11 @@ def parse_firewall(document: str, read_at: datetime | None) -> SeenFirewall:
 
 
 def machine(kept: CachedVM) -> Machine:
-    """Turn a cached VM into what a diff sees."""
-    wanted, live, pending, digest = split_pending(msgspec.json.decode(kept.pending_json))
-    config = SeenConfig(VMConfig(wanted), VMConfig(live), pending, digest, kept.read_at)
-    rules = kept.firewall_json
-    return Machine(config, parse_firewall(rules, kept.firewall_read_at) if rules else None)
+    """Turn a cached VM into what a diff sees; what cannot be read leaves the VM untouched."""
+    try:
+        wanted, live, pending, digest = split_pending(msgspec.json.decode(kept.pending_json))
+        config = SeenConfig(VMConfig(wanted), VMConfig(live), pending, digest, kept.read_at)
+        rules = kept.firewall_json
+        return Machine(config, parse_firewall(rules, kept.firewall_read_at) if rules else None)
+    except (KeyError, TypeError, ValueError) as error:
+        return Machine(problem=f"vm/{kept.vmid}: Proxmox's answer cannot be read: {error!r}")
