@@ -34,6 +34,7 @@ COMMANDS = {
     "unhold": "cli_act",
     "approve": "cli_act",
     "password": "cli_act",
+    "rebuild-state": "cli_act",
     "job": "cli_job",
     "locks": "cli_job",
     "simulate": "cli_simulate",

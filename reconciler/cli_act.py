@@ -1,10 +1,10 @@
-"""Commands by which a person steps in: hold, unhold, approve, password."""
+"""Commands by which a person steps in: hold, unhold, approve, password, rebuild-state."""
 
 from datetime import timedelta
 
 import click
 
-from reconciler.cli import Settings
+from reconciler.cli import EXIT_FAILED, Settings
 
 PLANNING = timedelta(minutes=5)
 """How long planning afresh may take."""
@@ -125,3 +125,49 @@ def password(settings: Settings, vm: str, show_once: bool) -> None:
                 "in the guest"
             )
     click.echo(secret.reveal())
+
+
+@click.command("rebuild-state", short_help="Rebuild a lost database from Proxmox.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be taken in.")
+@click.pass_context
+def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
+    """Take in the VMs that bear this fleet's marks and that the database does not know.
+
+    Their ids, names and addresses are read from Proxmox; nothing is written there. For a database
+    that was lost: restore its key file too if you have it, else new passwords are needed.
+
+    \b
+    Examples:
+      reconcile rebuild-state --dry-run
+      reconcile rebuild-state
+    """
+    from reconciler.cli_print import paint
+    from reconciler.clock import SystemClock, Workers
+    from reconciler.config import lock_path, open_live, open_preview
+    from reconciler.lock import RunnerLock
+    from reconciler.prepare import Stage
+    from reconciler.rebuild import find_marked, take_in
+    from reconciler.show import count_of
+    from reconciler.show_run import QuietReporter
+    from reconciler.show_status import render_found
+
+    settings: Settings = ctx.obj
+    clock = SystemClock()
+    at = clock.now()
+    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    begin = open_preview if dry_run else open_live
+    lock = RunnerLock(lock_path(settings.fleet, settings.database))
+    with lock, begin(settings.fleet, settings.database, at) as opened:
+        stage = Stage(opened, aside, clock, dry=dry_run)
+        sites = stage.sites(opened.fleet.vms.values(), None)
+        workers = Workers(opened.fleet.limits.workers)
+        rebuilt = find_marked(list(sites.values()), opened.fleet, opened.store, at, workers)
+        problems = rebuilt.problems if dry_run else take_in(rebuilt, opened.store, at)
+    if rebuilt.found:
+        click.echo(render_found(rebuilt.found, paint()))
+    taken = sum(found.binding is not None for found in rebuilt.found)
+    click.echo(f"{count_of(taken, 'VM')} to take in" if dry_run else f"taken in: {taken}")
+    for problem in problems:
+        click.echo(problem, err=True)
+    if problems:
+        ctx.exit(EXIT_FAILED)

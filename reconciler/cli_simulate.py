@@ -65,7 +65,8 @@ def simulate(
       reconcile simulate --nodes 5 --vms 200 --port 0  a fuller cluster on a free port
       reconcile simulate --state /tmp/lab.json         goes on where it was stopped
     """
-    from reconciler.sim.serve import ServeOptions, serve
+    from reconciler.sim.launch import ServeOptions
+    from reconciler.sim.serve import serve
     from reconciler.sim.state import StateBusy
 
     options = ServeOptions(nodes, vms, host, port, speed, http_limits, seed, state, world)

@@ -124,7 +124,7 @@ def _leases(key: str, spec: VMSpec | None, fleet: Fleet, machine: Machine) -> It
         firsts = [str(ip_interface(text).ip) for text in primary if "/" in text]
         others = [text.partition("/")[0] for text in sets.get(SET + nic, ())]
         counts: dict[str, int] = {}
-        for address in dict.fromkeys([*firsts, *sorted(others, key=ip_address)]):
+        for address in dict.fromkeys([*firsts, *sorted(others, key=_by_address)]):
             pool = _pool(address, nic, spec, fleet)
             if pool is None:
                 continue
@@ -132,6 +132,11 @@ def _leases(key: str, spec: VMSpec | None, fleet: Fleet, machine: Machine) -> It
             ordinal = counts.get(family, 0)
             counts[family] = ordinal + 1
             yield _lease(key, nic, family, ordinal, address, pool, fleet.pools[pool])
+
+
+def _by_address(text: str) -> tuple[int, int]:
+    address = ip_address(text)
+    return address.version, int(address)
 
 
 def _pool(address: str, nic: str, spec: VMSpec | None, fleet: Fleet) -> str | None:

@@ -142,7 +142,7 @@ class Summary:
     seconds: float
     waiting: int = 0
     results: Mapping[str, str] = field(default_factory=dict)
-    """Of each VM worked on: `success`, `waiting` or `error`."""
+    """Of each VM worked on: `ready`, `waiting` or `error`."""
 
 
 @dataclass(frozen=True, slots=True)

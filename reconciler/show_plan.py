@@ -1,7 +1,8 @@
 """The dry run as text and as JSON: what would be created, changed and destroyed (design 7)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from reconciler.report import DryRun, PlanKind, PlannedVM
 from reconciler.show import Paint, count_of, json_when, show_value
@@ -10,6 +11,10 @@ from state.change import Call, Change, Note, Value
 
 RIGHT = 53
 """The column in which effects and head lines' words start, unless something is longer."""
+WIDEST = 90
+"""What is longer than this moves no column."""
+ALIKE = 3
+"""More VMs than this that are not touched for one and the same reason share a line."""
 MARKS: Mapping[PlanKind, str] = {
     "create": "+",
     "change": "~",
@@ -22,14 +27,28 @@ MARKS: Mapping[PlanKind, str] = {
 
 def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     """Return the whole diff, the source's errors and the `Plan:` line."""
-    shown = [vm for vm in dry.vms if _worth_a_line(vm)]
+    shown = _together([vm for vm in dry.vms if _worth_a_line(vm)])
     width = max((len(vm.key) for vm in shown), default=0)
     rows = [row for vm in shown for row in _rows(vm, width, verbose)]
-    right = max([RIGHT, *(len(left) + 2 for _, left, words in rows if words)])
+    lengths = [len(left) + 2 for _, left, words in rows if words]
+    right = max([RIGHT, *(length for length in lengths if length <= WIDEST)])
     lines = [_paint_row(paint, *row, right) for row in rows]
     lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
     lines.append(paint.bold(_plan_line(dry)))
     return "\n".join(lines)
+
+
+def _together(vms: Sequence[PlannedVM]) -> list[PlannedVM]:
+    """Put many VMs that are not touched for one reason into one line, at the first one's place."""
+    alike = Counter(vm.reason for vm in vms if vm.kind == "unknown")
+    shown: dict[str, PlannedVM] = {}
+    for vm in vms:
+        number = alike[vm.reason] if vm.kind == "unknown" else 0
+        if number <= ALIKE:
+            shown[vm.key] = vm
+        elif vm.reason not in shown:
+            shown[vm.reason] = replace(vm, key=f"{number} VMs", node="", vmid=None)
+    return list(shown.values())
 
 
 def _worth_a_line(vm: PlannedVM) -> bool:
@@ -64,7 +83,8 @@ def _unapproved(vm: PlannedVM) -> list[Change]:
 
 def _shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
     """Return the notes worth a line: those that raise a condition, or all of them."""
-    return [note for note in vm.notes if note.condition or verbose]
+    told = vm.kind in ("unknown", "broken")
+    return [note for note in vm.notes if (note.condition or verbose) and not told]
 
 
 def _headline(vm: PlannedVM) -> str:
@@ -95,7 +115,7 @@ def _note_row(note: Note) -> tuple[str, str, str]:
 
 
 def _paint_row(paint: Paint, mark: str, left: str, words: str, right: int) -> str:
-    text = f"{left.ljust(right)}{words}" if words else left
+    text = f"{left.ljust(right - 2)}  {words}" if words else left
     tint = {"+": paint.good, "~": paint.warn, "-": paint.bad, "!": paint.bad, "?": paint.warn}
     return tint.get(mark, paint.dim if mark == "call" else str)(text)
 

@@ -28,6 +28,8 @@ from reconciler.show import Paint, count_of, show_duration, show_interval, show_
 
 Write = Callable[[str], None]
 LABEL_WIDTH = max(len(step.label) for step in (*DEPLOY.transitions, *CHANGE.transitions))
+LONG = 60
+"""A reason of more letters than this is told once and then referred to."""
 TITLES: dict[Action, str] = {
     "deploy": "Deploy",
     "change": "ChangePackage",
@@ -78,6 +80,7 @@ class TextReporter:
         self._speaker = ""
         self._vms: dict[str, VMStarted] = {}
         self._results: dict[str, tuple[Action, str]] = {}
+        self._told: set[str] = set()
 
     def report(self, *events: Event) -> None:
         with self._lock:
@@ -143,11 +146,18 @@ class TextReporter:
             self._results[event.key] = event.action, "error"
             return [*frame, f"{self._paint.bad('[!]')} {event.error}"]
         self._results.setdefault(event.key, (event.action, "waiting"))
-        why = f" ({event.why})" if event.why else ""
+        why = f" ({self._once(event.why)})" if event.why else ""
         return [
             *frame,
             self._paint.warn(f"--- {title} paused: waiting at [{event.state}]{why} ---"),
         ]
+
+    def _once(self, why: str) -> str:
+        """Return a reason; a long one that was told before only as a reminder."""
+        if len(why) > LONG and why in self._told:
+            return "as above"
+        self._told.add(why)
+        return why
 
     def _remark(self, remark: Remark) -> list[str]:
         if remark.level == "detail" and not self._verbose:
@@ -165,11 +175,11 @@ class TextReporter:
 
     def _run_done(self, event: RunDone) -> list[str]:
         seconds = event.summary.seconds
-        results = {key: ("deploy", result) for key, result in event.summary.results.items()}
-        results |= {
-            key: (action, event.summary.results.get(key, result))
-            for key, (action, result) in self._results.items()
-        }
+        told = {"ready": "success"}
+        results = dict(self._results)
+        for key, result in event.summary.results.items():
+            action = results[key][0] if key in results else "deploy"
+            results[key] = action, told.get(result, result)
         errors = sum(result == "error" for _, result in results.values())
         lines = [
             f"[{event.task}] Done ({seconds:.1f}s) — processed: {len(results)}, errors: {errors}"

@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 from typing import get_args
 
 from reconciler.pve.preflight import Finding
+from reconciler.rebuild import Found
 from reconciler.report import Action, Step, StepResult
 from reconciler.show import Paint, count_of, json_when, show_duration, show_when, table
 from reconciler.show_run import step_line
@@ -75,7 +76,7 @@ def render_runs(key: str, runs: Sequence[VMRun], paint: Paint, zone: tzinfo | No
             show_when(run.started_at, zone),
             run.action,
             run.result,
-            f"{run.state_before} -> {run.state_after}",
+            f"{run.state_before or '-'} -> {run.state_after or '-'}",
             _took(run),
         )
         for run in runs
@@ -141,6 +142,20 @@ def render_findings(cluster: str, findings: Sequence[Finding], paint: Paint) -> 
         if finding.advice and not finding.ok:
             lines.append(f"     {' ' * width}  -> {finding.advice}")
     return "\n".join(lines)
+
+
+def render_found(found: Sequence[Found], paint: Paint) -> str:
+    """Return the marked VMs that a rebuild found, each with its addresses or what is wrong."""
+    rows = [
+        (
+            one.key,
+            f"{one.cluster}/{one.vmid}",
+            ", ".join(lease.address for lease in one.leases) or "-",
+            one.problem or "-",
+        )
+        for one in found
+    ]
+    return table(("VM", "MACHINE", "ADDRESSES", "PROBLEM"), rows, paint)
 
 
 def as_json(value: object) -> Json:

@@ -56,7 +56,8 @@ def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
         return ("no run has worked on it yet",)
     run = runs[0]
     when = show_when(run.started_at)
-    lines = [f"{when}: {run.action}, {run.result} ({run.state_before} -> {run.state_after})"]
+    way = f"{run.state_before or '-'} -> {run.state_after or '-'}"
+    lines = [f"{when}: {run.action}, {run.result} ({way})"]
     lines += [
         f"{step.label}: {step.detail or 'failed'}" for step in run.steps if step.result == "error"
     ]
@@ -66,12 +67,15 @@ def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
 
 
 def _waits(status: VMStatus) -> tuple[str, ...]:
-    lines = [status.next] if status.next else ["nothing: it is as its spec says"]
-    lines += [
-        f"{shown(condition)} since {show_when(condition.since)}: "
-        f"{condition.message or condition.reason}"
-        for condition in status.conditions
-    ]
+    lines = (
+        [status.next.removeprefix("waits: ")]
+        if status.next
+        else ["nothing: it is as its spec says"]
+    )
+    for condition in status.conditions:
+        text = condition.message or condition.reason
+        said = " (as above)" if text == lines[0] else f": {text}"
+        lines.append(f"{shown(condition)} since {show_when(condition.since)}{said}")
     return tuple(lines)
 
 

@@ -117,6 +117,20 @@ def test_what_only_waits_for_its_turn_is_shown_when_verbose() -> None:
     )
 
 
+def test_many_vms_that_are_not_touched_for_one_reason_share_a_line() -> None:
+    vms = tuple(PlannedVM(f"vm-{n}", "unknown", reason="no quorum") for n in range(12))
+    assert render_plan(DryRun(AT, vms), Paint()).splitlines()[:-1] == [
+        "? 12 VMs                                             UNKNOWN, not touched: no quorum"
+    ]
+
+
+def test_one_long_text_moves_no_column() -> None:
+    note = Note("web-2", "disks", "system.size", "x" * 200, "ShrinkRefused")
+    lines = render_plan(DryRun(AT, (replace(WEB, notes=(note,)), CACHE)), Paint()).splitlines()
+    assert lines[3].endswith("x  ShrinkRefused")
+    assert lines[4].index("clone 9000") == 53
+
+
 def test_colours_mark_each_kind() -> None:
     text = render_plan(DryRun(AT, (WEB, CACHE, OLD)), Paint(colour=True), verbose=True)
     starts = [line[:7] for line in text.splitlines()]

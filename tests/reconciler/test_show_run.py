@@ -23,7 +23,7 @@ from reconciler.show_run import QuietReporter, TextReporter, step_line, summary_
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 QUIET = Summary(vms=12, ready=12, changed=0, failed=0, reads=7, writes=0, seconds=0.61)
-MIXED = Summary(2, 1, 2, 1, 30, 1, 57.54, results={"web-1": "success", "web-2": "error"})
+MIXED = Summary(2, 1, 2, 1, 30, 1, 57.54, results={"web-1": "ready", "web-2": "error"})
 
 
 def said(*events: Event, verbose: bool = False) -> list[str]:
@@ -117,6 +117,12 @@ def test_a_pause_says_what_it_waits_for() -> None:
     assert said(paused)[-1] == "--- Deploy paused: waiting at [set_ip] (the clone runs) ---"
 
 
+def test_a_long_reason_that_many_share_is_told_once() -> None:
+    first = VMPaused(AT, "a", "deploy", "creation", "x" * 100)
+    second = VMPaused(AT, "b", "deploy", "creation", "x" * 100)
+    assert said(first, second)[-1] == "--- Deploy paused: waiting at [creation] (as above) ---"
+
+
 def test_remarks_concern_the_run_or_one_vm() -> None:
     assert said(Remark(AT, "hello")) == ["hello"]
     assert said(Remark(AT, "clock skew of 9 s", "warning")) == ["warning: clock skew of 9 s"]
@@ -198,7 +204,7 @@ def test_json_lines_are_one_object_per_event() -> None:
         "seconds": 0.112,
         "action": "deploy",
     }
-    assert seen[2]["summary"]["results"] == {"web-1": "success", "web-2": "error"}
+    assert seen[2]["summary"]["results"] == {"web-1": "ready", "web-2": "error"}
 
 
 def test_json_lines_hold_requests_when_verbose() -> None:
