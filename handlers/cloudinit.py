@@ -141,12 +141,12 @@ class Cloudinit:
         if there and last is None and started and not unsure:
             reason = "a password is set that we did not write: reset it to make it ours"
             yield Note(seen.key, self.name, "password", reason, "CredentialUnverified")
-        elif secret is None:
+        elif secret is None or asked is None:
             yield self._blocked(seen, "password", "the secret is not at hand", "SecretMissing")
         else:
             old = "another" if there else None
             change = self._change(seen, "password", old, secret, {"cipassword": secret})
-            yield replace(change, remember=(("password", asked),) if asked else ())
+            yield replace(change, remember=(("password", asked),))
 
     def _change(
         self, seen: SeenVM, field: str, old: Value, new: Value, params: dict[str, Param]

@@ -92,18 +92,20 @@ class Disks:
             yield self._note(seen, label, _kept(drive, "size: 0 keeps it"), "DiskUnmanaged")
         if not disk.size:
             return
-        if drive.size is None:
+        attached = _attached(slot, drive, seen)
+        size = (attached or drive).size
+        if size is None:
             yield self._note(seen, field, f"Proxmox does not say the size of {drive.volume}")
-        elif disk.size > drive.size and seen.config and slot not in seen.config.live.disks:
+        elif disk.size > size and attached is None:
             yield self._note(seen, field, "grows after the start that attaches it")
-        elif disk.size > drive.size:
-            size: dict[str, Param] = {"disk": slot, "size": format_pve_size(disk.size)}
-            call = Call(Method.PUT, f"{vm_path(seen)}/resize", size)
-            old, new = format_size(drive.size), format_size(disk.size)
+        elif disk.size > size:
+            params: dict[str, Param] = {"disk": slot, "size": format_pve_size(disk.size)}
+            call = Call(Method.PUT, f"{vm_path(seen)}/resize", params)
+            old, new = format_size(size), format_size(disk.size)
             yield Change(seen.key, self.name, field, old, new, (call,))
-        elif drive.size - disk.size >= EXTENT:
+        elif size - disk.size >= EXTENT:
             kind = "system" if label == "system" else "additional"
-            reason = f"skip — shrink not allowed by Proxmox ({format_size(drive.size)} is there, "
+            reason = f"skip — shrink not allowed by Proxmox ({format_size(size)} is there, "
             reason += f"{format_size(disk.size)} wanted): {kind}_disk_shrink_rejected"
             yield self._note(seen, field, reason, "ShrinkRefused")
 
@@ -155,6 +157,13 @@ def _targets(spec: VMSpec, boot: str | None) -> tuple[list[Target], list[tuple[s
         else:
             targets.append(Target(label, slot, spec.disks[label]))
     return targets, notes
+
+
+def _attached(slot: str, drive: Drive, seen: SeenVM) -> Drive | None:
+    """The same volume as it is attached now: a resize corrects the size there, not in a pending
+    value beside it."""
+    live = seen.config.live.disks.get(slot) if seen.config else None
+    return live if live is not None and live.volume == drive.volume else None
 
 
 def _gib(size: int) -> str:
