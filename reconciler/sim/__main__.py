@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from reconciler.sim.serve import ServeOptions, run
+from reconciler.sim.launch import ServeOptions
+from reconciler.sim.serve import run
 from reconciler.sim.state import StateBusy
 
 

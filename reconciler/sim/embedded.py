@@ -7,10 +7,9 @@ import subprocess
 import sys
 from dataclasses import asdict
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, Self
 
-if TYPE_CHECKING:
-    from reconciler.sim.serve import ServeOptions
+from reconciler.sim.launch import ServeOptions
 
 END_WAIT = 15.0
 """Seconds that the child may take to save its world."""

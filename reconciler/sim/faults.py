@@ -11,8 +11,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from reconciler.sim.errors import Dropped, Refusal, TaskFailed
-from reconciler.sim.tasks import Step, Task, step
+from reconciler.sim.errors import Dropped, Refusal
+from reconciler.sim.tasks import Task
 
 if TYPE_CHECKING:
     from reconciler.sim.api import Answer
@@ -43,8 +43,9 @@ class Fault:
     error-before, error-after   `status`, `text`; the call has its effect only with -after
     drop-before, drop-after     the connection ends without an answer
     latency                     `seconds` before the answer goes out
-    task-fail                   the task ends with `text`, its own tidying done; by `task` (its
-                                type, such as qmclone) and vmid (the task's id)
+    task-fail                   the task ends with `text`; by `task` (its type, such as qmclone)
+                                and vmid (the task's id); `tidy` false leaves everything as it
+                                was, locks too, as when the worker is killed
     task-hang                   the task never ends; it can be stopped
     lock                        VM `vmid` carries config lock `text` until the fault is removed
     storage-full                nothing fits on `storage` any more
@@ -66,6 +67,7 @@ class Fault:
     seconds: float = 0.0
     storage: str = ""
     node: str = ""
+    tidy: bool = True
     met: int = 0
     acted: int = 0
 
@@ -186,8 +188,7 @@ class Faults:
             if fault.kind == "task-hang":
                 task.hanging = True
             else:
-                seconds = sum(one.seconds for one in task.steps)
-                task.steps = [Step("fault.fail", {"text": fault.text}, seconds)]
+                task.doomed, task.tidy = fault.text, fault.tidy
             return
 
 
@@ -209,8 +210,3 @@ def matches_task(fault: Fault, task: Task) -> bool:
     if not fnmatch.fnmatchcase(task.kind, fault.task):
         return False
     return fault.vmid is None or task.id == str(fault.vmid)
-
-
-@step("fault.fail")
-def fail_by_fault(world: World, task: Task, text: str) -> None:
-    raise TaskFailed(text)

@@ -8,12 +8,10 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 from reconciler.sim.api import Simulator
-from reconciler.sim.http import Door, Limits
+from reconciler.sim.door import Door
+from reconciler.sim.launch import ServeOptions as ServeOptions
 from reconciler.sim.samples import (
     DEMO_SECRET,
     FLEET_TOKEN,
@@ -34,22 +32,6 @@ from reconciler.sim.world import World
 Announce = Callable[[str], None]
 SAVE_EVERY = 1.0
 """Seconds between two saves while the world changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """What `reconcile simulate` is asked for. `state` keeps the world between two starts; a saved
-    world wins over nodes, vms, seed and world. `port` 0 takes a free one."""
-
-    nodes: int = 3
-    vms: int = 0
-    host: str = "127.0.0.1"
-    port: int = 0
-    speed: float = 60.0
-    http_limits: Limits = "real"
-    seed: int = 0
-    state: Path | None = None
-    world: Literal["demo", "recorded"] = "demo"
 
 
 def new_world(options: ServeOptions, now: float) -> World:

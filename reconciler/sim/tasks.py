@@ -64,6 +64,7 @@ class Task:
     """A worker of one node. `status` is None while it runs, then "OK" or the error text.
 
     `due` is the world time of the next step, `waiting_since` when it began to wait for a lock.
+    Faults: `hanging` never ends, `doomed` fails with that text, without `tidy` nothing is undone.
     A `hanging` task does what takes no time and then stands still. `interrupted` is its exitstatus
     when somebody stops it.
     """
@@ -86,6 +87,8 @@ class Task:
     due: float = 0.0
     waiting_since: float | None = None
     hanging: bool = False
+    doomed: str | None = None
+    tidy: bool = True
     interrupted: str = "received interrupt"
 
     @property
@@ -167,11 +170,19 @@ class Tasks:
             del self.all[upid]
 
     def _go_on(self, task: Task) -> None:
-        """Queue the task's next step, running those that take no time."""
+        """Queue the task's next step, running those that take no time.
+
+        A fault lets a task prepare its work and then hang or fail where it would take time.
+        """
         while task.running:
-            if not task.steps or (task.hanging and task.steps[0].seconds):
-                if not task.hanging:
-                    self.end(task, None)
+            if task.hanging and (not task.steps or task.steps[0].seconds):
+                return
+            if task.doomed is not None and (not task.steps or task.steps[0].seconds):
+                seconds = sum(one.seconds for one in task.steps)
+                task.steps = [Step("task.fail", {"text": task.doomed}, seconds)]
+                task.doomed = None
+            if not task.steps:
+                self.end(task, None)
                 return
             due = task.due + task.steps[0].seconds / self.world.speed
             if due > self.world.now:
@@ -223,7 +234,7 @@ class Tasks:
         """End a running task with an error; its `on_fail` step tidies up first."""
         task.steps.clear()
         undo, task.on_fail = task.on_fail, None
-        if undo is not None:
+        if undo is not None and task.tidy:
             try:
                 STEPS[undo.name](self.world, task, **undo.args)
             except (TaskFailed, Refusal) as error:
@@ -304,3 +315,9 @@ class Tasks:
             self.all[task.upid] = task
             if task.running and not task.hanging:
                 self._queue(task, task.due)
+
+
+@step("task.fail")
+def fail_task(world: World, task: Task, text: str) -> None:
+    """The last step of a task that must fail."""
+    raise TaskFailed(text)

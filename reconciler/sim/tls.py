@@ -16,7 +16,8 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler.sim.http import Connection, Door, moved
+from reconciler.sim.door import Door
+from reconciler.sim.http import Connection, moved
 
 HANDSHAKE = 0x16
 CHUNK = 65536

@@ -109,7 +109,7 @@ def test_calls_are_counted_by_route(demo: Simulator, get: Get) -> None:
 
 
 def test_encoded_paths_are_decoded(demo: Simulator) -> None:
-    task = demo.world.tasks.start("pve1", "qmtest", 1, ROOT, [Step("fault.fail", {"text": "x"})])
+    task = demo.world.tasks.start("pve1", "qmtest", 1, ROOT, [Step("task.fail", {"text": "x"})])
     quoted = task.replace(":", "%3A").replace("@", "%40")
     assert demo.call("GET", f"/nodes/pve1/tasks/{quoted}/status/").data["exitstatus"] == "x"
 

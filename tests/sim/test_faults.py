@@ -94,6 +94,19 @@ def test_a_failing_task_fails_when_it_would_have_ended(demo: Simulator) -> None:
     assert other.status == "OK"
 
 
+def test_a_killed_worker_tidies_nothing_up(demo: Simulator) -> None:
+    demo.faults.add(Fault("task-fail", tidy=False, text="unexpected status"))
+    task = begin(demo)
+    demo.world.advance(SOME_DAY + 3)
+    assert task.lines == ["TASK ERROR: unexpected status"]
+
+
+def test_a_task_without_duration_fails_after_its_work(demo: Simulator) -> None:
+    demo.faults.add(Fault("task-fail", text="late"))
+    upid = demo.world.tasks.start("pve1", "x", 1, ROOT, [Step("faulty.undo")])
+    assert demo.world.tasks.all[upid].lines == ["undone", "TASK ERROR: late"]
+
+
 def test_a_hanging_task_can_be_stopped(demo: Simulator) -> None:
     demo.faults.add(Fault("task-hang", vmid=9000))
     task = begin(demo)

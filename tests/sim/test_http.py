@@ -10,10 +10,11 @@ import pytest
 
 from reconciler.sim.access import Identity
 from reconciler.sim.api import Simulator
+from reconciler.sim.door import Door, auth_value
 from reconciler.sim.errors import Refusal
 from reconciler.sim.faults import Fault
 from reconciler.sim.forms import decode_form, decode_json
-from reconciler.sim.http import Connection, Door, auth_value
+from reconciler.sim.http import Connection
 from reconciler.sim.tickets import new_csrf_token, new_ticket
 
 TOKEN = "Authorization: PVEAPIToken=reconcile@pve!fleet=demo\r\n"

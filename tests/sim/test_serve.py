@@ -4,21 +4,24 @@ import contextlib
 import http.client
 import json
 import os
-import select
+import signal
 import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from reconciler.sim.__main__ import main as child_main
 from reconciler.sim.access import Identity
 from reconciler.sim.clock import SOME_DAY
 from reconciler.sim.embedded import Embedded, EmbeddedFailed
+from reconciler.sim.launch import ServeOptions
 from reconciler.sim.samples import demo_world
-from reconciler.sim.serve import ServeOptions, new_world, run, welcome
+from reconciler.sim.serve import new_world, run, serve, welcome
 from reconciler.sim.state import StateBusy, StateFile
 from reconciler.sim.tasks import Step
 from reconciler.sim.tls import fingerprint, make_certificate, server_context, stored_certificate
@@ -28,7 +31,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from reconciler.sim.embedded import Embedded
-from reconciler.sim.serve import ServeOptions
+from reconciler.sim.launch import ServeOptions
 child = Embedded(ServeOptions(state=Path(sys.argv[1])))
 print(child.port, flush=True)
 sys.stdin.read()
@@ -137,7 +140,7 @@ def test_the_state_file_has_one_user_at_a_time(tmp_path: Path) -> None:
 
 def test_a_saved_world_comes_back_with_its_tasks(tmp_path: Path) -> None:
     world = demo_world(SOME_DAY, speed=1.0)
-    step = Step("fault.fail", {"text": "late"}, 5.0)
+    step = Step("task.fail", {"text": "late"}, 5.0)
     upid = world.tasks.start("pve1", "qmclone", 9000, Identity("root@pam"), [step])
     with StateFile(tmp_path / "world.json") as file:
         file.save(world)
@@ -151,22 +154,72 @@ def test_a_saved_world_comes_back_with_its_tasks(tmp_path: Path) -> None:
     assert file.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_serving_in_process_until_the_pipe_ends(tmp_path: Path) -> None:
-    read, write = os.pipe()
-    ports: list[int] = []
-
-    def ready(port: int, print_of: str) -> None:
-        ports.append(port)
+def talk(port: int, write: int, seen: list[Any]) -> None:
+    """What a client does while the server runs in the main thread; ends the server."""
+    try:
+        for path in ("/api2/json/version", "/api2/json/access/permissions"):
+            seen.append(ask(port, "GET", path))
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+            plain.sendall(b"GET /x HTTP/1.1\r\n\r\n")
+            seen.append(plain.recv(4096))
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+            raw.sendall(b"\x16\x03\x01\x00\x05hello")
+            with contextlib.suppress(ConnectionResetError):
+                seen.append(raw.recv(4096))
+        fault = '{"kind": "drop-before", "path": "/version"}'
+        ask(port, "POST", "/sim/faults", fault)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            ask(port, "GET", "/api2/json/version")
+    finally:
         os.write(write, b"noise")
         os.close(write)
 
+
+def test_serving_in_process_until_the_pipe_ends(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    seen: list[Any] = []
+    clients: list[threading.Thread] = []
+
+    def ready(port: int, print_of: str) -> None:
+        clients.append(threading.Thread(target=talk, args=(port, write, seen)))
+        clients[0].start()
+
     options = ServeOptions(state=tmp_path / "world.json")
     run(options, ready, watch=read, clock=lambda: SOME_DAY)
-    assert ports and select.select([read], [], [], 0)[0]
+    clients[0].join()
     os.close(read)
+    assert [one[0] for one in seen[:2]] == [200, 200]
+    assert seen[2].startswith(b"HTTP/1.1 301 Moved Permanently\r\nLocation: https://localhost/x")
     with StateFile(tmp_path / "world.json") as file:
         world = file.load()
     assert world is not None and world.now == SOME_DAY and world.speed == 60.0
+
+
+def test_serving_ends_with_a_signal() -> None:
+    said: list[str] = []
+
+    def announce(line: str) -> None:
+        said.append(line)
+        if line.startswith("login"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(ServeOptions(world="recorded"), announce)
+    assert said[-1] == "login root@pam, password pvetest"
+
+
+def test_the_child_reads_its_options_and_says_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(write)
+    with os.fdopen(read) as ended:
+        monkeypatch.setattr(sys, "stdin", ended)
+        options = {"state": str(tmp_path / "w.json"), "speed": 600}
+        assert child_main(["sim", json.dumps(options)]) == 0
+        assert child_main(["sim", json.dumps({"nodes": 0})]) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert sorted(json.loads(first)) == ["fingerprint", "port"]
+    assert json.loads(second) == {"error": "nodes 0, vms 0: at least 1 and 0 expected"}
 
 
 def test_a_welcome_tells_how_to_get_in() -> None:

@@ -12,7 +12,7 @@ from reconciler.sim.tasks import Step
 
 Get = Callable[..., Any]
 ROOT = Identity("root@pam")
-FAIL = Step("fault.fail", {"text": "bad"})
+FAIL = Step("task.fail", {"text": "bad"})
 UNKNOWN = "UPID:pve1:00003739:0003159B:6AFFEF33:qmclone:110:root@pam:"
 
 
@@ -23,7 +23,7 @@ def begin(
 
 
 def slow(seconds: float = 5.0) -> Step:
-    return Step("fault.fail", {"text": "late"}, seconds)
+    return Step("task.fail", {"text": "late"}, seconds)
 
 
 def kinds(rows: Any) -> list[str]:
