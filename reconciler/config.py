@@ -59,8 +59,7 @@ class Opened:
 
     def _simulate(self, name: str, cluster: Cluster) -> tuple[Cluster, Callable[[str], Secret]]:
         from reconciler.sim.embedded import Embedded
-        from reconciler.sim.samples import DEMO_SECRET, FLEET_TOKEN, FLEET_USER
-        from reconciler.sim.serve import ServeOptions
+        from reconciler.sim.launch import DEMO_SECRET, FLEET_TOKEN, FLEET_USER, ServeOptions
 
         assert cluster.simulated is not None
         wanted = cluster.simulated

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+DEMO_SECRET = "demo"
+FLEET_USER = "reconcile@pve"
+FLEET_TOKEN = "fleet"
+"""The API token of a demo cluster: FLEET_USER!FLEET_TOKEN=DEMO_SECRET."""
+
 Limits = Literal["real", "fast", "off"]
 """real: as Proxmox; fast: without the 3 s before a 401; off: connections stay open as well."""
 

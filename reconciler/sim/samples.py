@@ -8,15 +8,15 @@ import random
 from reconciler.sim import broadcast
 from reconciler.sim.access import Access, Grant, Token, User
 from reconciler.sim.inventory import GIB, Bridge, Node, Storage, Volume
+from reconciler.sim.launch import DEMO_SECRET as DEMO_SECRET
+from reconciler.sim.launch import FLEET_TOKEN as FLEET_TOKEN
+from reconciler.sim.launch import FLEET_USER as FLEET_USER
 from reconciler.sim.machine import Machine
 from reconciler.sim.roles import CONFIG, built_in
 from reconciler.sim.world import World
 
 MIB = 1024**2
-DEMO_SECRET = "demo"
 FLEET_ROLE = "Fleet"
-FLEET_USER = "reconcile@pve"
-FLEET_TOKEN = "fleet"
 FLEET_PRIVILEGES = (
     "Datastore.AllocateSpace",
     "Datastore.Audit",
