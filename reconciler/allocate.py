@@ -13,7 +13,7 @@ from handlers.marker import read_marker
 from reconciler.addressing import lease_addresses
 from reconciler.credentials import Resolve, with_credentials
 from reconciler.ledger import Addresses, Ledger
-from reconciler.placing import Placed, place, problem
+from reconciler.placing import Placed, keeps, place, problem
 from state.change import Note
 from state.memory import Binding
 from state.observe import Machine
@@ -123,11 +123,12 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         reason = "no template: a new VM needs one; set template: in the VM, its package or defaults"
         return problem(spec, "template", "TemplateMissing", reason)
     copies = ground.fleet.templates.get(spec.template, {}).get(spec.cluster, ())
-    placed = place(spec, copies, ground.view, ground.machines, ground.ledger)
+    old = seen.memory.binding
+    kept = keeps(spec, old, copies, ground.view) if old else None
+    placed = kept or place(spec, copies, ground.view, ground.machines, ground.ledger)
     if isinstance(placed, Note):
         return placed
     ground.ledger.place(placed.node, spec.memory or 0)
-    old = seen.memory.binding
     keeps = old is not None and seen.presence is Presence.ABSENT
     if old is not None and "exists" in seen.memory.attempts:
         keeps = keeps and ground.vmids.is_free(old.vmid)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from desired.spec import VMSpec
 from reconciler.ledger import Ledger
 from state.change import Note
+from state.memory import Binding
 from state.observe import Machine
 from state.observed import ClusterView, VMRow
 
@@ -51,6 +52,27 @@ def place(
     row, node = _choose(spec, usable, online, view, machines, ledger)
     storage = spec.storage if spec.clone == "full" else None
     return Placed(row.vmid, row.node, node, storage)
+
+
+def keeps(spec: VMSpec, old: Binding, copies: tuple[int, ...], view: ClusterView) -> Placed | None:
+    """Return the placement chosen before, while nothing that it rests on has changed.
+
+    A VM that waits for its clone thus stays where the first look put it.
+    """
+    row = view.vms.get(old.template or 0)
+    nodes = [view.nodes.get(name or "") for name in (old.node, old.template_node)]
+    storage = spec.storage if spec.clone == "full" else None
+    unchanged = (
+        row is not None
+        and old.template in copies
+        and row.node == old.template_node
+        and all(node is not None and node.online for node in nodes)
+        and (old.clone, old.storage) == (spec.clone, storage)
+        and (spec.node is None or spec.node.name == old.node)
+    )
+    if not unchanged or row is None or old.node is None:
+        return None
+    return Placed(row.vmid, row.node, old.node, storage)
 
 
 def _choose(

@@ -30,6 +30,7 @@ from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
+GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
 
 
@@ -59,11 +60,14 @@ class Tick:
         pause = 0.1
         while True:
             self._look_at_all(first=self.looks == 0)
+            for turn in self.turns.values():
+                if turn.standing not in GOING:
+                    self._close(turn)
             if self._out_of_time() or not self._unsettled():
                 break
             pause = self._wait(pause)
         for turn in self.turns.values():
-            self._end(turn)
+            self._close(turn)
 
     def _out_of_time(self) -> bool:
         return self.clock.now() >= self.deadline
@@ -73,8 +77,7 @@ class Tick:
         return self.clock.now() >= self.start + (self.deadline - self.start) / 2
 
     def _unsettled(self) -> list[Turn]:
-        going = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
-        return [turn for turn in self.turns.values() if turn.standing in going]
+        return [turn for turn in self.turns.values() if turn.standing in GOING]
 
     def _wait(self, pause: float) -> float:
         """Wait for tasks, or a moment for what only time brings; return the next pause."""
@@ -251,12 +254,13 @@ class Tick:
         turn.standing, turn.why = Standing.FAILED, end.text
         self.narrator.failed(turn, now, task.handler, end.text)
 
-    def _end(self, turn: Turn) -> None:
-        if turn.standing in (Standing.ACTIVE, Standing.TASK, Standing.WAITING):
+    def _close(self, turn: Turn) -> None:
+        """The turn is over for this tick: tell how it ended, once."""
+        if turn.standing in GOING:
             turn.why = turn.why or "the time is out"
-        if turn.standing is Standing.READY and turn.phase is Phase.DEPLOY:
-            turn.state = "ready"
-        self.narrator.ended(turn, self.clock.now())
+        if not turn.closed:
+            turn.closed = True
+            self.narrator.ended(turn, self.clock.now())
 
 
 def deadline(start: datetime, time_limit: float) -> datetime:

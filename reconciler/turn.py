@@ -52,6 +52,7 @@ class Turn:
     started_at: datetime | None = None
     not_before: datetime | None = None
     again: int = 0
+    closed: bool = False
     wrote: bool = False
     why: str = ""
     last: Guarded | None = None
