@@ -13,7 +13,7 @@ from handlers.marker import read_marker
 from reconciler.addressing import lease_addresses
 from reconciler.credentials import Resolve, with_credentials
 from reconciler.ledger import Addresses, Ledger
-from reconciler.placing import Placed, keeps, place, problem
+from reconciler.placing import Placed, place, problem, still_placed
 from state.change import Note
 from state.memory import Binding
 from state.observe import Machine
@@ -124,7 +124,7 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         return problem(spec, "template", "TemplateMissing", reason)
     copies = ground.fleet.templates.get(spec.template, {}).get(spec.cluster, ())
     old = seen.memory.binding
-    kept = keeps(spec, old, copies, ground.view) if old else None
+    kept = still_placed(spec, old, copies, ground.view) if old else None
     placed = kept or place(spec, copies, ground.view, ground.machines, ground.ledger)
     if isinstance(placed, Note):
         return placed
