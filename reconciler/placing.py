@@ -54,7 +54,9 @@ def place(
     return Placed(row.vmid, row.node, node, storage)
 
 
-def still_placed(spec: VMSpec, old: Binding, copies: tuple[int, ...], view: ClusterView) -> Placed | None:
+def still_placed(
+    spec: VMSpec, old: Binding, copies: tuple[int, ...], view: ClusterView
+) -> Placed | None:
     """Return the placement chosen before, while nothing that it rests on has changed.
 
     A VM that waits for its clone thus stays where the first look put it.
