@@ -31,11 +31,11 @@ def wanted_sets(spec: VMSpec, seen: SeenVM, firewall: Firewall) -> dict[str, tup
     return {f"ipfilter-{slot}": found for slot, found in addresses.items() if found}
 
 
-def set_changes(spec: VMSpec, seen: SeenVM, there: SeenFirewall) -> Iterator[SetChange]:
+def set_changes(
+    spec: VMSpec, seen: SeenVM, firewall: Firewall, there: SeenFirewall
+) -> Iterator[SetChange]:
     """Yield the sets that differ: those of the spec's nics, and the legacy `wm-<VMID>`."""
-    if spec.firewall is None:
-        return
-    asked = wanted_sets(spec, seen, spec.firewall)
+    asked = wanted_sets(spec, seen, firewall)
     for name in [f"ipfilter-{slot}" for slot in in_order(spec.nics)]:
         old, new = there.ipsets.get(name), asked.get(name)
         if new is None:
@@ -51,11 +51,13 @@ def set_changes(spec: VMSpec, seen: SeenVM, there: SeenFirewall) -> Iterator[Set
         yield legacy, there.ipsets[legacy], None, (_drop(seen, legacy),)
 
 
-def ineffective(spec: VMSpec, seen: SeenVM, there: SeenFirewall) -> Iterator[str]:
+def ineffective(
+    spec: VMSpec, seen: SeenVM, firewall: Firewall, there: SeenFirewall
+) -> Iterator[str]:
     """Yield why anti-spoofing does not hold now; nothing where it does or is not wanted."""
-    if spec.firewall is None or not spec.firewall.anti_spoofing:
+    if not firewall.anti_spoofing:
         return
-    sets = wanted_sets(spec, seen, spec.firewall)
+    sets = wanted_sets(spec, seen, firewall)
     nics = wanted(seen).nics
     if sets and not seen.cluster.firewall_enabled:
         known = seen.cluster.firewall_enabled is not None

@@ -80,10 +80,10 @@ class Firewall:
             rows = [rule.fields for rule in sorted(there.rules, key=lambda rule: rule.pos)]
             for step in plan_rules(wanted_rules(spec.firewall.rules), rows):
                 yield self._rule_change(step, seen)
-        for name, old, new, calls in set_changes(spec, seen, there):
+        for name, old, new, calls in set_changes(spec, seen, spec.firewall, there):
             yield Change(seen.key, self.name, name, old, new, calls)
         yield from self._options(spec.firewall, there, seen)
-        if reasons := "; ".join(ineffective(spec, seen, there)):
+        if reasons := "; ".join(ineffective(spec, seen, spec.firewall, there)):
             yield Note(seen.key, self.name, "anti_spoofing", reasons, "AntiSpoofEffective=False")
 
     def apply(self, changes: Sequence[Change], ctx: Context) -> Outcome:

@@ -181,9 +181,8 @@ def _moves(rows: list[int], target: list[int]) -> list[tuple[int, int, int]]:
             continue
         at = rows.index(row)
         to = rows.index(target[place - 1]) + 1 if place else 0
-        if at != to:
-            moves.append((row, at, to))
-            rows.insert(to if to < at else to - 1, rows.pop(at))
+        moves.append((row, at, to))
+        rows.insert(to if to < at else to - 1, rows.pop(at))
     return moves
 
 

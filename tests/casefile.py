@@ -74,9 +74,14 @@ def _config(document: dict[str, Any]) -> SeenConfig:
 
 
 def _memory(document: dict[str, Any]) -> Memory:
-    binding = {"phase": "deploy", "template": 9000, "template_node": "pve1", "node": "pve1"}
-    fields = {"key": "web-1", "cluster": "lab", "vmid": 1042, "name": "web-1"} | binding
-    fields |= {"uuid": UUID} | document.get("binding", {})
+    binding: dict[str, Any] = {
+        "phase": "deploy",
+        "template": 9000,
+        "template_node": "pve1",
+        "node": "pve1",
+    }
+    binding |= {"key": "web-1", "cluster": "lab", "vmid": 1042, "name": "web-1", "uuid": UUID}
+    fields = binding | document.get("binding", {})
     intents = {
         kind: Intent("web-1", kind, AT - timedelta(seconds=ago), looks)
         for kind, (ago, looks) in document.get("intents", {}).items()

@@ -1,6 +1,6 @@
 """One VM on the simulated cluster, in process: looked at, planned and changed look by look."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -12,7 +12,8 @@ from reconciler.registry import vm_handlers
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import SOME_DAY, ManualClock
 from reconciler.sim.samples import demo_world
-from state.change import Call, Change
+from state.api import Json
+from state.change import Call, Change, Param
 from state.conf import VMConfig, split_pending
 from state.memory import Binding, Intent, Lease, Memory, Phase
 from state.observe import parse_firewall, read_firewall, read_pending
@@ -88,8 +89,10 @@ class Stage:
         )
 
     def view(self) -> ClusterView:
-        reads = [self.api.get(f"/cluster/{name}") for name in ("resources", "status", "tasks")]
-        return cluster_view("demo", self.at, *reads, True)
+        resources, status, tasks = (
+            self.api.get(f"/cluster/{name}") for name in ("resources", "status", "tasks")
+        )
+        return cluster_view("demo", self.at, resources, status, tasks, True)
 
     def plan(self, spec: VMSpec) -> VMPlan:
         return plan_vm(spec, self.look(), self.handlers)
@@ -134,9 +137,9 @@ class Stage:
     def lease(self, *leases: Lease) -> None:
         self.memory = replace(self.memory, leases=leases)
 
-    def get(self, path: str, params: object = None) -> object:
-        return self.api.get(path)
+    def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
+        return self.api.get(path, params)
 
-    def send(self, call: Call, *, heavy: bool = False) -> object:
+    def send(self, call: Call, *, heavy: bool = False) -> Json:
         self.calls.append(call)
         return self.api.send(call)

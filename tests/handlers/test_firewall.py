@@ -1,11 +1,13 @@
 """The firewall's apply: positions shift under it, and it finds its rules all the same."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from handlers.firewall import Firewall
 from handlers.handler import Context
-from state.api import ApiError
-from state.change import Call, Change, Method
+from state.api import ApiError, Json
+from state.change import Call, Change, Method, Param
 from tests.handlers.stage import Stage, spec_of
 
 RULES = "/nodes/pve1/qemu/142/firewall/rules"
@@ -14,13 +16,13 @@ WEB = {"in": "ACCEPT", "proto": "tcp", "dport": 80}
 ICMP = {"in": "ACCEPT", "proto": "icmp"}
 
 
-def staged(*rules: dict[str, object]) -> Stage:
+def staged(*rules: Mapping[str, object]) -> Stage:
     stage = Stage()
     stage.settle(spec_of(power="unmanaged", firewall={"rules": list(rules)}))
     return stage
 
 
-def changes(stage: Stage, *rules: dict[str, object]) -> list[Change]:
+def changes(stage: Stage, *rules: Mapping[str, object]) -> list[Change]:
     spec = spec_of(power="unmanaged", firewall={"rules": list(rules)})
     found = Firewall().diff(spec, stage.look())
     return [one for one in found if isinstance(one, Change)]
@@ -28,7 +30,7 @@ def changes(stage: Stage, *rules: dict[str, object]) -> list[Change]:
 
 def by_hand(stage: Stage, comment: str) -> None:
     """Somebody adds a rule, which Proxmox puts on top."""
-    params = {"type": "in", "action": "DROP", "enable": 1, "comment": comment}
+    params: dict[str, Param] = {"type": "in", "action": "DROP", "enable": 1, "comment": comment}
     stage.api.send(Call(Method.POST, RULES, params))
 
 
@@ -107,7 +109,7 @@ def test_a_refused_rule_is_the_api_s_error() -> None:
 
 def test_an_answer_that_is_no_list_holds_no_rule() -> None:
     class Silent(Stage):
-        def get(self, path: str, params: object = None) -> object:
+        def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
             return None
 
     stage = staged(SSH)

@@ -148,5 +148,12 @@ def test_vms_of_one_pool_join_in_one_call() -> None:
     ]
 
 
+def test_a_vm_is_put_into_its_pool_and_moved_out_of_another() -> None:
+    stage = Stage()
+    stage.settle(spec_of(power="unmanaged", pool="customers"))
+    row = stage.look().row
+    assert row is not None and row.pool == "customers"
+
+
 def test_subjects_are_words() -> None:
     assert str(Subject.VM) == "vm"
