@@ -6,8 +6,9 @@ from pydantic import ValidationError
 
 from desired.addressing import fill_pools, holder
 from desired.checks import spec_wrongs
-from desired.document import Path, Tree
+from desired.document import Path
 from desired.draft import EXTRA, Draft
+from desired.nodes import Tree
 from desired.owned import refusal
 from desired.render import BadTemplate, Renderer, is_template
 from desired.report import Report
@@ -70,7 +71,7 @@ class Assembler:
                 wrong.append(Wrong(path, str(error)))
                 return None
 
-        kept = ("name_template", "name", "package", "cluster")
+        kept = ("name_template", "name", "package", "cluster", "was")
         return {
             name: value if name in kept else _mapped(value, (name,), text)
             for name, value in draft.tree.items()

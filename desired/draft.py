@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from desired.document import Path, Tree, step
+from desired.document import Path, step
 from desired.merge import merge
+from desired.nodes import Tree
 from desired.render import RESERVED, BadTemplate, Renderer, has_template, is_varying
 from desired.report import Fault, Report
 from desired.shared import Shared
@@ -116,6 +117,9 @@ class Drafter:
         if isinstance(cluster, str):
             cluster = self._text(draft, ("cluster",), cluster)
         context["cluster"] = draft.tree["cluster"] = cluster
+        was = own.get("was")
+        if isinstance(was, str):
+            draft.tree["was"] = self._text(draft, ("was",), was)
         return draft
 
     def _package(self, draft: Draft) -> str | None:

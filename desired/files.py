@@ -111,7 +111,7 @@ class FileSource:
         Namer(renderer, report, names, self._seed, at).name_all(drafts)
         assembler = Assembler(shared, renderer, report)
         specs = {draft.key: spec for draft in drafts if (spec := assembler.spec(draft))}
-        known = frozenset(draft.key for draft in drafts) | vms.entries.keys() | vms.broken.keys()
+        known = frozenset(draft.key for draft in drafts) | report.broken
         cross_check(drafts, specs, known, shared, report)
         file = shared.file
         return Fleet(

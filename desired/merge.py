@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-Tree = dict[str, object]
+from desired.nodes import Tree
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Tree:

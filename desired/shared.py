@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from desired.addressing import pool_clashes
 from desired.catalog import FleetFile, Guard, Pool
-from desired.document import Document, Tree
+from desired.document import Document
 from desired.errors import SpecError, UnusableSource
+from desired.nodes import Tree
 from desired.report import Fault, Report
 from desired.shelf import Entry, Shelf
 from desired.wording import Wrong, dotted, near, wrongs

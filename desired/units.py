@@ -1,13 +1,14 @@
 """Sizes and rates with their units written out, as a person writes them in a spec."""
 
 import re
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) ?(?:([KMGT])(?:iB)?|B)")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,9})?) ?(?:([KMGT])(?:iB)?|B)")
 _DURATION = re.compile(r"(\d{1,9}) ?(s|min|h|d)")
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?MB/s")
@@ -30,7 +31,7 @@ def parse_size(value: object) -> object:
             else ""
         )
         raise ValueError(f"expected a size with its unit such as 10GiB, seen {value!r}{hint}")
-    size = float(match[1]) * _FACTORS[match[2] or ""]
+    size = Decimal(match[1]) * _FACTORS[match[2] or ""]
     if size != int(size):
         raise ValueError(f"expected a whole number of bytes, seen {value!r}")
     return int(size)

@@ -5,8 +5,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from desired.document import MAX_VALUES, read_document
+from desired.document import read_document
 from desired.errors import Place
+from desired.nodes import MAX_VALUES
 
 Plain = (
     st.none()
@@ -31,7 +32,7 @@ Trees = st.dictionaries(
 def test_plain_scalars_are_those_of_yaml_1_2() -> None:
     text = (
         "mac: 52:54:00:12:34:56\nno: no\non: on\noctal: 010\nclock: 12:30\nday: 2026-01-01\n"
-        "power: 1e3\nint: -7\nfloat: 1.5\ndot: .\nyes: true\nnull: ~\nempty:\n"
+        "power: 1e3\narrows: <<\nint: -7\nfloat: 1.5\ndot: .\nyes: true\nnull: ~\nempty:\n"
         'quoted: "5"\n101: vmid\n'
     )
     assert read_document("f.yaml", text).entries == {
@@ -42,6 +43,7 @@ def test_plain_scalars_are_those_of_yaml_1_2() -> None:
         "clock": "12:30",
         "day": "2026-01-01",
         "power": "1e3",
+        "arrows": "<<",
         "int": -7,
         "float": 1.5,
         "dot": ".",

@@ -94,3 +94,17 @@ def test_a_roll_is_a_function_of_its_arguments(seed: bytes, key: str, length: in
     rolls = {Renderer().roll(text, {"key": key}, seed, 0, AT) for _ in range(2)}
     assert len(rolls) == 1
     assert re.fullmatch(f"[a-z]{{{length}}}", rolls.pop())
+
+
+def test_machines_of_a_group_may_have_been_others(tmp_path: Path) -> None:
+    vms = 'cache: {count: 1, was: cache}\nweb: {for_each: [a, b], was: "old-{{ item }}"}\n'
+    fleet = load(tmp_path, {"vms/a.yaml": vms})
+    assert not fleet.errors
+    was = {key: vm.was for key, vm in fleet.vms.items() if vm.was}
+    assert was == {"cache/1": "cache", "web/a": "old-a", "web/b": "old-b"}
+
+
+def test_the_machines_of_a_group_cannot_all_have_been_one(tmp_path: Path) -> None:
+    fleet = load(tmp_path, {"vms/a.yaml": "web: {count: 2, was: old}\n"})
+    assert sorted(fleet.vms) == ["ok", "web/1"]
+    assert [error.message for error in fleet.errors] == ["web/1 was old already"]
