@@ -162,8 +162,7 @@ class TlsConnection(asyncio.Protocol):
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:
-                self.close()
-                break
+                data = b""
             if not data:
                 self.close()
                 break
@@ -188,6 +187,7 @@ class TlsConnection(asyncio.Protocol):
                 self.tls.unwrap()
             self._flush()
             self.transport.close()
+            self.transport = None
 
     def abort(self) -> None:
         if self.transport is not None:

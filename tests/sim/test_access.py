@@ -20,6 +20,7 @@ from reconciler.sim.access import (
     perm,
     prefixes,
     privileges_at,
+    roles_at,
     root_only,
 )
 from reconciler.sim.api import Simulator
@@ -118,6 +119,18 @@ def test_an_open_token_is_its_user(world: World) -> None:
 @pytest.mark.parametrize("who", ["bob@pve!gone", "ghost@pve!t1", "ghost@pve"])
 def test_unknown_names_may_nothing(world: World, who: str) -> None:
     assert owned(world, "/", Identity.parse(who)) == []
+
+
+def test_pools_lend_roles_to_tokens_as_well(world: World) -> None:
+    world.pools["web"] = Pool(vms=[100])
+    grant(world, "/pool/web", "PVETemplateUser", user="bob@pve")
+    grant(world, "/pool/web", "PVEVMUser", token="bob@pve!t1")
+    assert owned(world, "/vms/100", TOKEN) == ["VM.Audit"]
+    assert "/vms/100" in effective_permissions(world, TOKEN)
+    assert roles_at(world.access, Identity("bob@pve", "gone"), "/") == {}
+    assert roles_at(world.access, Identity("bob@pve", "open"), "/pool/web") == {
+        "PVETemplateUser": 1
+    }
 
 
 def test_a_token_of_root_is_not_root(world: World) -> None:

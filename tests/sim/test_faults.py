@@ -86,6 +86,7 @@ def begin(demo: Simulator, kind: str = "qmclone", vmid: int = 9000) -> Task:
 def test_a_failing_task_fails_when_it_would_have_ended(demo: Simulator) -> None:
     demo.faults.add(Fault("task-fail", task="qmclone", text="no space left"))
     demo.faults.add(Fault("task-fail", task="qmstart", vmid=1))
+    demo.faults.add(Fault("task-fail", task="qmstart", nth=2))
     task, other = begin(demo), begin(demo, "qmstart")
     assert task.running
     demo.world.advance(SOME_DAY + 3)
@@ -125,6 +126,17 @@ def test_a_lock_stays_until_the_fault_goes(demo: Simulator) -> None:
     assert demo.faults.remove(fault.id)
     assert demo.world.vms[9000].lock is None
     assert not demo.faults.remove(fault.id)
+
+
+def test_a_lock_that_changed_meanwhile_is_left_alone(demo: Simulator) -> None:
+    demo.faults.add(Fault("lock", vmid=9000, text="backup"))
+    first = demo.faults.add(Fault("lock", vmid=9001, text="backup"))
+    demo.world.vms[9001].config["lock"] = "migrate"
+    assert demo.faults.remove(first.id)
+    assert demo.world.vms[9001].lock == "migrate"
+    del demo.world.vms[9000]
+    demo.faults.clear()
+    assert demo.faults.set == []
 
 
 def test_states_of_the_world_come_and_go(demo: Simulator, get: Get) -> None:

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,15 @@ import pytest
 
 from reconciler.sim.access import Identity
 from reconciler.sim.api import Simulator
+from reconciler.sim.clock import ManualClock
 from reconciler.sim.door import Door, auth_value
-from reconciler.sim.errors import Refusal
+from reconciler.sim.errors import Refusal, lock_timeout
 from reconciler.sim.faults import Fault
 from reconciler.sim.forms import decode_form, decode_json
 from reconciler.sim.http import Connection
+from reconciler.sim.routes import ROUTES, Request, route
 from reconciler.sim.tickets import new_csrf_token, new_ticket
+from reconciler.sim.world import World
 
 TOKEN = "Authorization: PVEAPIToken=reconcile@pve!fleet=demo\r\n"
 
@@ -96,6 +99,20 @@ class Client:
         self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n{body}")
         line, _, found = self.take()
         return line.removeprefix("HTTP/1.1 "), json.loads(found) if found else None
+
+
+@route("PUT", "/waiting", permission=None)
+def wait_for_lock(world: World, request: Request) -> object:
+    """Locked for the first 3 s."""
+    if world.now < world.booted + 3:
+        raise lock_timeout(100, world.booted + 3)
+    return None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_test_routes() -> Iterator[None]:
+    yield
+    ROUTES.root.children.pop("waiting", None)
 
 
 @pytest.fixture
@@ -302,6 +319,45 @@ def test_a_client_that_left_gets_nothing(client: Client, demo: Simulator, timers
     client.connection.lost()
     timers.pass_by(1)
     assert client.got == b""
+
+
+def test_a_call_waits_for_a_lock_as_the_clock_goes_on(
+    client: Client, demo: Simulator, timers: Timers, clock: ManualClock
+) -> None:
+    cookie = f"Cookie: PVEAuthCookie={new_ticket(demo.world, 'root@pam')}\r\n"
+    csrf = f"CSRFPreventionToken: {new_csrf_token(demo.world, 'root@pam')}\r\n"
+    client.send(f"PUT /api2/json/waiting HTTP/1.1\r\n{cookie}{csrf}Content-Length: 0\r\n\r\n")
+    for _ in range(3):
+        assert client.got == b""
+        clock.pass_by(1)
+        timers.pass_by(1)
+    assert client.take()[0] == "HTTP/1.1 200 OK"
+
+
+def test_a_client_that_left_stops_waiting(
+    client: Client, demo: Simulator, timers: Timers, clock: ManualClock
+) -> None:
+    cookie = f"Cookie: PVEAuthCookie={new_ticket(demo.world, 'root@pam')}\r\n"
+    csrf = f"CSRFPreventionToken: {new_csrf_token(demo.world, 'root@pam')}\r\n"
+    client.send(f"PUT /api2/json/waiting HTTP/1.1\r\n{cookie}{csrf}Content-Length: 0\r\n\r\n")
+    assert client.connection is not None
+    client.connection.lost()
+    clock.pass_by(60)
+    timers.pass_by(60)
+    assert client.got == b"" and demo.tally == {"PUT /waiting": 1}
+
+
+def test_other_encodings_are_refused_too(client: Client) -> None:
+    client.send(
+        f"POST /api2/json/pools HTTP/1.1\r\n{TOKEN}Transfer-Encoding: gzip, chunked\r\n\r\n"
+        "0\r\n\r\n"
+    )
+    assert client.take()[0] == "HTTP/1.1 501 Unknown transfer encoding 'gzip, chunked'"
+
+
+def test_an_upgrade_ends_the_connection(client: Client) -> None:
+    client.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+    assert client.closed
 
 
 def test_the_control_door_is_beside_the_api(client: Client) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from reconciler.sim.access import Grant, Pool, User
 from reconciler.sim.api import Simulator
+from reconciler.sim.broadcast import row_of
 from reconciler.sim.clock import SOME_DAY, ManualClock
 from reconciler.sim.inventory import GIB, Storage, Volume
 from reconciler.sim.machine import Machine
@@ -47,6 +48,22 @@ def test_the_next_broadcast_brings_the_rest(demo: Simulator, clock: ManualClock,
     assert row["name"] == "vm100" and row["status"] == "stopped" and row["template"] == 0
     assert (row["maxcpu"], row["maxmem"], row["maxdisk"]) == (4, 4096 * 1024**2, 8 * GIB)
     assert row["uptime"] == row["netin"] == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "cpus", "size"),
+    [
+        ({"vcpus": 3, "cores": 8}, 3, 0),
+        ({"boot": "order=ide2;net0;virtio0", "ide2": "x,media=cdrom", "virtio0": "y"}, 1, 0),
+        ({"boot": "order=scsi1", "scsi0": "a,size=1G", "scsi1": "b,size=512M"}, 1, GIB // 2),
+        ({"ide2": "none,media=cdrom", "sata0": "local:x,size=1.5T"}, 1, 3 * 512 * GIB),
+    ],
+)
+def test_sizes_in_a_broadcast(
+    demo: Simulator, config: dict[str, str | int], cpus: int, size: int
+) -> None:
+    row = row_of(make_vm(demo, **config))
+    assert (row["maxcpu"], row["maxdisk"]) == (cpus, size)
 
 
 def test_a_change_shows_only_after_the_next_broadcast(
@@ -224,6 +241,8 @@ def test_storages_of_a_node_by_content(get: Get) -> None:
 def test_storage_definitions(demo: Simulator, get: Get) -> None:
     demo.world.storages["fast"] = Storage("fast", "lvm", ["images"], GIB, nodes=["pve2"])
     found = {row["storage"]: row for row in get("/storage")}
+    nodes = [row["node"] for row in rows(get, "storage").values() if row["storage"] == "fast"]
+    assert nodes == ["pve2"]
     assert found["fast"]["nodes"] == "pve2" and found["shared"]["shared"] == 1
     assert get("/storage/local")["path"] == "/var/lib/vz"
     assert [row["storage"] for row in get("/storage", type="rbd")] == ["shared"]
@@ -333,3 +352,17 @@ def test_backups_show_to_those_who_may_make_them(demo: Simulator) -> None:
 def test_ha_manages_nothing(get: Get) -> None:
     assert get("/cluster/ha/resources") == []
     assert get("/cluster/ha/status/current")[0]["quorate"] == 1
+
+
+def test_linked_clones_on_block_storages_name_their_base(demo: Simulator, get: Get) -> None:
+    base = "local-lvm:base-9000-disk-0"
+    add_volume(demo, "local-lvm:vm-100-disk-0", "images", vmid=100, parent=base)
+    [row] = get("/nodes/pve1/storage/local-lvm/content", vmid="100")
+    assert row["parent"] == "base-9000-disk-0" and "used" not in row
+
+
+def test_a_vm_is_found_on_its_node(demo: Simulator) -> None:
+    world = demo.world
+    assert world.vm(9000, "pve1") is world.vm(9000) is world.vms[9000]
+    assert world.vm(9000, "pve2") is None
+    assert world.vm(1) is None

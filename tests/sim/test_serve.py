@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.sim import embedded
 from reconciler.sim.__main__ import main as child_main
 from reconciler.sim.access import Identity
 from reconciler.sim.clock import SOME_DAY
@@ -109,6 +110,19 @@ def test_a_child_that_says_nothing_did_not_start(monkeypatch: pytest.MonkeyPatch
         Embedded(ServeOptions())
 
 
+def test_a_child_that_does_not_end_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "deaf"
+    script.write_text('#!/bin/sh\necho \'{"port": 1, "fingerprint": "x"}\'\nexec sleep 60\n')
+    script.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.setattr(embedded, "END_WAIT", 0.01)
+    child = Embedded(ServeOptions())
+    child.close()
+    assert child.child.returncode == -signal.SIGKILL
+
+
 def test_plain_http_on_the_tls_port_is_moved() -> None:
     with Embedded(ServeOptions()) as served:
         plain = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
@@ -159,6 +173,9 @@ def talk(port: int, write: int, seen: list[Any]) -> None:
     try:
         for path in ("/api2/json/version", "/api2/json/access/permissions"):
             seen.append(ask(port, "GET", path))
+        with tls_context().wrap_socket(socket.create_connection(("127.0.0.1", port))) as polite:
+            polite.settimeout(10)
+            polite.unwrap()
         with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
             plain.sendall(b"GET /x HTTP/1.1\r\n\r\n")
             seen.append(plain.recv(4096))
@@ -193,6 +210,8 @@ def test_serving_in_process_until_the_pipe_ends(tmp_path: Path) -> None:
     with StateFile(tmp_path / "world.json") as file:
         world = file.load()
     assert world is not None and world.now == SOME_DAY and world.speed == 60.0
+    with pytest.raises(ValueError, match=r"speed 0\.0: more than 0 expected"):
+        run(ServeOptions(speed=0.0), ready)
 
 
 def test_serving_ends_with_a_signal() -> None:

@@ -172,3 +172,23 @@ def test_starts_and_ends_are_in_the_cluster_log(demo: Simulator) -> None:
         f"starting task {task.upid}",
         f"end task {task.upid} bad",
     ]
+
+
+def test_work_of_a_node_by_itself_is_no_task(demo: Simulator) -> None:
+    demo.world.tasks.later("pve1", [Step("test.fail", {"text": "unseen"}, 2.0)])
+    assert demo.call("GET", "/cluster/tasks").data == []
+    demo.world.advance(START + 2)
+    assert demo.world.tasks.all == {}
+
+
+def test_a_killed_worker_has_an_unknown_end(demo: Simulator) -> None:
+    start(demo, Step("test.fail", {"text": "unexpected status"}))
+    params = {"statusfilter": "unknown"}
+    assert len(demo.call("GET", "/nodes/pve1/tasks", params).data) == 1
+    assert demo.call("GET", "/nodes/pve1/tasks", {"statusfilter": "warning"}).data == []
+
+
+def test_warned_tasks_are_found_by_their_class(demo: Simulator) -> None:
+    start(demo, Step("test.warn"))
+    params = {"statusfilter": "warning"}
+    assert len(demo.call("GET", "/nodes/pve1/tasks", params).data) == 1
