@@ -26,7 +26,7 @@ from state.observed import SeenVM
 from state.store import Store
 
 logger = logging.getLogger(__name__)
-START, REVERT = "start", "revert"
+START, REVERT, WRITE = "start", "revert", "write:"
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
 _TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 
@@ -161,7 +161,7 @@ class Executor:
         """Commit what must outlive us before the write: fingerprints, the start's window."""
         for change in group:
             for use, value in change.remember:
-                self.store.intents.put(Intent(seen.key, f"write:{use}", at, 0, value))
+                self.store.intents.put(Intent(seen.key, f"{WRITE}{use}", at, 0, value))
             if change.handler == "power" and change.new == "running":
                 self.store.intents.put(Intent(seen.key, START, at))
             if change.handler == "exists" and seen.memory.binding and seen.memory.binding.uuid:
@@ -172,7 +172,7 @@ class Executor:
         for change in group:
             for use, value in change.remember:
                 self.store.vault.set_fingerprint(seen.key, use, value)
-                self.store.intents.drop(seen.key, f"write:{use}")
+                self.store.intents.drop(seen.key, f"{WRITE}{use}")
 
     def _failed(
         self, seen: SeenVM, names: list[str], group: list[Change], error: ApiError, done: Done

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from reconciler.addressing import surplus
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
-from reconciler.execute import REVERT, START, Done
+from reconciler.execute import REVERT, START, WRITE, Done
 from reconciler.follow import Follower
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
@@ -166,10 +166,18 @@ class Tick:
             self.store.bindings.change(ready, event=event)
         for lease in surplus(turn.spec, memory.leases):
             self.store.leases.release(lease)
-        if START in seen.memory.intents:
-            self.store.intents.drop(turn.key, START)
+        self._confirm(seen)
         if seen.memory.attempts:
             self.store.attempts.clear_all(turn.key)
+
+    def _confirm(self, seen: SeenVM) -> None:
+        """Close what was begun: the start window, and writes whose answer was never heard."""
+        for kind, intent in seen.memory.intents.items():
+            if kind.startswith(WRITE):
+                use = kind.removeprefix(WRITE)
+                self.store.vault.set_fingerprint(seen.key, use, intent.detail)
+            if kind == START or kind.startswith(WRITE):
+                self.store.intents.drop(seen.key, kind)
 
     def _grouped(
         self, site: Site, ready: list[tuple[Turn, Guarded]]
