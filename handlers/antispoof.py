@@ -34,9 +34,10 @@ def wanted_sets(spec: VMSpec, seen: SeenVM, firewall: Firewall) -> dict[str, tup
 def set_changes(
     spec: VMSpec, seen: SeenVM, firewall: Firewall, there: SeenFirewall
 ) -> Iterator[SetChange]:
-    """Yield the sets that differ: those of the spec's nics, and the legacy `wm-<VMID>`."""
+    """Yield the sets that differ: those of nics whose addresses are ours, and `wm-<VMID>`."""
     asked = wanted_sets(spec, seen, firewall)
-    for name in [f"ipfilter-{slot}" for slot in in_order(spec.nics)]:
+    ours = [slot for slot, nic in spec.nics.items() if nic.ipv4 or nic.ipv6]
+    for name in [f"ipfilter-{slot}" for slot in in_order(ours)]:
         old, new = there.ipsets.get(name), asked.get(name)
         if new is None:
             if old is not None:

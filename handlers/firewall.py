@@ -30,12 +30,12 @@ DEFAULTS: Mapping[str, str] = {
     "radv": "0",
     "macfilter": "1",
     "ipfilter": "0",
-    "policy_in": "DROP",
     "policy_out": "ACCEPT",
     "log_level_in": "nolog",
     "log_level_out": "nolog",
 }
-"""What an unset option means. `dhcp` is left out: Proxmox's schema says off, its code on."""
+"""What an unset option means. Left out are `dhcp`, which Proxmox's schema has off and its code on,
+and `policy_in`, so that a DROP that the spec names still stands when the spec names it no more."""
 NAMES: Mapping[str, str] = {
     **{name: name for name in ("enable", "dhcp", "ndp", "radv", "macfilter", "ipfilter")},
     **{"policy_in": "policy_in", "policy_out": "policy_out"},
@@ -58,6 +58,8 @@ class Firewall:
     Owns no config key: its own API, each call at once, compiled by Proxmox within ~10 s. Rules of
     others stay below ours in their order; ours are known by the id in the comment. It needs the
     firewall on for the cluster, the VM and the NIC: else `AntiSpoofEffective=False` (C10).
+
+    Where nobody set `policy_in`, turning the firewall on sets ACCEPT (FW-01): unset it is DROP.
 
     Risk: `policy_in: DROP` without a rule shuts everybody out, so rules go before options.
     """
@@ -111,8 +113,11 @@ class Firewall:
         """Yield one change per option; all carry the same call, which is sent once."""
         found: list[tuple[str, Value, Value]] = []
         params: dict[str, Param] = {}
+        opening = firewall.enable and there.options.get("enable", "0") == "0"
         for word, option in NAMES.items():
             value: bool | str | None = getattr(firewall, word)
+            if option == "policy_in" and opening and option not in there.options:
+                value = value or "ACCEPT"
             text = str(int(value)) if isinstance(value, bool) else value
             there_now = there.options.get(option, DEFAULTS.get(option))
             if text is None or text == there_now:
