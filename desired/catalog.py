@@ -130,6 +130,9 @@ class Pool(Model):
             value = getattr(self, field)
             if value is not None and value not in self.network:
                 raise ValueError(f"{field} {value} is not in {self.network}")
+        for address in self.exclude:
+            if address not in self.network:
+                raise ValueError(f"exclude {address} is not in {self.network}")
         if int(self.first) > int(self.last):
             raise ValueError(f"start {self.first} comes after stop {self.last}")
         return self

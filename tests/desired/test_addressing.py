@@ -82,6 +82,14 @@ def test_a_bad_gateway_family_names_the_pool_ip_06(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_pool_excludes_is_its_own_ip_06(tmp_path: Path) -> None:
+    pools = "v4: {network: 10.0.0.0/24, exclude: [10.0.0.5, 10.0.1.5]}\n"
+    fleet = load(tmp_path, {"pools/pools.yaml": pools})
+    assert [error.message for error in fleet.errors] == [
+        "exclude 10.0.1.5 is not in 10.0.0.0/24 (breaks ok)"
+    ]
+
+
 def test_one_or_two_name_servers_serve_a_pool_ip_07(tmp_path: Path) -> None:
     pools = "v4: {network: 10.0.0.0/24, dns: [10.0.0.2]}\n"
     pools += 'v6: {network: "2001:db8::/64", dns: ["2001:db8::2", "2001:db8::3"]}\n'
