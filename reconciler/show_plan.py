@@ -7,7 +7,7 @@ from dataclasses import replace
 from reconciler.report import DryRun, PlanKind, PlannedVM
 from reconciler.show import Paint, count_of, json_when, show_value
 from state.api import Json
-from state.change import Call, Change, Note, Value
+from state.change import Call, Change, Effect, Note, Value
 
 RIGHT = 53
 """The column in which effects and head lines' words start, unless something is longer."""
@@ -101,7 +101,9 @@ def _headline(vm: PlannedVM) -> str:
     held = len(_unapproved(vm))
     words += [f"{held} withheld"] if held else []
     words = words or [count_of(len(vm.notes), "note")]
-    return ", ".join([*words, vm.waits] if vm.waits else words)
+    restarts = any(change.effect is Effect.STOP_START for change in vm.changes)
+    waits = vm.waits or ("restart needed" if restarts else "")
+    return ", ".join([*words, waits] if waits else words)
 
 
 def _change_row(change: Change, *, asks: bool = False) -> tuple[str, str, str]:

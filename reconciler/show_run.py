@@ -1,7 +1,8 @@
 """A live run, line by line as it happens (CLI-01, CLI-02), or only what is wrong.
 
 Every reporter takes a `write` that puts out one line and flushes it; nothing is held back. Several
-VMs are worked on at once, so a VM's frame line is repeated whenever another VM spoke in between.
+VMs are worked on at once: a VM's frame line stands above the first line that it has to tell, and is
+repeated whenever another VM spoke in between.
 """
 
 import threading
@@ -94,7 +95,7 @@ class TextReporter:
                 return self._run_started(event)
             case VMStarted():
                 self._vms[event.key] = event
-                return self._frame(event.key, event.state)
+                return []
             case Step():
                 return self._step(event)
             case Heartbeat():

@@ -71,6 +71,11 @@ def test_nothing_that_differs_is_one_line() -> None:
     )
 
 
+def test_a_change_that_needs_a_restart_says_so() -> None:
+    first = render_plan(DryRun(AT, (replace(WEB, waits=""),)), Paint()).splitlines()[0]
+    assert first.endswith("2 changes, restart needed")
+
+
 def test_calls_are_shown_when_verbose() -> None:
     text = render_plan(DryRun(AT, (WEB,)), Paint(), verbose=True)
     assert text.splitlines()[3] == "      PUT /nodes/pve2/qemu/1042/config memory=2048"

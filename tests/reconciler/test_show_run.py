@@ -86,10 +86,10 @@ def test_cli_01_each_line_is_written_on_its_own_and_at_once() -> None:
     """CLI-01"""
     lines: list[str] = []
     reporter = TextReporter(lines.append, Paint(), zone=UTC)
-    reporter.report(VMStarted(AT, "a", "deploy", "creation", 100))
-    assert len(lines) == 1
-    reporter.report(Step(AT, "a", "Allocate IP", "creation", "set_ip"))
+    reporter.report(RunStarted(AT), VMStarted(AT, "a", "deploy", "creation", 100))
     assert len(lines) == 2
+    reporter.report(Step(AT, "a", "Allocate IP", "creation", "set_ip"))
+    assert len(lines) == 4
 
 
 def test_a_vms_frame_is_repeated_only_after_another_spoke() -> None:
