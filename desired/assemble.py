@@ -1,6 +1,6 @@
 """Drafts become specs: rendered, validated, checked against the fleet and against each other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 
 from pydantic import ValidationError
 
@@ -174,7 +174,7 @@ def _related(late: Path, early: Path) -> bool:
 def cross_check(
     drafts: list[Draft],
     specs: dict[str, VMSpec],
-    known: frozenset[str],
+    known: Set[str],
     shared: Shared,
     report: Report,
 ) -> None:
@@ -189,7 +189,7 @@ def cross_check(
 
 
 def _claims(
-    draft: Draft, spec: VMSpec | None, known: frozenset[str], shared: Shared
+    draft: Draft, spec: VMSpec | None, known: Set[str], shared: Shared
 ) -> Iterator[tuple[Wrong, tuple[str, ...]]]:
     """Yield what only one VM may hold, with what is wrong if another one does (or () if it is)."""
     was = draft.tree.get("was")

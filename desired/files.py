@@ -106,16 +106,15 @@ class FileSource:
         if not vms.entries and not vms.broken:
             raise _unusable(self._folder / "vms", "expected at least one VM; none is defined")
         renderer = Renderer()
-        drafter = Drafter(shared, renderer, report)
-        drafts = [draft for entry in vms.entries.values() for draft in drafter.drafts(entry)]
+        expand = Drafter(shared, renderer, report).drafts
+        drafts = [draft for entry in vms.entries.values() for draft in expand(entry)]
         Namer(renderer, report, names, self._seed, at).name_all(drafts)
-        assembler = Assembler(shared, renderer, report)
-        specs = {draft.key: spec for draft in drafts if (spec := assembler.spec(draft))}
-        known = frozenset(draft.key for draft in drafts) | report.broken
-        cross_check(drafts, specs, known, shared, report)
-        file = shared.file
+        assemble = Assembler(shared, renderer, report).spec
+        specs = {draft.key: spec for draft in drafts if (spec := assemble(draft))}
+        known = {draft.key for draft in drafts}
+        cross_check(drafts, specs, known | report.broken, shared, report)
         return Fleet(
-            name=file.fleet,
+            name=(file := shared.file).fleet,
             clusters=file.clusters,
             vms={key: spec for key, spec in specs.items() if key not in report.broken},
             templates=file.templates,
