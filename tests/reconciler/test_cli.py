@@ -96,10 +96,17 @@ def test_status_tells_of_vms_that_no_run_has_seen_and_makes_no_database(fleet: P
     result = call(fleet, "status")
     assert result.output.splitlines()[-1] == "2 VMs: 2 new"
     assert not (fleet.parent / "lab.db").exists()
-    page = call(fleet, "status", "web-1").output
-    assert "name       web-1.example.net" in page
     rows = json.loads(call(fleet, "status", "--output", "json").output)
     assert [row["state"] for row in rows] == ["creation", "creation"]
+
+
+@pytest.mark.parametrize("domain", ["example.net", ".example.net"])
+def test_c_16_the_full_name_is_name_and_domain_with_or_without_a_leading_dot(
+    fleet: Path, domain: str
+) -> None:
+    """C-16"""
+    (fleet / "vms" / "web.yaml").write_text(f"web-1: {{domain: {domain}}}\n")
+    assert "name       web-1.example.net\n" in call(fleet, "status", "web-1").output
 
 
 def test_log_and_why_of_a_new_vm_say_that_nothing_was_done(fleet: Path) -> None:
