@@ -2,6 +2,7 @@
 
 import difflib
 import getpass
+import os
 import socket
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,12 @@ def now() -> datetime:
 
 
 def person() -> str:
-    """Return who is at the keyboard, for the record: `ann@host`."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    """Return who is at the keyboard, for the record: `ann@host`; `uid-7@host` without a name."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = f"uid-{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"
 
 
 def known_key(key: str, fleet: Fleet, bound: Collection[str]) -> str:

@@ -72,3 +72,9 @@ def test_the_role_has_every_right_that_preflight_asks_for() -> None:
 
 def test_the_states_are_the_contracts() -> None:
     assert ", ".join(f"`{name}`" for name in DEPLOY.names) in " ".join(TEXT.split())
+
+
+def test_c_15_cron_is_told_to_run_every_minute() -> None:
+    """C-15"""
+    lines = re.findall(r"^ +(\S+ \S+ \S+ \S+ \S+) reconcile .*--once", TEXT, flags=re.M)
+    assert lines == ["* * * * *"]

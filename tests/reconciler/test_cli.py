@@ -211,6 +211,15 @@ def test_a_strange_database_ends_a_command_in_words(
     assert capfd.readouterr().err.startswith("database: ")
 
 
+def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.cli_open import person
+
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_000 - 7)
+    assert person().startswith("uid-3999999993@")
+
+
 def test_completion_scripts_name_the_command(fleet: Path) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert "_RECONCILE_COMPLETE" in call(fleet, "completion", shell).output
