@@ -112,13 +112,22 @@ def change_now(
 
 
 @route("POST", f"{VM}/config", fields=POSTED, permission=MODIFY, protected=True)
-def post_config(world: World, request: Request) -> str:
-    """As a task that holds the VM's flock; digest and lock are checked before it starts."""
+def post_config(world: World, request: Request) -> str | None:
+    """As a task that holds the VM's flock; digest and lock are checked before it starts. With
+    `background_delay` the call waits for it and answers null."""
     change = read_change(world, request.identity, request.vmid, request.params)
     admit(world, request.node, request.identity, change)
+    wait = request.params.get("background_delay")
+    seconds = 0.0 if wait else CONFIG_SECONDS
     args = {"change": asdict(change), "user": str(request.identity)}
-    steps = [Step("config.take", {"vmid": change.vmid}), Step("config.write", args, CONFIG_SECONDS)]
-    return world.tasks.start(request.node, "qmconfig", change.vmid, request.identity, steps)
+    steps = [Step("config.take", {"vmid": change.vmid}), Step("config.write", args, seconds)]
+    upid = world.tasks.start(request.node, "qmconfig", change.vmid, request.identity, steps)
+    task = world.tasks.get(upid)
+    if not wait or task is None or task.running:
+        return upid
+    if task.failed:
+        raise failed(f"failed to update VM {change.vmid}: {task.status}\n")
+    return None
 
 
 @step("config.take")

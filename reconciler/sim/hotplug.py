@@ -70,6 +70,11 @@ class Plugs:
         if feature not in self.features:
             raise Skip
 
+    def has_bridge(self, nic: Nic) -> bool:
+        """Whether the node has the NIC's bridge; one without a bridge uses QEMU's own network."""
+        bridges = {bridge.name for bridge in self.world.nodes[self.machine.node].bridges}
+        return nic.options.get("bridge") in {None, *bridges}
+
     def unplug(self, key: str) -> None:
         """Ask the guest to let go of a device. A guest that ignores it is an error."""
         if is_drive(key) and key in boot_disks(self.machine):
@@ -222,15 +227,27 @@ def _change_net(plugs: Plugs, key: str, new: Nic) -> None:
     current = plugs.machine.text(key)
     if current is None:
         plugs.need("network")
+        _plug_nic(plugs, new)
         return
     old = parse_net(current)
     same = (old.model, old.mac) == (new.model, new.mac) and all(
         old.options.get(one) == new.options.get(one) for one in ("queues", "mtu")
     )
     if same and "bridge" in old.options and "bridge" in new.options:
+        if not plugs.has_bridge(new):
+            raise failed(f"bridge '{new.options['bridge']}' does not exist\n")
         return
     plugs.need("network")
     plugs.unplug(key)
+    _plug_nic(plugs, new)
+
+
+def _plug_nic(plugs: Plugs, nic: Nic) -> None:
+    """QEMU runs a script that joins the NIC's tap to its bridge."""
+    if not plugs.has_bridge(nic):
+        script = "network script /var/lib/qemu-server/pve-bridge-hotplug failed with status 512"
+        command = f"VM {plugs.machine.vmid} qmp command 'netdev_add'"
+        raise failed(f"{command} failed - {script}\n")
 
 
 def _change_drive(plugs: Plugs, key: str, value: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim import config_rights as rights
 from reconciler.sim import disks, options
 from reconciler.sim.access import Identity
-from reconciler.sim.drives import is_drive, parse_drive
+from reconciler.sim.drives import Drive, is_drive, parse_drive
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.hotplug import hotplug_pending
 from reconciler.sim.locks import load, wait_flock
@@ -137,7 +137,7 @@ def admit(world: World, node: str, identity: Identity, change: Change) -> Machin
     if change.digest and change.digest != machine.digest():
         raise failed(STALE)
     if "vmstate" in change.delete and machine.lock == "suspended":
-        change.delete.append("lock")
+        change.delete += ["lock", "runningmachine", "runningcpu"]
         change.skip_lock = True
     check_lock(machine, change.skip_lock)
     for key in change.revert:
@@ -241,7 +241,7 @@ def _delete(
         return False
     order.drop(key)
     how = 2 if change.force else 1
-    if key.startswith("unused"):
+    if key.startswith("unused") or key == "vmstate":
         _delete_unused(world, machine, identity, key, str(value))
     elif is_drive(key):
         check_protection(machine, f"can't remove drive '{key}'")
@@ -264,10 +264,9 @@ def _delete(
 def _delete_unused(
     world: World, machine: Machine, identity: Identity, key: str, value: str
 ) -> None:
-    drive = parse_drive(key, value)
-    if drive is None:
-        return
-    check_protection(machine, f"can't remove unused disk '{drive.file}'")
+    what = "vmstate" if key == "vmstate" else "unused disk"
+    drive = Drive(key, value.partition(",")[0])
+    check_protection(machine, f"can't remove {what} '{drive.file}'")
     rights.check_vm(world, identity, machine.vmid, ["VM.Config.Disk"])
     deallocate(world, machine, identity, drive)
     machine.config.pop(key, None)

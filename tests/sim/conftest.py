@@ -48,8 +48,9 @@ class Hands:
         self.node = node
 
     def call(self, method: str, path: str, /, **params: object) -> Answer:
-        """`path` below /nodes/N/qemu; parameter names with _ for -, a final _ is dropped."""
-        given = {key.removesuffix("_").replace("_", "-"): one for key, one in params.items()}
+        """`path` below /nodes/N/qemu; parameter names with _ for -."""
+        plain = ("background_delay",)
+        given = {key if key in plain else key.replace("_", "-"): one for key, one in params.items()}
         return self.simulator.call(method, f"/nodes/{self.node}/qemu{path}", given)
 
     def get(self, path: str, /, **params: object) -> Any:

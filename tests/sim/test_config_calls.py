@@ -180,3 +180,68 @@ def test_imports_copy_the_image(hands: Hands) -> None:
     gone = "local:0,import-from=local:import/nope.qcow2"
     said = "500 failed to stat '/var/lib/vz/import/nope.qcow2'"
     assert hands.refused("PUT", "/100/config", scsi1=gone) == said
+
+
+def test_a_background_delay_waits_for_the_task(hands: Hands) -> None:
+    hands.vm(100, net0="virtio,bridge=vmbr0")
+    assert hands.call("POST", "/100/config", cores=2, background_delay=5).data is None
+    assert hands.config(100)["cores"] == 2
+    hands.task("POST", "/100/status/start")
+    hands.simulator.world.vms[100].stubborn = True
+    text = hands.refused("POST", "/100/config", delete="net0", background_delay=5)
+    assert text.startswith("500 failed to update VM 100: Parameter verification failed.")
+
+
+def test_a_drive_that_only_waits_is_dropped_with_its_volume(hands: Hands) -> None:
+    hands.vm(100)
+    hands.task("POST", "/100/status/start")
+    hands.call("PUT", "/100/config", sata1="local:1")
+    hands.call("PUT", "/100/config", sata1="local:2")
+    assert hands.config(100)["unused0"] == "local:100/vm-100-disk-0.raw"
+    hands.call("PUT", "/100/config", delete="sata1")
+    assert hands.config(100)["unused1"] == "local:100/vm-100-disk-1.raw"
+    assert hands.waiting(100) == {}
+
+
+def test_deleting_twice_only_warns(hands: Hands) -> None:
+    hands.vm(100, cores=2)
+    assert hands.call("PUT", "/100/config", delete="cores,bootdisk").ok
+    assert hands.task("POST", "/100/config", delete="cores") == "OK"
+    task = next(hands.simulator.world.tasks.newest())
+    assert "cannot delete 'cores' - not set in current configuration!" in task.lines
+
+
+def test_the_old_boot_key_goes_when_an_order_is_set(hands: Hands) -> None:
+    hands.vm(100, scsi0="local:1", boot="c", bootdisk="scsi0")
+    hands.call("PUT", "/100/config", boot="order=scsi0")
+    config = hands.config(100)
+    assert config["boot"] == "order=scsi0" and "bootdisk" not in config
+
+
+def test_a_suspended_vm_can_drop_its_memory(hands: Hands) -> None:
+    hands.vm(100, scsi0="local:1")
+    hands.task("POST", "/100/status/start")
+    hands.task("POST", "/100/status/suspend", todisk=1)
+    assert hands.call("PUT", "/100/config", delete="vmstate").ok
+    assert {"lock", "vmstate", "runningmachine"} & set(hands.config(100)) == set()
+    assert not [volid for _node, volid in hands.simulator.world.volumes if "-state-" in volid]
+
+
+def test_vmgenid_1_asks_for_a_new_one(hands: Hands) -> None:
+    hands.vm(100)
+    before = hands.config(100)["vmgenid"]
+    hands.call("PUT", "/100/config", vmgenid="1")
+    assert hands.config(100)["vmgenid"] not in ("1", before)
+
+
+def test_efi_and_tpm_disks_have_their_own_sizes(hands: Hands) -> None:
+    hands.vm(100, bios="ovmf", efidisk0="local:1,efitype=4m", tpmstate0="local:1,version=v2.0")
+    config = hands.config(100)
+    assert config["efidisk0"] == "local:100/vm-100-disk-0.raw,efitype=4m,size=528K"
+    assert config["tpmstate0"] == "local:100/vm-100-disk-1.raw,size=4M,version=v2.0"
+
+
+def test_a_format_must_fit_the_volume(hands: Hands) -> None:
+    hands.vm(100, scsi0="local:1,format=qcow2")
+    text = hands.refused("PUT", "/100/config", scsi1="local:100/vm-100-disk-0.qcow2,format=raw")
+    assert "'format=raw' option different from storage format 'qcow2'" in text

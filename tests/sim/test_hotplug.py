@@ -158,3 +158,55 @@ def test_a_nic_change_is_noted_for_the_cloud_init_drive(running: Hands) -> None:
     assert section == {"added": "name"}
     running.call("PUT", "/100/cloudinit")
     assert section == {}
+
+
+def test_a_running_vm_cannot_join_a_bridge_that_is_not_there(running: Hands) -> None:
+    text = running.refused("PUT", "/100/config", net0=NET.replace("vmbr0", "vmbr77"))
+    assert text == "net0: hotplug problem - bridge 'vmbr77' does not exist"
+    text = running.refused("PUT", "/100/config", net1="virtio,bridge=vmbr77")
+    assert "pve-bridge-hotplug failed with status 512" in text
+    assert running.call("PUT", "/100/config", net2="virtio").ok
+
+
+@pytest.mark.parametrize(
+    "key", ["tablet", "usb0", "vcpus", "balloon", "memory", "cpulimit", "hotplug", "name"]
+)
+def test_deletes_that_need_no_restart(running: Hands, key: str) -> None:
+    given = {
+        "tablet": 1,
+        "usb0": "host=spice",
+        "vcpus": 1,
+        "balloon": 64,
+        "memory": "1024",
+        "cpulimit": 1,
+        "hotplug": "network,disk,usb",
+        "name": "a",
+    }
+    running.task("POST", "/100/status/stop")
+    features = "network,disk,usb,cpu,memory" if key in ("vcpus", "memory") else "1"
+    running.call("PUT", "/100/config", **{"hotplug": features, key: given[key]})
+    running.task("POST", "/100/status/start")
+    assert running.call("PUT", "/100/config", delete=key).ok
+    assert running.waiting(100) == {}
+    assert key not in running.config(100)
+
+
+def test_deletes_that_wait(running: Hands) -> None:
+    running.task("POST", "/100/status/stop")
+    running.call("PUT", "/100/config", balloon=0, hotplug="cpu", vcpus=1, usb0="host=spice")
+    running.task("POST", "/100/status/start")
+    running.call("PUT", "/100/config", delete="balloon,hotplug,usb0,net0,scsi1,tablet")
+    assert set(running.waiting(100)) == {"balloon", "hotplug", "usb0", "net0", "scsi1"}
+
+
+def test_replacing_a_disk_registers_the_old_one(running: Hands) -> None:
+    running.call("PUT", "/100/config", scsi1="local:2")
+    config = running.config(100)
+    assert config["scsi1"] == "local:100/vm-100-disk-3.raw,size=2G"
+    assert config["unused0"] == "local:100/vm-100-disk-2.qcow2"
+
+
+def test_a_cloudinit_feature_builds_the_drive_at_once(running: Hands) -> None:
+    running.call("PUT", "/100/config", hotplug="network,disk,cloudinit")
+    running.call("PUT", "/100/config", ciuser="x")
+    assert running.simulator.world.vms[100].cloudinit == {}
