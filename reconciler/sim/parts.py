@@ -28,6 +28,7 @@ import reconciler.sim.rights
 import reconciler.sim.snapshots
 import reconciler.sim.status
 import reconciler.sim.storages
+import reconciler.sim.suspend
 import reconciler.sim.tasklist
 import reconciler.sim.template
 import reconciler.sim.tickets

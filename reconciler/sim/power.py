@@ -1,7 +1,6 @@
-"""Power: start, stop, shutdown, reboot, reset, suspend and resume of a VM.
+"""Power: start, stop, shutdown, reboot and reset of a VM.
 
-Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_start, vm_stop, vm_reboot,
-vm_suspend, vm_resume).
+Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_start, vm_stop, vm_reboot).
 """
 
 from __future__ import annotations
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.sim import config_rights as rights
 from reconciler.sim import options, storage
-from reconciler.sim.access import Identity, check, perm
+from reconciler.sim.access import Identity, perm
 from reconciler.sim.drives import drives_of
 from reconciler.sim.errors import TaskFailed, failed
-from reconciler.sim.formats import node_name, storage_id
+from reconciler.sim.formats import node_name
 from reconciler.sim.locks import assert_exists, drop_flock, load, take_flock
 from reconciler.sim.machine import Machine, check_lock
 from reconciler.sim.net import parse_net
@@ -32,7 +31,6 @@ START_SECONDS = 3.0
 STOP_SECONDS = 2.0
 SHUTDOWN_SECONDS = 15.0
 RESTART_SECONDS = 2.0
-SUSPEND_SECONDS = 5.0
 AGENT_SECONDS = 10.0
 DEFAULT_TIMEOUT = 60
 SKIPLOCK: dict[str, Field] = {"skiplock": Boolean(optional=True)}
@@ -347,109 +345,3 @@ def do_reset(world: World, task: Task, vmid: int, skip: bool) -> None:
     machine = load(world, task.node, vmid)
     take_flock(world, machine, task)
     check_lock(machine, skip)
-
-
-@route(
-    "POST",
-    f"{STATUS}/suspend",
-    fields={
-        **SKIPLOCK,
-        "todisk": Boolean(optional=True),
-        "statestorage": Text(optional=True, format=storage_id, requires="todisk"),
-    },
-    permission=POWER,
-    protected=True,
-)
-def suspend(world: World, request: Request) -> str:
-    """Pause (qmpause), or with `todisk` save the memory and stop (qmsuspend)."""
-    params, vmid, identity = request.params, request.vmid, request.identity
-    rights.refuse_root_options(identity, params, "skiplock")
-    machine = need_running(world, request)
-    args = {"vmid": vmid, "skip": bool(params.get("skiplock"))}
-    if not params.get("todisk"):
-        steps = [Step("power.pause", args)]
-        return world.tasks.start(request.node, "qmpause", vmid, identity, steps)
-    check(world, identity, f"/vms/{vmid}", ["VM.Config.Disk"])
-    place = str(params.get("statestorage") or state_storage(machine))
-    check(world, identity, f"/storage/{place}", ["Datastore.AllocateSpace"])
-    steps = [Step("power.save", {**args, "place": place, "user": str(identity)})]
-    return world.tasks.start(request.node, "qmsuspend", vmid, identity, steps)
-
-
-def state_storage(machine: Machine) -> str:
-    """Where a memory image goes: vmstatestorage, else where the first disk is."""
-    wanted = machine.text("vmstatestorage")
-    disks = [one for one in drives_of(machine.config) if not one.is_cdrom]
-    parts = split_volid(disks[0].file) if disks else None
-    return wanted or (parts[0] if parts else "local")
-
-
-@step("power.pause")
-def pause(world: World, task: Task, vmid: int, skip: bool) -> None:
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    check_lock(machine, skip or machine.lock == "backup")
-    machine.status = "paused"
-
-
-@step("power.save")
-def begin_save(
-    world: World, task: Task, vmid: int, skip: bool, place: str, user: str
-) -> list[Step]:
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    if machine.lock == "backup":
-        raise TaskFailed("cannot suspend to disk during backups")
-    check_lock(machine, skip)
-    size = 2 * options.memory_of(machine.config.get("memory")) * storage.MIB
-    store = storage.enabled_storage(world, place, task.node)
-    volume = storage.allocate(
-        world,
-        task.node,
-        store.name,
-        vmid,
-        "raw",
-        size,
-        f"vm-{vmid}-state-suspend-{int(world.now)}",
-    )
-    machine.config.update(lock="suspending", vmstate=volume.volid)
-    drop_flock(machine, task)
-    return [Step("power.saved", _who(vmid, user), SUSPEND_SECONDS)]
-
-
-@step("power.saved")
-def finish_save(world: World, task: Task, vmid: int, user: str) -> None:
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    machine.config["lock"] = "suspended"
-    machine.config["runningmachine"] = "pc-i440fx-7.2+pve0"
-    machine.status, machine.pid, machine.started_at = "stopped", 0, 0.0
-
-
-@route(
-    "POST",
-    f"{STATUS}/resume",
-    fields={**SKIPLOCK, "nocheck": Boolean(optional=True)},
-    permission=POWER,
-    protected=True,
-)
-def resume(world: World, request: Request) -> str:
-    """Go on after a pause, or start a VM that was suspended to disk."""
-    params, vmid, identity = request.params, request.vmid, request.identity
-    rights.refuse_root_options(identity, params, "skiplock", "nocheck")
-    machine = assert_exists(world, request.node, vmid)
-    skip = bool(params.get("skiplock"))
-    first = Step("power.resume", {"vmid": vmid, "skip": skip})
-    if machine.lock == "suspended":
-        first = Step("power.start", {"vmid": vmid, "skip": skip, "user": str(identity)})
-    elif not machine.running:
-        raise failed(f"VM {vmid} not running\n")
-    return world.tasks.start(request.node, "qmresume", vmid, identity, [first])
-
-
-@step("power.resume")
-def go_on(world: World, task: Task, vmid: int, skip: bool) -> None:
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    check_lock(machine, skip or machine.lock == "backup")
-    machine.status = "running"

@@ -16,9 +16,10 @@ from reconciler.sim.formats import config_id
 from reconciler.sim.locks import drop_flock, load, take_flock, wait_flock
 from reconciler.sim.machine import Machine, Section, check_lock
 from reconciler.sim.pending import add_unused, settle
-from reconciler.sim.power import START_SECONDS, start_task, state_storage, switch_off, switch_on
+from reconciler.sim.power import START_SECONDS, start_task, switch_off, switch_on
 from reconciler.sim.routes import Request, route
 from reconciler.sim.schema import Boolean, Text
+from reconciler.sim.suspend import state_storage
 from reconciler.sim.tasks import Step, Task, step
 
 if TYPE_CHECKING:
