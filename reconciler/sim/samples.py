@@ -192,7 +192,7 @@ def add_disk(world: World, node: str, storage: str, name: str, vmid: int, gib: f
     """Put an image on a storage; returns its volid."""
     volid, size = f"{storage}:{name}", int(gib * GIB)
     place = "" if world.storages[storage].shared else node
-    used = size // 3
+    used = size // 16
     world.volumes[place, volid] = Volume(
         volid, place, "images", "raw", size, vmid=vmid, used=used, ctime=int(world.now) - 86400
     )
