@@ -117,3 +117,17 @@ def test_an_answer_that_is_no_list_holds_no_rule() -> None:
     silent = Silent()
     assert Firewall().apply(found, Context(silent, stage.at)).done
     assert not silent.calls
+
+
+def test_fw_02_what_somebody_adds_to_a_set_is_taken_out_again() -> None:
+    stage = Stage()
+    spec = spec_of(
+        power="unmanaged", firewall={}, nics={"net0": {"ipv4": {"static": "10.0.0.7/24"}}}
+    )
+    stage.settle(spec)
+    path = "/nodes/pve1/qemu/142/firewall/ipset/ipfilter-net0"
+    for cidr in ("10.9.0.0/16", "2001:DB8::/64"):
+        stage.api.send(Call(Method.POST, path, {"cidr": cidr}))
+    stage.settle(spec)
+    firewall = stage.look().firewall
+    assert firewall is not None and firewall.ipsets == {"ipfilter-net0": ("10.0.0.7",)}
