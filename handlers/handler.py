@@ -74,7 +74,7 @@ def send_calls(changes: Sequence[Change], ctx: Context) -> Outcome:
     is planned anew by the next look. Raises ApiError of the first call that fails.
     """
     for call in distinct_calls(changes):
-        answer = ctx.api.send(call)
+        answer = ctx.api.send(call, heavy=True)
         if isinstance(answer, str) and answer.startswith("UPID:"):
             return Outcome(upid=answer)
     return Outcome()

@@ -125,12 +125,12 @@ class Executor:
         digest = seen.config.digest if seen.config else ""
         call = _merged(group, digest)
         try:
-            self.api.send(call)
+            self.api.send(call, heavy=True)
         except Refused as error:
             blamed = self.owners(error.keys)
             rest = [change for change in group if change.handler not in blamed]
             if blamed and rest:
-                self.api.send(_merged(rest, digest))
+                self.api.send(_merged(rest, digest), heavy=True)
                 self._remember(seen, rest)
             raise
 

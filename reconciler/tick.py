@@ -30,6 +30,8 @@ from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
+PATIENT = ("Held", "Locked", "ApprovalNeeded")
+"""Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
 
@@ -152,8 +154,12 @@ class Tick:
         elif all(note.condition is None for note in blocking):
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
-            turn.standing = Standing.PAUSED
-            turn.why = next(note.reason for note in blocking if note.condition)
+            worst = next((n for n in blocking if n.condition not in (None, *PATIENT)), None)
+            turn.standing = Standing.FAILED if worst else Standing.PAUSED
+            first = worst or next(note for note in blocking if note.condition)
+            turn.why = first.reason
+            if worst:
+                self.narrator.broke(turn, self.clock.now(), turn.why)
 
     def _settle(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
         """Nothing differs: the VM is ready, and what it no longer uses is given back."""

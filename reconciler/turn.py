@@ -1,7 +1,7 @@
 """One VM's turn in a tick, and its story: pipeline steps for the reporter and the journal."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
+from reconciler.show import show_value
 from state.change import Change
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
@@ -40,7 +41,8 @@ class Standing(StrEnum):
 class Turn:
     """What this tick knows of one VM beyond its rows; `spent` is seconds by handler.
 
-    `not_before` is when it may be looked at again; `again` counts the looks that were begun anew.
+    `not_before` is when it may be looked at again; `again` counts the looks that were begun anew,
+    `told` the steps that were told.
     """
 
     spec: VMSpec
@@ -54,6 +56,7 @@ class Turn:
     again: int = 0
     closed: bool = False
     wrote: bool = False
+    told: int = 0
     why: str = ""
     last: Guarded | None = None
     spent: dict[str, float] = field(default_factory=dict)
@@ -122,7 +125,7 @@ class Narrator:
             outcome = done.outcomes.get(name)
             if outcome is None or outcome.error or outcome.retry_at:
                 continue
-            detail = ", ".join(f"{c.field}: {c.old} -> {c.new}" for c in changes)
+            detail = ", ".join(map(_shown, changes))
             seconds = done.seconds.get(name, 0.0)
             label = f"Change {name}"
             step = Step(
@@ -139,25 +142,19 @@ class Narrator:
         self._step(turn, step)
 
     def _step(self, turn: Turn, step: Step) -> None:
-        step = Step(
-            step.at,
-            step.key,
-            step.label,
-            step.before,
-            step.after,
-            step.result,
-            step.detail,
-            step.seconds,
-            turn.action,
-        )
+        step = replace(step, action=turn.action)
         record = StepRecord(
             step.label, step.before, step.after, step.result, step.seconds, step.at, step.detail
         )
+        turn.told += 1
         self.journal.step(self.run, turn.key, turn.action, record)
         self.reporter.report(step)
 
     def ended(self, turn: Turn, at: datetime) -> None:
-        """Tell how a turn ended, when anything was told of it before."""
+        """Tell how a turn ended, when anything was told of it before.
+
+        A turn without a step adds nothing to the VM's history, which keeps only so many runs.
+        """
         if turn.started_at is None:
             return
         if turn.standing is Standing.READY:
@@ -165,6 +162,8 @@ class Narrator:
             self.reporter.report(VMDone(at, turn.key, turn.action, turn.state, seconds))
         else:
             self.reporter.report(VMPaused(at, turn.key, turn.action, turn.state, turn.why))
+        if not turn.told:
+            return
         result = {Standing.READY: "success", Standing.FAILED: "error"}.get(turn.standing, "waiting")
         error = turn.why if turn.standing is Standing.FAILED else ""
         last = VMRun(
@@ -182,3 +181,8 @@ class Narrator:
     def broke(self, turn: Turn, at: datetime, error: str) -> None:
         """Tell an error of the VM that is no step's."""
         self.reporter.report(VMError(at, turn.key, error, turn.action, turn.state))
+
+
+def _shown(change: Change) -> str:
+    old, new = (show_value(change.field, value) for value in (change.old, change.new))
+    return f"{change.field}: {old} -> {new}"

@@ -37,7 +37,7 @@ def needs(used: Usage) -> list[Need]:
     A VM in a pool is covered by rights on the pool; a bridge's VLAN has a path of its own
     (`/sdn/zones/localnetwork/vmbr0/100`), covered by rights on the bridge.
     """
-    found = [Need("/", ("Sys.Audit",))]
+    found = [Need("/", ("Sys.Audit", "Sys.Syslog"))]
     if used.unpooled:
         found.append(Need("/vms", VM_RIGHTS))
     for pool in used.pools:
