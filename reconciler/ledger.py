@@ -27,9 +27,9 @@ class Ledger:
     def place(self, node: str, memory: int) -> None:
         self.ram[node] = self.ram.get(node, 0) - memory
 
-    def roomiest(self, nodes: Iterable[str]) -> str | None:
-        """The node with the most free RAM; by name where they are equal."""
-        return min(sorted(nodes), key=lambda node: -self.ram.get(node, 0), default=None)
+    def roomiest(self, nodes: Iterable[str]) -> str:
+        """The one of some nodes with the most free RAM; by name where they are equal."""
+        return min(sorted(nodes), key=lambda node: -self.ram.get(node, 0))
 
 
 @dataclass(slots=True)

@@ -34,7 +34,8 @@ def place(
     ledger: Ledger,
 ) -> Placed | Note:
     """Choose template copy and node: a copy on the wanted node; else a copy on shared storage,
-    cloned across; else any copy, where the VM then stays. Without a wanted node the roomiest.
+    cloned across; else the roomiest node with a copy, where the VM then stays. Without a wanted
+    node the roomiest of all that a clone can land on.
     """
     rows = [view.vms[vmid] for vmid in copies if vmid in view.vms]
     known = [row for row in rows if row.template or row.name is None]
@@ -49,7 +50,14 @@ def place(
     if spec.node and spec.node.name not in view.nodes:
         reason = f"no node {spec.node.name} in cluster {view.name}: it has {_names(view.nodes)}"
         return problem(spec, "node", "NodeMissing", reason)
-    row, node = _choose(spec, usable, online, view, machines, ledger)
+    ways = _ways(spec, usable, online, view, machines)
+    if spec.node and spec.node.name in ways:
+        node = spec.node.name
+    elif spec.node:
+        node = ledger.roomiest([name for name, row in ways.items() if row.node == name] or ways)
+    else:
+        node = ledger.roomiest(ways)
+    row = ways[node]
     storage = spec.storage if spec.clone == "full" else None
     return Placed(row.vmid, row.node, node, storage)
 
@@ -77,40 +85,51 @@ def still_placed(
     return Placed(row.vmid, row.node, old.node, storage)
 
 
-def _choose(
+def _ways(
     spec: VMSpec,
     usable: list[VMRow],
     online: set[str],
     view: ClusterView,
     machines: Mapping[int, Machine],
-    ledger: Ledger,
-) -> tuple[VMRow, str]:
-    by_node = {row.node: row for row in sorted(usable, key=lambda row: -row.vmid)}
-    shared = [row for row in usable if _reaches_all_nodes(spec, row, view, machines)]
-    if spec.node:
-        if spec.node.name in by_node:
-            return by_node[spec.node.name], spec.node.name
-        if shared and spec.node.name in online:
-            return shared[0], spec.node.name
-        row = usable[0]
-        return row, row.node
-    node = ledger.roomiest(online if shared else by_node) or usable[0].node
-    row = by_node.get(node) or shared[0]
-    return row, node
+) -> dict[str, VMRow]:
+    """Return the nodes that a clone can land on, each with its copy: its own before a far one.
+
+    A far node needs every storage shared and available there (DEP-16); a storage that is listed
+    nowhere is not known, and keeps nobody away.
+    """
+    ways: dict[str, VMRow] = {}
+    for row in reversed(usable):
+        ways |= dict.fromkeys(_far_nodes(spec, row, view, machines) & online, row)
+    for row in sorted(usable, key=lambda row: -row.vmid):
+        ways[row.node] = row
+    target = _storage_nodes(view).get((spec.clone == "full" and spec.storage) or "", online)
+    return {node: row for node, row in ways.items() if node in target} or ways
 
 
-def _reaches_all_nodes(
+def _far_nodes(
     spec: VMSpec, row: VMRow, view: ClusterView, machines: Mapping[int, Machine]
-) -> bool:
-    """Whether the clone call may name another node: template and target storage are shared."""
+) -> set[str]:
+    """The nodes that the clone call may name as its target, beside the template's own."""
     config = machines.get(row.vmid, Machine()).config
     if config is None:
-        return False
-    shared = {storage.storage for storage in view.storages if storage.shared}
+        return set()
     needed = {drive.storage for drive in config.wanted.drives.values() if drive.storage}
     if spec.clone == "full" and spec.storage:
         needed.add(spec.storage)
-    return needed <= shared
+    if not needed <= {storage.storage for storage in view.storages if storage.shared}:
+        return set()
+    there = _storage_nodes(view)
+    return set(view.nodes).intersection(*(there[storage] for storage in needed))
+
+
+def _storage_nodes(view: ClusterView) -> dict[str, set[str]]:
+    """The nodes on which each storage is available."""
+    nodes: dict[str, set[str]] = {}
+    for storage in view.storages:
+        there = nodes.setdefault(storage.storage, set())
+        if storage.available:
+            there.add(storage.node)
+    return nodes
 
 
 def _no_template(spec: VMSpec, copies: tuple[int, ...], rows: list[VMRow]) -> Note:
