@@ -1,6 +1,6 @@
 """Leases: which addresses each nic of a VM has (DEP-11, IP-05, IP-07, IP-09, IP-10, IP-11)."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 from desired.catalog import Pool
@@ -87,6 +87,8 @@ def _take(
         try:
             store.leases.take(lease)
         except Taken:
+            if lease.address not in store.leases.taken():
+                raise
             continue
         return lease
     return None
@@ -94,12 +96,21 @@ def _take(
 
 def _dry_pool(spec: VMSpec, nic: str, name: str, pool: Pool) -> Note:
     reason = f"pool {name} ({pool.first} to {pool.last}) has no free address: widen it, or lower "
-    reason += "a count; nothing was created"
+    reason += "a count"
     return problem(spec, f"{nic}.{pool.family}", "PoolExhausted", reason)
 
 
-def surplus(spec: VMSpec, held: tuple[Lease, ...]) -> tuple[Lease, ...]:
-    """Return leases that the spec no longer asks for: the highest ordinals first (C26)."""
+def surplus(spec: VMSpec, held: tuple[Lease, ...], there: Collection[str]) -> tuple[Lease, ...]:
+    """Return leases that the spec no longer asks for: the highest ordinals first (C26).
+
+    `there` are the nics that the VM has. One whose family is unmentioned is not ours: it keeps its
+    address in the guest, so the address stays taken as long as the nic is there.
+    """
     wanted = {(nic, family, ordinal) for nic, family, ordinal, _ in wanted_slots(spec)}
-    over = [lease for lease in held if (lease.nic, lease.family, lease.ordinal) not in wanted]
+    over = [
+        lease
+        for lease in held
+        if (lease.nic, lease.family, lease.ordinal) not in wanted
+        and (lease.nic not in there or getattr(spec.nics.get(lease.nic), lease.family, None))
+    ]
     return tuple(sorted(over, key=lambda lease: (lease.nic, lease.family, -lease.ordinal)))

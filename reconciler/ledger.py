@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 
 from desired.addresses import Address
 from desired.catalog import Pool
@@ -54,12 +53,6 @@ class Addresses:
                 return address
         self._next[name] = last + 1
         return None
-
-    def left(self, pool: Pool) -> int:
-        """How many addresses of the pool's range are not leased."""
-        size = int(pool.last) - int(pool.first) + 1
-        first, last = int(pool.first), int(pool.last)
-        return size - sum(first <= int(ip_address(text)) <= last for text in self.taken)
 
 
 def clones_at_work(view: ClusterView) -> Counter[str]:

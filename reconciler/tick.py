@@ -170,7 +170,8 @@ class Tick:
             event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
             ready = replace(binding, phase=Phase.READY, ready_at=now)
             self.store.bindings.change(ready, event=event)
-        for lease in surplus(turn.spec, memory.leases):
+        there = seen.config.live.nics if seen.config else ()
+        for lease in surplus(turn.spec, memory.leases, there):
             self.store.leases.release(lease)
         self._confirm(seen)
         if seen.memory.attempts:
