@@ -6,22 +6,28 @@ from dataclasses import dataclass, field
 
 from desired.addresses import Address
 from desired.catalog import Pool
+from state.memory import Binding
 from state.observed import ClusterView
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Free RAM (bytes) of one cluster: observed, less what this look plans there.
-
-    The broadcast lags by ~10 s, so a VM that has just been put somewhere is counted until it
-    shows in the node's own figure.
-    """
+    """Free RAM (bytes) of one cluster: observed, less what is promised there."""
 
     ram: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: ClusterView) -> "Ledger":
         return cls({node.node: node.maxmem - node.mem for node in view.nodes.values()})
+
+    def expect(self, view: ClusterView, binding: Binding, memory: int) -> None:
+        """Count a VM that was cloned and does not run yet: no node's own figure shows it.
+
+        One that is not there at all is placed anew by this look.
+        """
+        row = view.vms.get(binding.vmid)
+        if row is not None and row.status != "running":
+            self.place(binding.node or row.node, memory or row.maxmem)
 
     def place(self, node: str, memory: int) -> None:
         self.ram[node] = self.ram.get(node, 0) - memory

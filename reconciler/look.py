@@ -68,7 +68,7 @@ class SiteLook:
             store=self.store,
             view=self.view,
             machines=machines,
-            ledger=Ledger.of(self.view),
+            ledger=self._ledger(),
             addresses=self.addresses,
             vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
             resolve=self.resolve,
@@ -82,6 +82,13 @@ class SiteLook:
             if turn.phase is Phase.READY and turn.action == "deploy" and turn.started_at is None:
                 turn.action, turn.state = "change", "ready"
 
+    def _ledger(self) -> Ledger:
+        ledger = Ledger.of(self.view)
+        for binding in self.store.bindings.deploying(self.site.name):
+            spec = self.fleet.vms.get(binding.key)
+            ledger.expect(self.view, binding, (spec and spec.memory) or 0)
+        return ledger
+
     def _reading(self, turns: Sequence[Turn], strangers: set[int]) -> Reading:
         vmids: set[int] = set()
         others, firewalls = set(strangers), set()
@@ -90,7 +97,7 @@ class SiteLook:
             if binding is None or binding.uuid is None:
                 copies = self.fleet.templates.get(turn.spec.template or "", {})
                 others.update(copies.get(turn.spec.cluster, ()))
-            if binding is None:
+            if binding is None or binding.cluster != self.site.name:
                 continue
             row = self.view.vms.get(binding.vmid)
             if row is not None and row.lock != "clone":

@@ -41,7 +41,7 @@ def place(
     known = [row for row in rows if row.template or row.name is None]
     if not known:
         return _no_template(spec, copies, rows)
-    online = {name for name, node in view.nodes.items() if node.online}
+    online = {name for name, node in view.nodes.items() if node.takes_vms}
     usable = [row for row in known if row.node in online]
     if not usable:
         nodes = ", ".join(sorted({row.node for row in known}))
@@ -76,7 +76,7 @@ def still_placed(
         row is not None
         and old.template in copies
         and row.node == old.template_node
-        and all(node is not None and node.online for node in nodes)
+        and all(node is not None and node.takes_vms for node in nodes)
         and (old.clone, old.storage) == (spec.clone, storage)
         and (spec.node is None or spec.node.name == old.node)
     )

@@ -29,6 +29,9 @@ def see(
         return replace(seen, reason=view.problem)
     if binding is None:
         return replace(seen, presence=Presence.ABSENT)
+    if binding.cluster != view.name:
+        reason = f"is vm {binding.vmid} of cluster {binding.cluster}, its spec says {view.name}: "
+        return replace(seen, reason=reason + "a spec moves no VM between clusters; set it back")
     row = view.vms.get(binding.vmid)
     if row is None:
         if binding.uuid is None or vmid_free(binding.vmid):
@@ -37,7 +40,7 @@ def see(
         return replace(seen, reason=reason + "does the token have VM.Audit on it?")
     seen = replace(seen, row=row, status=row.status)
     node = view.nodes.get(row.node)
-    if node is None or (not node.online and node.hastate != "maintenance"):
+    if node is None or not node.online:
         return replace(seen, reason=f"node {row.node} is not online")
     machine = machines.get(binding.vmid, Machine())
     if machine.problem:

@@ -9,7 +9,7 @@ from desired.source import RolledName
 from state import tables
 from state.database import Database, StoreError, row_of, upsert
 from state.leases import insert_lease
-from state.memory import Binding, Lease
+from state.memory import Binding, Lease, Phase
 from state.outbox import Event, insert_event
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
@@ -75,6 +75,15 @@ class Bindings:
     def all(self) -> dict[str, Binding]:
         with self._database.reading("read bindings") as link:
             return {row.key: Binding(*row) for row in link.execute(select(tables.bindings))}
+
+    def deploying(self, cluster: str) -> list[Binding]:
+        """The bindings of a cluster whose machines are not ready yet, by vmid."""
+        columns = tables.bindings.c
+        statement = select(tables.bindings).where(
+            columns.cluster == cluster, columns.phase == Phase.DEPLOY
+        )
+        with self._database.reading("read what is deployed") as link:
+            return [Binding(*row) for row in link.execute(statement.order_by(columns.vmid))]
 
     def names(self) -> dict[str, RolledName]:
         """The Proxmox names in use, by key, each with the template text that it came from."""

@@ -34,7 +34,7 @@ class VMRow:
 
 @dataclass(frozen=True, slots=True)
 class NodeRow:
-    """A node in `/cluster/resources`; `online` also asks that it is not in maintenance."""
+    """A node in `/cluster/resources`; in HA's maintenance it may be online all the same."""
 
     node: str
     online: bool
@@ -43,6 +43,11 @@ class NodeRow:
     maxmem: int = 0
     hastate: str | None = None
     ip: str | None = None
+
+    @property
+    def takes_vms(self) -> bool:
+        """Whether a new VM may be put there."""
+        return self.online and self.hastate != "maintenance"
 
 
 @dataclass(frozen=True, slots=True)

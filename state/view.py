@@ -58,14 +58,13 @@ def vm_row(row: Row) -> VMRow:
 
 
 def node_row(row: Row, ip: str | None) -> NodeRow:
-    hastate = text(row, "hastate")
     return NodeRow(
         node=text(row, "node") or "",
-        online=row.get("status") == "online" and hastate != "maintenance",
+        online=row.get("status") == "online",
         maxcpu=number(row, "maxcpu"),
         mem=whole(row, "mem"),
         maxmem=whole(row, "maxmem"),
-        hastate=hastate,
+        hastate=text(row, "hastate"),
         ip=ip,
     )
 

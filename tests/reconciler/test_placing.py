@@ -184,3 +184,8 @@ def test_the_roomiest_node_counts_what_was_just_put_there() -> None:
     assert ledger.roomiest("ab") == "a"
     ledger.place("a", 2 * GIB)
     assert ledger.roomiest("ab") == "b"
+
+
+def test_a_node_in_maintenance_takes_no_new_vm() -> None:
+    nodes = [node("pve1", free=1), node("pve2", free=8, hastate="maintenance")]
+    assert placed(spec(), nodes=nodes) == Placed(9000, "pve1", "pve1")

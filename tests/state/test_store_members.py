@@ -270,3 +270,10 @@ def remember_all(store: Store, key: str, at: datetime) -> None:
     run = store.journal.start_run(at, "reconcile --once", "r1")
     store.journal.step(run, key, "deploy", StepRecord("Clone", "a", "b", "success", 0.1, at))
     store.outbox.add("ready", key, at, {})
+
+
+def test_deploying_are_the_machines_of_a_cluster_that_are_not_ready_yet(store: Store) -> None:
+    ready = replace(store.bindings.all()["web-1"], phase=Phase.READY)
+    store.bindings.change(ready)
+    assert [one.key for one in store.bindings.deploying("lab")] == ["web-2"]
+    assert store.bindings.deploying("other") == []
