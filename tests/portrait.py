@@ -37,6 +37,7 @@ def _vm(world: World, vmid: int) -> dict[str, Any]:
             if key not in _CHANCE
         },
         "pending": dict(machine.pending) | machine.pending_delete,
+        "snapshots": sorted(machine.snapshots),
         "pool": world.pool_of(vmid),
         "firewall": _firewall(world, vmid),
     }

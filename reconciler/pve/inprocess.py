@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping
 
 from reconciler.pve import errors, form
-from reconciler.sim.access import Identity
+from reconciler.sim.accounts.access import Identity
 from reconciler.sim.api import Simulator
 from reconciler.sim.errors import Dropped
 from state.api import Json

@@ -13,11 +13,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import reconciler.sim.parts  # noqa: F401
-from reconciler.sim.access import Identity, open_to_world
+from reconciler.sim.accounts.access import Identity, open_to_world
+from reconciler.sim.cluster.tasks import LOCK_WAIT
 from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
 from reconciler.sim.faults import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
-from reconciler.sim.tasks import LOCK_WAIT
 from reconciler.sim.world import World
 
 

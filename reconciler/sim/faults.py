@@ -11,8 +11,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from reconciler.sim.cluster.tasks import Task
 from reconciler.sim.errors import Dropped, Refusal
-from reconciler.sim.tasks import Task
 
 if TYPE_CHECKING:
     from reconciler.sim.api import Answer

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from reconciler.sim.access import Identity, Permission
-from reconciler.sim.formats import NODE_FIELD, STORAGE, VM
-from reconciler.sim.schema import Field, Text, Value, validate
+from reconciler.sim.accounts.access import Identity, Permission
+from reconciler.sim.parameters.formats import NODE_FIELD, STORAGE, VM
+from reconciler.sim.parameters.schema import Field, Text, Value, validate
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 
-from reconciler.sim import broadcast
-from reconciler.sim.access import Access, Grant, Token, User
-from reconciler.sim.inventory import GIB, Bridge, Node, Storage, Volume
+from reconciler.sim.accounts.access import Access, Grant, Token, User
+from reconciler.sim.accounts.roles import CONFIG, built_in
+from reconciler.sim.cluster import broadcast
+from reconciler.sim.cluster.inventory import GIB, Bridge, Node, Storage, Volume
 from reconciler.sim.launch import DEMO_SECRET as DEMO_SECRET
 from reconciler.sim.launch import FLEET_TOKEN as FLEET_TOKEN
 from reconciler.sim.launch import FLEET_USER as FLEET_USER
-from reconciler.sim.machine import Machine
-from reconciler.sim.roles import CONFIG, built_in
+from reconciler.sim.vm.machine import Machine
 from reconciler.sim.world import World
 
 MIB = 1024**2

@@ -10,7 +10,14 @@ import time
 from collections.abc import Callable
 
 from reconciler.sim.api import Simulator
-from reconciler.sim.door import Door
+from reconciler.sim.http.door import Door
+from reconciler.sim.http.tls import (
+    TlsConnection,
+    fingerprint,
+    make_certificate,
+    server_context,
+    stored_certificate,
+)
 from reconciler.sim.launch import ServeOptions as ServeOptions
 from reconciler.sim.samples import (
     DEMO_SECRET,
@@ -20,13 +27,6 @@ from reconciler.sim.samples import (
     recorded_world,
 )
 from reconciler.sim.state import StateFile
-from reconciler.sim.tls import (
-    TlsConnection,
-    fingerprint,
-    make_certificate,
-    server_context,
-    stored_certificate,
-)
 from reconciler.sim.world import World
 
 Announce = Callable[[str], None]

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from reconciler.sim import broadcast
-from reconciler.sim.access import Access, Grant, Group, Pool, Token, User
-from reconciler.sim.inventory import Bridge, Node, Storage, Volume
-from reconciler.sim.machine import Machine
-from reconciler.sim.tasks import Task, Tasks
+from reconciler.sim.accounts.access import Access, Grant, Group, Pool, Token, User
+from reconciler.sim.cluster import broadcast
+from reconciler.sim.cluster.inventory import Bridge, Node, Storage, Volume
+from reconciler.sim.cluster.tasks import Task, Tasks
+from reconciler.sim.vm.machine import Machine
 
 LOG_KEPT = 500
 """Entries of the cluster log; Proxmox keeps 128 KiB, about as many."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.access import (
+from reconciler.sim.accounts.access import (
     Grant,
     Group,
     Identity,

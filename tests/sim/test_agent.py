@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.agent import READS, WRITES, link_local
+from reconciler.sim.vm.agent import READS, WRITES, link_local
 from tests.sim.conftest import Hands
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from reconciler.sim.access import Identity
+from reconciler.sim.accounts.access import Identity
 from reconciler.sim.api import Answer, Simulator
 from reconciler.sim.clock import SOME_DAY, ManualClock
+from reconciler.sim.cluster.tasks import Step
 from reconciler.sim.errors import lock_timeout
 from reconciler.sim.routes import ROUTES, Request, route
-from reconciler.sim.tasks import Step
 from reconciler.sim.world import World
 
 Get = Callable[..., object]

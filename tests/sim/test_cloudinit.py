@@ -1,7 +1,7 @@
 """Cloud-init data as it would be generated."""
 
-from reconciler.sim.cloudinit import meta_data, network_data, user_data
-from reconciler.sim.machine import Machine
+from reconciler.sim.vm.cloudinit import meta_data, network_data, user_data
+from reconciler.sim.vm.machine import Machine
 from tests.sim.conftest import Hands
 
 NET = "virtio=BC:24:11:36:B2:23,bridge=vmbr0"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.access import Grant, Token, User
+from reconciler.sim.accounts.access import Grant, Token, User
 from tests.sim.conftest import Hands
 
 START = "Permission check failed ("

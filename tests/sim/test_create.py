@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.access import Grant, User
+from reconciler.sim.accounts.access import Grant, User
 from reconciler.sim.faults import Fault
 from tests.sim.conftest import Hands
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.drives import is_drive, parse_drive
+from reconciler.sim.parameters.drives import is_drive, parse_drive
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from reconciler.sim import control
-from reconciler.sim.access import Identity, Pool
+from reconciler.sim.accounts.access import Identity, Pool
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import SOME_DAY, ManualClock
+from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import Dropped
 from reconciler.sim.faults import Fault
+from reconciler.sim.http import control
 from reconciler.sim.routes import ROUTES, Request, route
-from reconciler.sim.tasks import Step, Task, step
 from reconciler.sim.world import World
 
 Get = Callable[..., Any]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.sim import firewall_addresses as addresses
-from reconciler.sim.schema import FormatError
+from reconciler.sim.firewall import addresses
+from reconciler.sim.parameters.schema import FormatError
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import aliases, firewall_options, firewall_rules, ipsets
 from reconciler.sim.api import Answer, Simulator
-from reconciler.sim.firewall import copy_firewall, drop_firewall
+from reconciler.sim.firewall import aliases, ipsets
+from reconciler.sim.firewall import options as firewall_options
+from reconciler.sim.firewall import rules as firewall_rules
+from reconciler.sim.firewall.files import copy_firewall, drop_firewall
 from reconciler.sim.samples import recorded_world
 from reconciler.sim.world import World
 

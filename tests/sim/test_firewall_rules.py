@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import aliases, firewall_groups, firewall_options, firewall_rules, ipsets
 from reconciler.sim.api import Answer, Simulator
-from reconciler.sim.firewall_check import verify
-from reconciler.sim.firewall_file import FirewallFile
+from reconciler.sim.firewall import aliases, ipsets
+from reconciler.sim.firewall import groups as firewall_groups
+from reconciler.sim.firewall import options as firewall_options
+from reconciler.sim.firewall import rules as firewall_rules
+from reconciler.sim.firewall.check import verify
+from reconciler.sim.firewall.file import FirewallFile
 from reconciler.sim.samples import recorded_world
 
 CALLS = (aliases, firewall_groups, firewall_options, firewall_rules, ipsets)

@@ -7,19 +7,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import (
-    acls,
-    aliases,
-    custom_roles,
-    firewall_groups,
-    firewall_options,
-    firewall_rules,
-    ipsets,
-    pools,
-    tokens,
-)
+from reconciler.sim.accounts import acls, custom_roles, pools, tokens
+from reconciler.sim.firewall import aliases, ipsets
+from reconciler.sim.firewall import groups as firewall_groups
+from reconciler.sim.firewall import options as firewall_options
+from reconciler.sim.firewall import rules as firewall_rules
+from reconciler.sim.parameters.schema import Boolean, Field, Integer, Properties, Text
 from reconciler.sim.routes import ROUTES, Route
-from reconciler.sim.schema import Boolean, Field, Integer, Properties, Text
 
 MODULES = {
     module.__name__

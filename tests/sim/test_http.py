@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim.access import Identity
+from reconciler.sim.accounts.access import Identity
+from reconciler.sim.accounts.tickets import new_csrf_token, new_ticket
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import ManualClock
-from reconciler.sim.door import Door, auth_value
 from reconciler.sim.errors import Refusal, lock_timeout
 from reconciler.sim.faults import Fault
-from reconciler.sim.forms import decode_form, decode_json
-from reconciler.sim.http import Connection
+from reconciler.sim.http.connection import Connection
+from reconciler.sim.http.door import Door, auth_value
+from reconciler.sim.http.forms import decode_form, decode_json
 from reconciler.sim.routes import ROUTES, Request, route
-from reconciler.sim.tickets import new_csrf_token, new_ticket
 from reconciler.sim.world import World
 
 TOKEN = "Authorization: PVEAPIToken=reconcile@pve!fleet=demo\r\n"

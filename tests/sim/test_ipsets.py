@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import aliases, firewall_groups, firewall_rules, ipsets
 from reconciler.sim.api import Answer, Simulator
+from reconciler.sim.firewall import aliases, ipsets
+from reconciler.sim.firewall import groups as firewall_groups
+from reconciler.sim.firewall import rules as firewall_rules
 from reconciler.sim.samples import recorded_world
 
 CALLS = (aliases, firewall_groups, firewall_rules, ipsets)

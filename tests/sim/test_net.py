@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.sim.net import with_mac
+from reconciler.sim.parameters.net import with_mac
 
 MAC = "BC:24:11:00:00:01"
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import firewall_options, pools
-from reconciler.sim.access import Grant, User
+from reconciler.sim.accounts import pools
+from reconciler.sim.accounts.access import Grant, User
 from reconciler.sim.api import Answer, Simulator
-from reconciler.sim.machine import Machine
+from reconciler.sim.firewall import options as firewall_options
 from reconciler.sim.samples import recorded_world
+from reconciler.sim.vm.machine import Machine
 
 CALLS = (firewall_options, pools)
 NOW = 1_800_000_000.0

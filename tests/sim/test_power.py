@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.sim.access import Token
-from reconciler.sim.machine import Machine
+from reconciler.sim.accounts.access import Token
+from reconciler.sim.vm.machine import Machine
 from tests.sim.conftest import Hands
 
 

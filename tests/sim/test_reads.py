@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim.access import Grant, Pool, User
+from reconciler.sim.accounts.access import Grant, Pool, User
 from reconciler.sim.api import Simulator
-from reconciler.sim.broadcast import row_of
 from reconciler.sim.clock import SOME_DAY, ManualClock
-from reconciler.sim.inventory import GIB, Storage, Volume
-from reconciler.sim.machine import Machine
+from reconciler.sim.cluster.broadcast import row_of
+from reconciler.sim.cluster.inventory import GIB, Storage, Volume
 from reconciler.sim.samples import demo_world
+from reconciler.sim.vm.machine import Machine
 from reconciler.sim.world import LOG_KEPT
 
 Get = Callable[..., Any]

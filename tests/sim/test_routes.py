@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import reconciler.sim.api  # noqa: F401 - registers every route
-from reconciler.sim.access import all_users
+from reconciler.sim.accounts.access import all_users
+from reconciler.sim.parameters.schema import Properties
 from reconciler.sim.routes import ROUTES, Route, Routes
-from reconciler.sim.schema import Properties
 
 UNDESCRIBED = {
     "DELETE /access/groups/{groupid}",

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import formats
 from reconciler.sim.errors import Refusal
-from reconciler.sim.schema import (
+from reconciler.sim.parameters import formats
+from reconciler.sim.parameters.schema import (
     Array,
     Boolean,
     Field,

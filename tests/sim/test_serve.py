@@ -17,15 +17,20 @@ import pytest
 
 from reconciler.sim import embedded
 from reconciler.sim.__main__ import main as child_main
-from reconciler.sim.access import Identity
+from reconciler.sim.accounts.access import Identity
 from reconciler.sim.clock import SOME_DAY
+from reconciler.sim.cluster.tasks import Step
 from reconciler.sim.embedded import Embedded, EmbeddedFailed
+from reconciler.sim.http.tls import (
+    fingerprint,
+    make_certificate,
+    server_context,
+    stored_certificate,
+)
 from reconciler.sim.launch import ServeOptions
 from reconciler.sim.samples import demo_world
 from reconciler.sim.serve import new_world, run, serve, welcome
 from reconciler.sim.state import StateBusy, StateFile
-from reconciler.sim.tasks import Step
-from reconciler.sim.tls import fingerprint, make_certificate, server_context, stored_certificate
 
 HEADERS = {"Authorization": "PVEAPIToken=reconcile@pve!fleet=demo"}
 PARENT = """

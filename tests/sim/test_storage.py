@@ -2,8 +2,8 @@
 
 import pytest
 
-from reconciler.sim import storage
 from reconciler.sim.errors import Refusal
+from reconciler.sim.volumes import storage
 from reconciler.sim.world import World
 from tests.sim.conftest import Hands
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim.access import Grant, Identity, Token, User
+from reconciler.sim.accounts.access import Grant, Identity, Token, User
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import ManualClock
-from reconciler.sim.tasks import Step
+from reconciler.sim.cluster.tasks import Step
 
 Get = Callable[..., Any]
 ROOT = Identity("root@pam")

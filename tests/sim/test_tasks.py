@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from reconciler.sim.access import Identity
+from reconciler.sim.accounts.access import Identity
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import SOME_DAY as START
 from reconciler.sim.clock import ManualClock
+from reconciler.sim.cluster.tasks import STEPS, UPID, Step, Task, step
 from reconciler.sim.errors import Blocked, Refusal, TaskFailed
-from reconciler.sim.tasks import STEPS, UPID, Step, Task, step
 from reconciler.sim.world import World
 
 ROOT = Identity("root@pam")

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim.access import Grant, Group, Identity, Token, User
+from reconciler.sim.accounts.access import Grant, Group, Identity, Token, User
+from reconciler.sim.accounts.tickets import by_api_token, by_ticket, new_csrf_token, new_ticket
 from reconciler.sim.api import Answer, Simulator
 from reconciler.sim.clock import ManualClock
 from reconciler.sim.errors import Refusal
-from reconciler.sim.tickets import by_api_token, by_ticket, new_csrf_token, new_ticket
 
 Get = Callable[..., Any]
 FLEET = "reconcile@pve!fleet"

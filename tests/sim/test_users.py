@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.sim import acls, custom_roles, groups, rights, tokens, users
-from reconciler.sim.access import Grant, User
+from reconciler.sim.accounts import acls, custom_roles, groups, rights, tokens, users
+from reconciler.sim.accounts.access import Grant, User
 from reconciler.sim.api import Answer, Simulator
 from reconciler.sim.samples import recorded_world
 

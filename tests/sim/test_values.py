@@ -3,9 +3,9 @@
 import pytest
 
 from reconciler.sim.errors import Refusal
-from reconciler.sim.options import memory_of, pinned_machine, stored
-from reconciler.sim.schema import FormatError
-from reconciler.sim.values import (
+from reconciler.sim.parameters.options import memory_of, pinned_machine, stored
+from reconciler.sim.parameters.schema import FormatError
+from reconciler.sim.parameters.values import (
     address,
     check_ssh_keys,
     disk_size,

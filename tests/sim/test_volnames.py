@@ -2,9 +2,15 @@
 
 import pytest
 
+from reconciler.sim.cluster.inventory import Storage
 from reconciler.sim.errors import Refusal
-from reconciler.sim.inventory import Storage
-from reconciler.sim.volnames import VolumeName, disk_number, file_path, parse_name, split_volid
+from reconciler.sim.parameters.volnames import (
+    VolumeName,
+    disk_number,
+    file_path,
+    parse_name,
+    split_volid,
+)
 
 FILES = Storage("local", "dir", ["images"], 1, options={"path": "/var/lib/vz"})
 MOUNT = Storage("nas", "nfs", ["images"], 1, shared=True)

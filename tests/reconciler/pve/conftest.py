@@ -8,7 +8,7 @@ import pytest
 
 from desired.catalog import Cluster, Limits, Token
 from reconciler.pve.client import ProxmoxApi
-from reconciler.sim.tls import fingerprint, make_certificate
+from reconciler.sim.http.tls import fingerprint, make_certificate
 from state.secret import Secret
 from tests.reconciler.pve.tls_server import Answer, Server
 

@@ -1,0 +1,1 @@
+"""Users, groups, roles, tokens, pools, and who may do what."""

@@ -1,0 +1,1 @@
+"""Nodes, tasks, the log, and what the cluster tells of itself."""

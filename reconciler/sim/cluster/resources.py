@@ -1,0 +1,159 @@
+"""GET /cluster/resources: every VM, node and storage in one list, some of it old.
+
+Fresh: existence, node, lock, tags, pool. From the last broadcast: everything else, so a VM that
+is younger has only id, node, status "unknown", type and vmid (pve-manager PVE/API2/Cluster.pm).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from reconciler.sim.accounts.access import Identity, all_users, allowed, privileges_at
+from reconciler.sim.cluster import broadcast, nodes
+from reconciler.sim.parameters.schema import Text
+from reconciler.sim.routes import Json, Request, route
+from reconciler.sim.volumes import storages
+
+if TYPE_CHECKING:
+    from reconciler.sim.vm.machine import Machine
+    from reconciler.sim.world import World
+
+COUNTERS = ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime")
+STOPPED: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {"template": 0}
+TYPES = ("vm", "storage", "node", "sdn")
+
+
+def counters(seen: dict[str, Any], at: float) -> dict[str, Any]:
+    """What grows while a VM runs: steady rates from its start to the broadcast at `at`."""
+    seconds = max(0, int(at - seen["started_at"]))
+    return {
+        "cpu": 0.01,
+        "mem": seen["maxmem"] * 2 // 5,
+        "uptime": seconds,
+        "netin": seconds * 1200,
+        "netout": seconds * 800,
+        "diskread": 200_000_000 + seconds * 100,
+        "diskwrite": seconds * 4096,
+    }
+
+
+def vm_row(world: World, machine: Machine) -> dict[str, Any]:
+    """One VM as the list shows it."""
+    row: dict[str, Any] = {
+        "id": f"qemu/{machine.vmid}",
+        "vmid": machine.vmid,
+        "node": machine.node,
+        "type": "qemu",
+        "status": "unknown",
+    }
+    seen = world.seen.get(machine.vmid)
+    if seen is not None and world.nodes[machine.node].online:
+        row |= STOPPED
+        row |= seen
+        if "started_at" in seen:
+            row |= counters(seen, world.seen_at)
+            del row["started_at"]
+    if machine.lock is not None:
+        row["lock"] = machine.lock
+    tags = machine.config.get("tags")
+    if tags is not None:
+        row["tags"] = tags
+    return row
+
+
+def vm_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
+    """Every VM that the identity may audit."""
+    broadcast.catch_up(world)
+    pools = {vmid: name for name, pool in world.pools.items() for vmid in pool.vms}
+    rows = []
+    for vmid, machine in world.vms.items():
+        if not identity.root and "VM.Audit" not in privileges_at(world, identity, f"/vms/{vmid}"):
+            continue
+        row = vm_row(world, machine)
+        if vmid in pools:
+            row["pool"] = pools[vmid]
+        rows.append(row)
+    return rows
+
+
+def node_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
+    rows = []
+    for node in world.nodes.values():
+        audit = nodes.sees_node(world, identity, node.name)
+        row = nodes.row(world, node, audit)
+        rows.append(row | {"cgroup-mode": 2} if node.online else row)
+    return rows
+
+
+def storage_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
+    """One row per storage and node, shared ones too."""
+    rows = []
+    for storage in world.storages.values():
+        if not storages.sees(world, identity, storage.name):
+            continue
+        for node in world.nodes.values():
+            if not storage.on(node.name):
+                continue
+            row: dict[str, Any] = {
+                "id": f"storage/{node.name}/{storage.name}",
+                "type": "storage",
+                "storage": storage.name,
+                "node": node.name,
+                "plugintype": storage.kind,
+                "shared": int(storage.shared),
+                "content": ",".join(storage.content),
+                "status": "available" if node.online else "unknown",
+            }
+            if node.online:
+                row["disk"] = storages.used(world, storage, node.name)
+                row["maxdisk"] = storage.size
+            rows.append(row)
+    return rows
+
+
+def sdn_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
+    """The zone that stands for the nodes' own bridges."""
+    privileges = ["SDN.Audit"]
+    if not allowed(world, identity, "/sdn/zones/localnetwork", privileges):
+        return []
+    return [
+        {
+            "id": f"sdn/{name}/localnetwork",
+            "type": "sdn",
+            "sdn": "localnetwork",
+            "node": name,
+            "status": "ok",
+        }
+        for name, node in world.nodes.items()
+        if node.online
+    ]
+
+
+def pool_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
+    return [
+        {"id": f"/pool/{name}", "type": "pool", "pool": name}
+        for name in sorted(world.pools)
+        if allowed(world, identity, f"/pool/{name}", ["Pool.Audit"])
+    ]
+
+
+@route(
+    "GET",
+    "/cluster/resources",
+    fields={"type": Text(optional=True, enum=TYPES)},
+    permission=all_users,
+)
+def list_resources(world: World, request: Request) -> Json:
+    wanted, identity = request.params.get("type"), request.identity
+    rows: list[dict[str, Any]] = []
+    if wanted is None:
+        rows += pool_rows(world, identity)
+    if wanted in (None, "vm"):
+        rows += vm_rows(world, identity)
+    if wanted in (None, "node"):
+        rows += node_rows(world, identity)
+    if wanted in (None, "storage"):
+        rows += storage_rows(world, identity)
+    if wanted in (None, "sdn"):
+        rows += sdn_rows(world, identity)
+    return rows

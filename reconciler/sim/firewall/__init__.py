@@ -1,0 +1,1 @@
+"""The firewall of VMs and of the cluster."""

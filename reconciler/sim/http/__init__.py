@@ -1,0 +1,1 @@
+"""The HTTPS side: connections, bodies, certificates, and the simulator's own door."""

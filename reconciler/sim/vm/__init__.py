@@ -1,0 +1,1 @@
+"""One VM: its config, its disks and its life."""

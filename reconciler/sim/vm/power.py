@@ -1,0 +1,348 @@
+"""Power: start, stop, shutdown, reboot and reset of a VM.
+
+Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_start, vm_stop, vm_reboot).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.sim.accounts.access import Identity, perm
+from reconciler.sim.cluster.tasks import Step, Task, step
+from reconciler.sim.errors import TaskFailed, failed
+from reconciler.sim.parameters import options
+from reconciler.sim.parameters.drives import drives_of
+from reconciler.sim.parameters.formats import node_name
+from reconciler.sim.parameters.net import parse_net
+from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text, parse_properties
+from reconciler.sim.parameters.volnames import split_volid
+from reconciler.sim.routes import Request, route
+from reconciler.sim.vm import config_rights as rights
+from reconciler.sim.vm.locks import assert_exists, drop_flock, load, take_flock
+from reconciler.sim.vm.machine import Machine, check_lock
+from reconciler.sim.vm.pending import apply_pending
+from reconciler.sim.volumes import storage
+
+if TYPE_CHECKING:
+    from reconciler.sim.world import World
+
+STATUS = "/nodes/{node}/qemu/{vmid}/status"
+POWER = perm("/vms/{vmid}", "VM.PowerMgmt")
+START_SECONDS = 3.0
+STOP_SECONDS = 2.0
+SHUTDOWN_SECONDS = 15.0
+RESTART_SECONDS = 2.0
+AGENT_SECONDS = 10.0
+DEFAULT_TIMEOUT = 60
+SKIPLOCK: dict[str, Field] = {"skiplock": Boolean(optional=True)}
+TIMEOUT: dict[str, Field] = {"timeout": Integer(optional=True, minimum=0)}
+KEEP: dict[str, Field] = {"keepActive": Boolean(optional=True)}
+FROM_NODE: dict[str, Field] = {"migratedfrom": Text(optional=True, format=node_name)}
+START: dict[str, Field] = {
+    **SKIPLOCK,
+    **TIMEOUT,
+    **FROM_NODE,
+    "force-cpu": Text(optional=True),
+    "machine": options.OPTIONS["machine"],
+    "migration_network": Text(optional=True),
+    "migration_type": Text(optional=True, enum=("secure", "insecure")),
+    "stateuri": Text(optional=True, max_length=128),
+    "targetstorage": Text(optional=True),
+}
+VERBS = ("current", "start", "stop", "reset", "shutdown", "suspend", "reboot")
+LATE = "VM quit/powerdown failed - got timeout"
+
+
+def start_task(world: World, node: str, vmid: int, identity: Identity, skip: bool = False) -> str:
+    """A qmstart task; a missing or locked VM fails inside it."""
+    args = {"vmid": vmid, "skip": skip, "user": str(identity)}
+    return world.tasks.start(node, "qmstart", vmid, identity, [Step("power.start", args)])
+
+
+@route("POST", f"{STATUS}/start", fields=START, permission=POWER, protected=True)
+def start(world: World, request: Request) -> str:
+    params = request.params
+    rights.refuse_root_options(
+        request.identity,
+        params,
+        "stateuri",
+        "skiplock",
+        "migratedfrom",
+        "migration_type",
+        "migration_network",
+        "targetstorage",
+        "force-cpu",
+    )
+    skip = bool(params.get("skiplock"))
+    return start_task(world, request.node, request.vmid, request.identity, skip)
+
+
+@step("power.start")
+def begin_start(world: World, task: Task, vmid: int, skip: bool, user: str) -> list[Step]:
+    machine = load(world, task.node, vmid)
+    take_flock(world, machine, task)
+    if machine.template:
+        raise TaskFailed("you can't start a vm if it's a template")
+    check_lock(machine, skip or machine.lock == "suspended")
+    if machine.running:
+        raise TaskFailed(f"VM {vmid} already running")
+    for key, text in sorted(apply_pending(world, machine, Identity.parse(user)).items()):
+        task.say(f"{key}: {text.rstrip()}")
+    if any(drive.is_cloudinit for drive in drives_of(machine.config)):
+        task.say("generating cloud-init ISO")
+        machine.cloudinit.clear()
+    _refuse_missing_parts(world, machine, task)
+    return [Step("power.started", {"vmid": vmid}, START_SECONDS)]
+
+
+def _refuse_missing_parts(world: World, machine: Machine, task: Task) -> None:
+    for drive in drives_of(machine.config):
+        if split_volid(drive.file) is not None:
+            storage.existing(world, machine.node, drive.file)
+    bridges = {bridge.name for bridge in world.nodes[machine.node].bridges}
+    for key in sorted(machine.config):
+        if key not in options.NET_KEYS:
+            continue
+        bridge = parse_net(str(machine.config[key])).options.get("bridge")
+        if bridge is not None and bridge not in bridges:
+            task.say(f"bridge '{bridge}' does not exist")
+            raise TaskFailed("start failed: QEMU exited with code 1")
+
+
+@step("power.started")
+def finish_start(world: World, task: Task, vmid: int) -> None:
+    switch_on(world, load(world, task.node, vmid), task.pid + 20)
+
+
+def switch_on(world: World, machine: Machine, pid: int) -> None:
+    """The QEMU process is there; a VM that was suspended to disk goes on from its state."""
+    machine.status = "running"
+    machine.started_at = world.now
+    machine.pid = pid
+    machine.agent_ready_at = world.now + AGENT_SECONDS / world.speed
+    if machine.lock == "suspended":
+        del machine.config["lock"]
+        for key in ("runningmachine", "runningcpu"):
+            machine.config.pop(key, None)
+        state = machine.config.pop("vmstate", None)
+        if state is not None:
+            storage.free(world, machine.node, str(state))
+
+
+def switch_off(world: World, machine: Machine, identity: Identity) -> None:
+    """The QEMU process is gone; what was pending is taken up."""
+    machine.status = "stopped"
+    machine.pid = 0
+    machine.started_at = 0.0
+    apply_pending(world, machine, identity)
+
+
+@route(
+    "POST",
+    f"{STATUS}/stop",
+    fields={
+        **SKIPLOCK,
+        **TIMEOUT,
+        **KEEP,
+        **FROM_NODE,
+        "overrule-shutdown": Boolean(optional=True),
+    },
+    permission=POWER,
+    protected=True,
+)
+def stop(world: World, request: Request) -> str:
+    params, vmid = request.params, request.vmid
+    rights.refuse_root_options(request.identity, params, "skiplock", "keepActive", "migratedfrom")
+    args = {
+        "vmid": vmid,
+        "skip": bool(params.get("skiplock")),
+        "overrule": bool(params.get("overrule-shutdown")),
+        "user": str(request.identity),
+    }
+    steps = [Step("power.stop", args)]
+    return world.tasks.start(request.node, "qmstop", vmid, request.identity, steps)
+
+
+@step("power.stop")
+def begin_stop(
+    world: World, task: Task, vmid: int, skip: bool, overrule: bool, user: str
+) -> list[Step] | None:
+    if overrule:
+        for other in world.tasks.running():
+            if other.kind == "qmshutdown" and other.id == str(vmid) and other.node == task.node:
+                world.tasks.stop(other)
+                task.say(f"overruled qmshutdown tasks: {other.upid}")
+    machine = _at_rest_or_locked(world, task, vmid, skip)
+    if machine is None:
+        return None
+    return [Step("power.off", {"vmid": vmid, "user": user}, STOP_SECONDS)]
+
+
+def _at_rest_or_locked(world: World, task: Task, vmid: int, skip: bool) -> Machine | None:
+    """The running VM under its flock; None when it does not run, whatever its lock."""
+    machine = world.vm(vmid, task.node)
+    if machine is not None:
+        take_flock(world, machine, task)
+    machine = assert_exists(world, task.node, vmid)
+    if not machine.running:
+        return None
+    check_lock(machine, skip)
+    return machine
+
+
+@step("power.off")
+def turn_off(world: World, task: Task, vmid: int, user: str) -> None:
+    switch_off(world, load(world, task.node, vmid), Identity.parse(user))
+
+
+def _refuse_paused(world: World, request: Request) -> bool:
+    machine = world.vm(request.vmid, request.node)
+    if machine is None or machine.status != "paused":
+        return False
+    if not request.params.get("forceStop"):
+        raise failed("VM is paused - cannot shutdown\n")
+    return True
+
+
+@route(
+    "POST",
+    f"{STATUS}/shutdown",
+    fields={**SKIPLOCK, **TIMEOUT, **KEEP, "forceStop": Boolean(optional=True)},
+    permission=POWER,
+    protected=True,
+)
+def shutdown(world: World, request: Request) -> str:
+    params, vmid = request.params, request.vmid
+    rights.refuse_root_options(request.identity, params, "skiplock", "keepActive")
+    paused = _refuse_paused(world, request)
+    args = {
+        "vmid": vmid,
+        "skip": bool(params.get("skiplock")),
+        "timeout": params.get("timeout"),
+        "force": bool(params.get("forceStop")),
+        "user": str(request.identity),
+    }
+    first = Step("power.shutdown", args)
+    if paused:
+        keep = {key: args[key] for key in ("vmid", "skip", "user")}
+        first = Step("power.stop", {**keep, "overrule": False})
+    return world.tasks.start(request.node, "qmshutdown", vmid, request.identity, [first])
+
+
+@step("power.shutdown")
+def begin_shutdown(
+    world: World, task: Task, vmid: int, skip: bool, timeout: int | None, force: bool, user: str
+) -> list[Step] | None:
+    machine = _at_rest_or_locked(world, task, vmid, skip)
+    if machine is None:
+        return None
+    return power_down(world, machine, timeout, force, Step("power.off", _who(vmid, user)))
+
+
+def _who(vmid: int, user: str) -> dict[str, object]:
+    return {"vmid": vmid, "user": user}
+
+
+def power_down(
+    world: World, machine: Machine, timeout: int | None, force: bool, then: Step
+) -> list[Step]:
+    """Ask the guest to power off; `then` runs when it has, or when it is killed."""
+    if timeout is None:
+        timeout = _down_time(machine) or DEFAULT_TIMEOUT
+    deaf = agent_enabled(machine) and world.now < machine.agent_ready_at
+    if deaf and not force:
+        return [Step("power.late", {"text": "VM quit/powerdown failed"}, 3.0)]
+    if timeout > SHUTDOWN_SECONDS and not deaf:
+        then.seconds = SHUTDOWN_SECONDS
+        return [then]
+    if force:
+        then.seconds = float(timeout)
+        return [then]
+    return [Step("power.late", {"text": LATE}, float(timeout))]
+
+
+def _down_time(machine: Machine) -> int | None:
+    value = machine.text("startup")
+    for part in (value or "").split(","):
+        if part.startswith("down="):
+            return int(part.removeprefix("down="))
+    return None
+
+
+def agent_enabled(machine: Machine) -> bool:
+    """Whether the running config has a guest agent."""
+    value = machine.text("agent")
+    if value is None:
+        return False
+    return parse_properties(options.AGENT, value, "agent").get("enabled") == "1"
+
+
+@step("power.late")
+def too_late(world: World, task: Task, text: str) -> None:
+    raise TaskFailed(text)
+
+
+@route("POST", f"{STATUS}/reboot", fields=TIMEOUT, permission=POWER, protected=True)
+def reboot(world: World, request: Request) -> str:
+    """Shutdown and start again; the task ends when the guest is off, before it is back."""
+    _refuse_paused(world, request)
+    need_running(world, request)
+    args = {"vmid": request.vmid, "timeout": request.params.get("timeout")}
+    steps = [Step("power.reboot", {**args, "user": str(request.identity)})]
+    return world.tasks.start(request.node, "qmreboot", request.vmid, request.identity, steps)
+
+
+def need_running(world: World, request: Request) -> Machine:
+    """Raise 500 `VM V not running`; this comes before any look at locks."""
+    machine = assert_exists(world, request.node, request.vmid)
+    if not machine.running:
+        raise failed(f"VM {request.vmid} not running\n")
+    return machine
+
+
+@step("power.reboot")
+def begin_reboot(
+    world: World, task: Task, vmid: int, timeout: int | None, user: str
+) -> list[Step] | None:
+    machine = _at_rest_or_locked(world, task, vmid, skip=False)
+    if machine is None:
+        return None
+    return power_down(world, machine, timeout, False, Step("power.cycle", _who(vmid, user)))
+
+
+@step("power.cycle")
+def cycle(world: World, task: Task, vmid: int, user: str) -> None:
+    machine = load(world, task.node, vmid)
+    switch_off(world, machine, Identity.parse(user))
+    drop_flock(machine, task)
+    args = {"vmid": vmid, "pid": task.pid + 40}
+    world.tasks.later(task.node, [Step("power.back", args, RESTART_SECONDS)])
+
+
+@step("power.back")
+def back(world: World, task: Task, vmid: int, pid: int) -> None:
+    """qmeventd starts the VM again after a reboot, unless somebody was faster."""
+    machine = world.vm(vmid, task.node)
+    if machine is None or machine.running or machine.lock is not None:
+        return
+    take_flock(world, machine, task)
+    apply_pending(world, machine, Identity("root@pam"))
+    machine.cloudinit.clear()
+    switch_on(world, machine, pid)
+
+
+@route("POST", f"{STATUS}/reset", fields=SKIPLOCK, permission=POWER, protected=True)
+def reset(world: World, request: Request) -> str:
+    """Hard reset of the same QEMU process: nothing pending is applied."""
+    rights.refuse_root_options(request.identity, request.params, "skiplock")
+    need_running(world, request)
+    args = {"vmid": request.vmid, "skip": bool(request.params.get("skiplock"))}
+    steps = [Step("power.reset", args)]
+    return world.tasks.start(request.node, "qmreset", request.vmid, request.identity, steps)
+
+
+@step("power.reset")
+def do_reset(world: World, task: Task, vmid: int, skip: bool) -> None:
+    machine = load(world, task.node, vmid)
+    take_flock(world, machine, task)
+    check_lock(machine, skip)

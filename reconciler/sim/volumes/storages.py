@@ -1,0 +1,306 @@
+"""Reads of storages: their definitions, their fill level on a node and what lies on them."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from reconciler.sim.accounts.access import Identity, all_users, allowed, check, perm
+from reconciler.sim.cluster.inventory import Storage, Volume
+from reconciler.sim.errors import bad_parameters, failed
+from reconciler.sim.parameters.formats import any_text, node_name, storage_id, vm_id
+from reconciler.sim.parameters.schema import Boolean, Integer, Text, split_list
+from reconciler.sim.routes import Json, Request, route
+
+if TYPE_CHECKING:
+    from reconciler.sim.world import World
+
+USE = ("Datastore.Audit", "Datastore.AllocateSpace")
+KINDS = (
+    "btrfs",
+    "cephfs",
+    "cifs",
+    "dir",
+    "esxi",
+    "iscsi",
+    "iscsidirect",
+    "lvm",
+    "lvmthin",
+    "nfs",
+    "pbs",
+    "rbd",
+    "zfs",
+    "zfspool",
+)
+FILE_KINDS = ("dir", "nfs", "cifs", "cephfs", "btrfs")
+FILE_DIRECTORIES = {
+    "iso": "template/iso",
+    "vztmpl": "template/cache",
+    "backup": "dump",
+    "snippets": "snippets",
+    "import": "import",
+}
+
+
+def sees(world: World, identity: Identity, name: str) -> bool:
+    return allowed(world, identity, f"/storage/{name}", USE, any=True)
+
+
+def find(world: World, name: str) -> Storage:
+    """Raises 500 `storage 'x' does not exist`."""
+    storage = world.storages.get(name)
+    if storage is None:
+        raise failed(f"storage '{name}' does not exist")
+    return storage
+
+
+def find_on(world: World, name: str, node: str) -> Storage:
+    """Raises 500 when the storage is not there, or not on that node."""
+    storage = find(world, name)
+    if not storage.on(node):
+        raise failed(f"storage '{name}' is not available on node '{node}'")
+    return storage
+
+
+def used(world: World, storage: Storage, node: str) -> int:
+    """Bytes allocated on the copy of the storage that the node sees."""
+    if storage.full:
+        return storage.size
+    allocated = sum(one.used for one in world.storage_volumes(node, storage.name))
+    return min(storage.size, storage.used + allocated)
+
+
+def config_digest(world: World) -> str:
+    """SHA-1 of storage.cfg."""
+    text = "".join(f"{definition(one)}\n" for one in world.storages.values())
+    return hashlib.sha1(text.encode()).hexdigest()
+
+
+def definition(storage: Storage) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "storage": storage.name,
+        "type": storage.kind,
+        "content": ",".join(storage.content),
+        **storage.options,
+    }
+    if storage.shared:
+        row["shared"] = 1
+    if storage.nodes is not None:
+        row["nodes"] = ",".join(storage.nodes)
+    return row
+
+
+def status(world: World, storage: Storage, node: str) -> dict[str, Any]:
+    """Fill level in bytes."""
+    taken = used(world, storage, node)
+    return {
+        "type": storage.kind,
+        "content": ",".join(storage.content),
+        "shared": int(storage.shared),
+        "enabled": 1,
+        "active": 1,
+        "total": storage.size,
+        "used": taken,
+        "avail": storage.size - taken,
+    }
+
+
+@route(
+    "GET",
+    "/storage",
+    fields={"type": Text(optional=True, enum=KINDS)},
+    permission=all_users,
+)
+def list_definitions(world: World, request: Request) -> Json:
+    wanted, digest = request.params.get("type"), config_digest(world)
+    return [
+        definition(storage) | {"digest": digest}
+        for storage in world.storages.values()
+        if sees(world, request.identity, storage.name) and wanted in (None, storage.kind)
+    ]
+
+
+@route("GET", "/storage/{storage}", permission=perm("/storage/{storage}", "Datastore.Allocate"))
+def get_definition(world: World, request: Request) -> Json:
+    storage = find(world, request.params["storage"])
+    return definition(storage) | {"digest": config_digest(world)}
+
+
+@route(
+    "GET",
+    "/nodes/{node}/storage",
+    fields={
+        "content": Text(optional=True, list_of=any_text),
+        "enabled": Boolean(optional=True),
+        "format": Boolean(optional=True),
+        "storage": Text(optional=True, format=storage_id),
+        "target": Text(optional=True, format=node_name),
+    },
+    permission=all_users,
+    protected=True,
+)
+def list_status(world: World, request: Request) -> Json:
+    """Every storage of the node with its fill level, optionally by content type."""
+    params = request.params
+    wanted = split_list(params["content"]) if "content" in params else []
+    rows = []
+    for storage in world.storages.values():
+        here = storage.on(request.node) and params.get("storage") in (None, storage.name)
+        target = params.get("target")
+        there = target in (None, request.node) or (storage.shared and storage.on(str(target)))
+        fits = not wanted or any(one in storage.content for one in wanted)
+        if not (here and there and fits and sees(world, request.identity, storage.name)):
+            continue
+        row = status(world, storage, request.node) | {"storage": storage.name}
+        row["used_fraction"] = row["used"] / row["total"] if row["total"] else 0
+        if params.get("format"):
+            row["format"] = formats(storage)
+        rows.append(row)
+    return rows
+
+
+def formats(storage: Storage) -> list[Any]:
+    """Supported image formats and the default one."""
+    if storage.kind in FILE_KINDS:
+        return [{"qcow2": 1, "raw": 1, "subvol": 1, "vmdk": 1}, "raw"]
+    return [{"raw": 1}, "raw"]
+
+
+READ = perm("/storage/{storage}", *USE, any=True)
+
+
+@route("GET", "/nodes/{node}/storage/{storage}", permission=READ, proxy_node=False)
+def list_storage_parts(world: World, request: Request) -> Json:
+    names = ("content", "download-url", "file-restore", "import-metadata", "prunebackups")
+    return [{"subdir": name} for name in (*names, "rrd", "rrddata", "status", "upload")]
+
+
+@route("GET", "/nodes/{node}/storage/{storage}/status", permission=READ, protected=True)
+def get_storage_status(world: World, request: Request) -> Json:
+    name = request.params["storage"]
+    if name not in world.storages:
+        raise bad_parameters({"storage": "No such storage."})
+    return status(world, find_on(world, name, request.node), request.node)
+
+
+def shown_parent(storage: Storage, volume: Volume) -> str | None:
+    """The base of a linked clone as the plug-in names it."""
+    if volume.parent is None:
+        return None
+    name = volume.parent.partition(":")[2]
+    return f"../{name}" if storage.kind in FILE_KINDS else name
+
+
+def content_row(storage: Storage, volume: Volume) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "volid": volume.volid,
+        "content": volume.content,
+        "format": volume.format,
+        "size": volume.size,
+        "ctime": volume.ctime,
+    }
+    if volume.vmid is not None:
+        row["vmid"] = volume.vmid
+    if volume.content in ("images", "rootdir"):
+        parent = shown_parent(storage, volume)
+        if storage.kind in FILE_KINDS:
+            row |= {"used": volume.used, "parent": parent}
+        elif parent is not None:
+            row["parent"] = parent
+    if volume.content == "backup":
+        row["subtype"] = "qemu"
+        if volume.protected:
+            row["protected"] = 1
+    if volume.notes is not None:
+        row["notes"] = volume.notes.partition("\n")[0]
+    return row
+
+
+@route(
+    "GET",
+    "/nodes/{node}/storage/{storage}/content",
+    fields={
+        "content": Text(optional=True, format=any_text),
+        "vmid": Integer(optional=True, format=vm_id, minimum=100, maximum=999999999),
+    },
+    permission=READ,
+    protected=True,
+)
+def list_content(world: World, request: Request) -> Json:
+    """With `vmid` its volumes, and oddly all import files."""
+    storage = find_on(world, request.params["storage"], request.node)
+    kind, vmid = request.params.get("content"), request.params.get("vmid")
+    rows = []
+    for volume in world.storage_volumes(request.node, storage.name):
+        if kind not in (None, volume.content):
+            continue
+        if vmid is not None and volume.vmid != vmid and volume.content != "import":
+            continue
+        if may_list(world, request.identity, volume):
+            rows.append(content_row(storage, volume))
+    return sorted(rows, key=lambda row: str(row["volid"]))
+
+
+def may_list(world: World, identity: Identity, volume: Volume) -> bool:
+    """Backups of a VM show to those who may back it up or own the storage."""
+    if identity.root or volume.content != "backup" or volume.vmid is None:
+        return True
+    owner = allowed(world, identity, f"/storage/{volume.storage}", ["Datastore.Allocate"])
+    return owner or allowed(world, identity, f"/vms/{volume.vmid}", ["VM.Backup"])
+
+
+def check_volume_access(world: World, identity: Identity, volume: Volume) -> None:
+    """Who may read a volume (PVE::Storage::check_volume_access). Raises 403."""
+    path = f"/storage/{volume.storage}"
+    if volume.content in ("iso", "vztmpl", "import"):
+        check(world, identity, path, USE, any=True)
+        return
+    if allowed(world, identity, path, ["Datastore.Allocate"]):
+        return
+    if volume.content == "backup" and volume.vmid is not None:
+        check(world, identity, path, ["Datastore.AllocateSpace"])
+        check(world, identity, f"/vms/{volume.vmid}", ["VM.Backup"])
+    elif volume.vmid is not None:
+        check(world, identity, path, ["Datastore.AllocateSpace"])
+        check(world, identity, f"/vms/{volume.vmid}", ["VM.Config.Disk"])
+    else:
+        check(world, identity, path, ["Datastore.Allocate"])
+
+
+def file_path(storage: Storage, volume: Volume) -> str:
+    """Where the node keeps the volume."""
+    name = volume.name
+    if storage.kind not in FILE_KINDS:
+        return f"/dev/{storage.options.get('vgname', 'pve')}/{name}"
+    root = storage.path or f"/mnt/pve/{storage.name}"
+    if volume.content in FILE_DIRECTORIES:
+        return f"{root}/{FILE_DIRECTORIES[volume.content]}/{name.partition('/')[2]}"
+    return f"{root}/images/{'/'.join(name.split('/')[-2:])}"
+
+
+@route(
+    "GET",
+    "/nodes/{node}/storage/{storage}/content/{volume}",
+    permission=all_users,
+    protected=True,
+)
+def get_volume(world: World, request: Request) -> Json:
+    """`volume` with or without the storage's name."""
+    storage = find_on(world, request.params["storage"], request.node)
+    name = request.params["volume"]
+    volid = name if ":" in name else f"{storage.name}:{name}"
+    volume = world.volume(request.node, volid)
+    if volume is None:
+        raise failed(f"volume_size_info on '{volid}' failed - no format")
+    check_volume_access(world, request.identity, volume)
+    row: dict[str, Any] = {
+        "path": file_path(storage, volume),
+        "size": volume.size,
+        "used": volume.used,
+        "format": "raw" if volume.content == "backup" else volume.format,
+    }
+    if volume.content == "backup":
+        row["protected"] = int(volume.protected)
+    if volume.notes is not None:
+        row["notes"] = volume.notes
+    return row
