@@ -1,11 +1,11 @@
 """What was last read of each VM, and the mark that says not to believe it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from state import tables
 from state.database import Database, upsert
@@ -19,6 +19,8 @@ class CachedVM:
 
     `read_at` is when the reading of the config began. `hints` is the reader's own: what the row
     in `/cluster/resources` was. A VM marked before it was ever read has no `pending_json`.
+    `settled` is what a quiet look at this config and firewall went by; empty once they are read
+    anew or marked.
     """
 
     vmid: int
@@ -31,6 +33,7 @@ class CachedVM:
     dirty: bool = False
     dirty_reason: DirtyReason = ""
     dirty_since: datetime | None = None
+    settled: str = ""
 
 
 class Cache:
@@ -85,8 +88,19 @@ class Cache:
                 reason = old.dirty_reason
             kept = None if firewall else old.firewall_json
             marked = replace(old, dirty=True, dirty_reason=reason, dirty_since=at)
-            marked = replace(marked, firewall_json=kept)
+            marked = replace(marked, firewall_json=kept, settled="")
             upsert(link, tables.cache, [{**_row(marked), "cluster": cluster}])
+
+    def settle(self, cluster: str, signatures: Mapping[int, str]) -> None:
+        """Notes what quiet looks went by, of those VMs that are not marked."""
+        if not signatures:
+            return
+        columns = tables.cache.c
+        mine = (columns.cluster == cluster, columns.vmid == bindparam("of"), ~columns.dirty)
+        statement = update(tables.cache).where(*mine).values(settled=bindparam("signature"))
+        rows = [{"of": vmid, "signature": text} for vmid, text in sorted(signatures.items())]
+        with self._database.writing(f"settle VMs of {cluster}") as link:
+            link.execute(statement, rows)
 
     def suspect(self, cluster: str, vmids: Collection[int], at: datetime) -> None:
         """Marks those of the VMs that are cached and clean: something hints that they moved."""
@@ -94,7 +108,7 @@ class Cache:
             return
         columns = tables.cache.c
         mine = (columns.cluster == cluster, columns.vmid.in_(sorted(vmids)), ~columns.dirty)
-        marks = {"dirty": True, "dirty_reason": "hint", "dirty_since": at}
+        marks = {"dirty": True, "dirty_reason": "hint", "dirty_since": at, "settled": ""}
         with self._database.writing(f"suspect VMs of {cluster}") as link:
             link.execute(update(tables.cache).where(*mine).values(marks))
 
@@ -129,7 +143,8 @@ def _row(vm: CachedVM) -> dict[str, object]:
 
 
 def _settled(before: CachedVM | None, read: CachedVM, begun_at: datetime) -> CachedVM:
-    """What was read, bearing the mark that is still due."""
+    """What was read, bearing the mark that is still due; no look has settled it yet."""
+    read = replace(read, settled="")
     began = min(begun_at, read.read_at or begun_at)
     since = before.dirty_since if before else None
     if before is None or since is None:

@@ -217,6 +217,7 @@ cache = Table(
     Column("dirty", Boolean, nullable=False),
     Column("dirty_reason", Text, nullable=False),
     Column("dirty_since", Moment),
+    Column("settled", Text, nullable=False, server_default=""),
     CheckConstraint("dirty_since IS NOT NULL OR NOT dirty", name="dirty"),
 )
 

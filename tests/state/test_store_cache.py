@@ -45,6 +45,30 @@ def test_reading_the_firewall_alone_does_not_clear_the_mark(store: Store, at: da
     assert not store.cache.put("lab", rules, begun_at=at + 2 * SECOND)
 
 
+def test_what_a_look_settled_holds_until_the_vm_is_read_again_or_marked(
+    store: Store, at: datetime
+) -> None:
+    def settled() -> str:
+        store.cache.settle("lab", {101: "a quiet look"})
+        return store.cache.all("lab")[101].settled
+
+    store.cache.settle("lab", {})
+    store.cache.put("lab", read(at), begun_at=at)
+    assert settled() == "a quiet look"
+    store.cache.settle("other", {101: "elsewhere"})
+    assert store.cache.all("lab")[101] == replace(read(at), settled="a quiet look")
+    store.cache.put("lab", store.cache.all("lab")[101], begun_at=at)
+    assert store.cache.all("lab")[101].settled == ""
+    settled()
+    store.cache.suspect("lab", [101], at)
+    assert store.cache.all("lab")[101].settled == ""
+    assert settled() == "", "a marked VM is not settled"
+    store.cache.put("lab", read(at + SECOND), begun_at=at + SECOND)
+    settled()
+    store.cache.mark_dirty("lab", 101, at + SECOND)
+    assert store.cache.all("lab")[101].settled == ""
+
+
 def test_a_machine_may_be_marked_before_it_was_read(store: Store, at: datetime) -> None:
     store.cache.mark_dirty("lab", 101, at, "hint")
     assert store.cache.all("lab") == {

@@ -5,22 +5,28 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
+import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import ClauseElement, Connection, create_mock_engine
 from sqlalchemy.engine.mock import MockConnection
 
 from state import tables
-from state.database import Database, upsert
+from state.database import Database, Taken, upsert
 from state.revision import MIGRATIONS, REVISIONS, make_current, upgrade
 from state.store import Store
 
 
 def shape(link: Connection) -> dict[str, list[str]]:
-    """The tables and indexes as SQLite wrote them down, their lines in any order."""
+    """Tables and indexes as SQLite wrote them down, but for quotes; their lines in any order."""
     rows = link.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return {name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in rows}
+    texts = {name: sql.replace('"', "") for name, sql in rows}
+    return {
+        name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in texts.items()
+    }
 
 
 def columns(link: Connection) -> dict[str, list[object]]:
@@ -62,6 +68,24 @@ def test_an_older_database_is_upgraded_when_it_is_opened(path: Path, at: datetim
             (REVISIONS[-1],)
         ]
     new.close()
+
+
+def test_a_mark_in_the_cache_survives_its_new_column() -> None:
+    database = Database.memory()
+    with database.writing("migrate") as link:
+        config = Config(attributes={"connection": link})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0001")
+        names = "cluster, vmid, pending_json, digest, hints, dirty, dirty_reason, dirty_since"
+        link.exec_driver_sql(
+            f"INSERT INTO cache ({names}) VALUES ('lab', 101, '', '', '', 1, 'write', '2026-01-01')"
+        )
+        upgrade(link)
+        row = "SELECT vmid, dirty_reason, settled FROM cache"
+        assert link.exec_driver_sql(row).all() == [(101, "write", "")]
+    with pytest.raises(Taken), database.writing("a mark without its time") as link:
+        link.exec_driver_sql("UPDATE cache SET dirty_since = NULL")
+    database.close()
 
 
 def test_the_same_tables_and_upserts_are_postgresql_too() -> None:
