@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.firewall import DEFAULTS
 from reconciler.sim.world import World
 from state.store import Store
 
 _CHANCE = {"smbios1", "vmgenid", "meta", "digest"}
 _MAC = re.compile(r"=(?:[0-9A-F]{2}:){5}[0-9A-F]{2}")
+_DRAWN = re.compile(r"u[a-z]{7}")
 _STORE = re.compile(r"store=[0-9a-f]+")
 Portrait = dict[str, Any]
 
@@ -46,6 +48,8 @@ def _vm(world: World, vmid: int) -> dict[str, Any]:
 def _plain(key: str, value: str) -> str:
     if key == "cipassword":
         return "set"
+    if key == "ciuser" and _DRAWN.fullmatch(value):
+        return "drawn"
     return _STORE.sub("store=S", _MAC.sub("=MAC", value))
 
 
@@ -61,7 +65,8 @@ def _firewall(world: World, vmid: int) -> Any:
         return _without_digest(answer.data) if answer.ok else answer.reason
 
     sets = {row["name"]: get(f"ipset/{row['name']}") for row in get("ipset") or []}
-    return {"options": get("options"), "rules": get("rules"), "ipsets": sets}
+    options = {key: str(value) for key, value in get("options").items()}
+    return {"options": {**DEFAULTS, **options}, "rules": get("rules"), "ipsets": sets}
 
 
 def _without_digest(data: Any) -> Any:
