@@ -102,7 +102,9 @@ class Executor:
     def _send(self, seen: SeenVM, group: list[Change]) -> Outcome:
         binding = seen.memory.binding
         assert binding is not None
-        firewall = any("/firewall/" in call.path for change in group for call in change.calls)
+        calls = [call for change in group for call in change.calls]
+        # A clone begins without the firewall that a former machine of this id may have had.
+        firewall = any("/firewall/" in call.path or call.path.endswith("/clone") for call in calls)
         at = self.clock()
         self.store.cache.mark_dirty(self.cluster, binding.vmid, at, firewall=firewall)
         self._intend(seen, group, at)
