@@ -30,14 +30,18 @@ def resolve(reference: str, folder: Path) -> Secret:
     text = {"env": _from_environment, "file": _from_file, "exec": _from_command}[kind](rest, folder)
     if not text:
         raise SecretError(f"{reference}: it is empty")
+    if not text.isprintable():
+        # Sent as it is, it would end up in the words of whatever refuses it.
+        raise SecretError(f"{reference}: it has a line break or another character that is no text")
     return Secret(text)
 
 
 def _from_environment(name: str, folder: Path) -> str:
+    """Return the variable without its last newline."""
     text = os.environ.get(name)
     if text is None:
         raise SecretError(f"env:{name}: the environment variable {name} is not set")
-    return text
+    return text.removesuffix("\n").removesuffix("\r")
 
 
 def _from_file(name: str, folder: Path) -> str:

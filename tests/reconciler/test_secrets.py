@@ -21,6 +21,21 @@ def test_a_secret_comes_from_the_environment(
     assert str(secret) == "***"
 
 
+def test_a_variable_loses_its_last_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PVE_TOKEN", "hunter2\n")
+    assert resolve("env:PVE_TOKEN", tmp_path).reveal() == "hunter2"
+
+
+def test_a_secret_of_two_lines_is_refused_unshown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C-08: as a header it would be refused in words that show it."""
+    monkeypatch.setenv("PVE_TOKEN", "hunter2\nX-Header: 1")
+    with pytest.raises(SecretError, match="env:PVE_TOKEN: it has a line break") as caught:
+        resolve("env:PVE_TOKEN", tmp_path)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_an_unset_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="the environment variable NOT_SET_1 is not set"):
         resolve("env:NOT_SET_1", tmp_path)
