@@ -37,9 +37,9 @@ def with_credentials(
     if cloudinit is None:
         return seen
     if cloudinit.user == "random":
-        seen = _generated(seen, "user", generate_user, store, dry)
+        seen = _generated(seen, spec.was, "user", generate_user, store, dry)
     if cloudinit.password == "generate":
-        return _generated(seen, "password", generate_password, store, dry)
+        return _generated(seen, spec.was, "password", generate_password, store, dry)
     if cloudinit.password is None:
         return seen
     secret = resolve(cloudinit.password)
@@ -48,12 +48,14 @@ def with_credentials(
 
 
 def _generated(
-    seen: SeenVM, use: str, make: Callable[[], Secret], store: Store, dry: bool
+    seen: SeenVM, was: str | None, use: str, make: Callable[[], Secret], store: Store, dry: bool
 ) -> SeenVM:
     wanted = seen.memory.fingerprints.get(f"{use}.wanted")
     if wanted is not None and not _unwritten(seen, use, wanted):
         return seen
     secret = store.vault.reveal(seen.key, use)
+    if secret is None and dry and was is not None:
+        secret = store.vault.reveal(was, use)
     if secret is None:
         secret = make()
         if not dry:

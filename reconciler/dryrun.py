@@ -1,9 +1,11 @@
 """A dry run: one look at everything, nothing written anywhere, every change as data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from desired.source import Fleet
+from desired.spec import VMSpec
 from handlers.handler import distinct_calls
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_preview
@@ -13,19 +15,23 @@ from reconciler.look import SiteLook
 from reconciler.options import BrokenSpecs, RunOptions
 from reconciler.outcome import addresses
 from reconciler.plan import VMPlan, approval_digest
-from reconciler.prepare import Stage, addresses_in_use, fits, turns_of
+from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of
 from reconciler.registry import vm_handlers
 from reconciler.report import DryRun, PlannedVM, Reporter
+from reconciler.secrets import SecretError
 from reconciler.site import Site
 from reconciler.turn import Turn
+from state.api import ApiError
+from state.memory import Memory, Phase
 from state.observed import Presence
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What every VM wants, before it is shown: guarded plans by key."""
+    """What every VM wants, before it is shown: guarded plans by key, and why one has none."""
 
     guarded: Mapping[str, Guarded]
+    failed: Mapping[str, str]
 
     def plans(self) -> list[VMPlan]:
         return [guarded.plan for guarded in self.guarded.values()]
@@ -52,12 +58,15 @@ def dry_run(
         preview = look_once(
             opened, sites, turns, clock, start + timedelta(seconds=options.time_limit)
         )
-        planned = [planned_vm(turns[key], one) for key, one in preview.guarded.items()]
+        first = not opened.database.exists()
+        planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]
+        planned += [PlannedVM(key, "unknown", reason=why) for key, why in preview.failed.items()]
         planned += [
             PlannedVM(key, "broken", reason="its spec is broken")
             for key in sorted(opened.fleet.broken)
             if fits(key, options.only)
         ]
+        planned += _unmanaged(opened, options.only)
         return DryRun(
             at=start,
             vms=tuple(sorted(planned, key=lambda vm: vm.key)),
@@ -78,8 +87,9 @@ def look_once(
 ) -> Preview:
     """Observe, preview allocations, plan and guard everything once."""
     shared = addresses_in_use(opened.fleet, opened.store)
-    memories = opened.store.memories()
+    memories = _renamed(opened.fleet, opened.store.memories())
     found: dict[str, Guarded] = {}
+    failed: dict[str, str] = {}
     for site in sites.values():
         mine = [turn for turn in turns.values() if turn.spec.cluster == site.name]
         look = SiteLook(
@@ -97,12 +107,42 @@ def look_once(
             mine, memories, Workers(opened.fleet.limits.workers), lambda: clock.now() >= until
         )
         for turn in sorted(mine, key=lambda turn: turn.key):
-            found[turn.key] = look.decide(turn)
-    return Preview(found)
+            try:
+                found[turn.key] = look.decide(turn)
+            except (ApiError, SecretError) as error:
+                failed[turn.key] = str(error)
+    return Preview(found, failed)
 
 
-def planned_vm(turn: Turn, guarded: Guarded) -> PlannedVM:
-    """Put one VM's plan into the words of a dry run."""
+def _renamed(fleet: Fleet, memories: Mapping[str, Memory]) -> dict[str, Memory]:
+    """Return the memories as a run would leave them: machines under their new keys (`was:`)."""
+    found = dict(memories)
+    for old, new in renames(fleet, {key for key, one in memories.items() if one.binding}):
+        memory = found.pop(old)
+        assert memory.binding is not None
+        leases = tuple(replace(lease, key=new) for lease in memory.leases)
+        found[new] = replace(memory, binding=replace(memory.binding, key=new), leases=leases)
+    return found
+
+
+def _unmanaged(opened: Opened, only: tuple[str, ...]) -> list[PlannedVM]:
+    """Return our machines that no spec wants any more; they are left alone."""
+    fleet, found = opened.fleet, []
+    for key, memory in _renamed(fleet, opened.store.memories()).items():
+        binding, spec = memory.binding, fleet.vms.get(key)
+        if binding is None or binding.phase is Phase.REMOVED or not fits(key, only):
+            continue
+        if key in fleet.broken or (spec is not None and spec.state == "present"):
+            continue
+        why = "no spec names it any more" if spec is None else "its spec says `state: absent`"
+        reason = f"{why}: left alone"
+        node = binding.node or ""
+        found.append(PlannedVM(key, "unmanaged", node, binding.vmid, reason=reason))
+    return found
+
+
+def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedVM:
+    """Put one VM's plan into the words of a dry run; `first` is one that has no store yet."""
     seen, plan = guarded.plan.seen, guarded.plan
     binding = seen.memory.binding
     unknown = seen.presence is Presence.UNKNOWN
@@ -127,7 +167,14 @@ def planned_vm(turn: Turn, guarded: Guarded) -> PlannedVM:
         notes=guarded.notes,
         template=binding.template if binding else None,
         addresses=addresses(seen),
-        fqdn=turn.spec.fqdn,
+        fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
         reason=reason if stuck else "",
         calls=tuple(calls),
     )
+
+
+def _rolled_later(spec: VMSpec) -> str | None:
+    """Return the FQDN, of a name that only a store's own key can roll with the name's template."""
+    if spec.fqdn is None or "random_" not in spec.name_template:
+        return spec.fqdn
+    return spec.fqdn.replace(spec.name, spec.name_template, 1)

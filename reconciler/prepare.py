@@ -2,7 +2,7 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -157,10 +157,17 @@ def addresses_in_use(fleet: Fleet, store: Store) -> Addresses:
 
 def renamed(fleet: Fleet, store: Store) -> list[str]:
     """Carry machines to their new keys (`was:`); return `old -> new` of each."""
-    done = []
-    bound = store.bindings.all()
-    for key, spec in sorted(fleet.vms.items()):
-        moved = spec.was in bound and key not in bound
-        if moved and spec.was and store.bindings.rename_key(spec.was, key):
-            done.append(f"{spec.was} -> {key}")
-    return done
+    return [
+        f"{old} -> {new}"
+        for old, new in renames(fleet, store.bindings.all())
+        if store.bindings.rename_key(old, new)
+    ]
+
+
+def renames(fleet: Fleet, bound: Collection[str]) -> list[tuple[str, str]]:
+    """Return which machine's key is to become which: those of `was:` that are bound as yet."""
+    return [
+        (spec.was, key)
+        for key, spec in sorted(fleet.vms.items())
+        if spec.was in bound and key not in bound and spec.was is not None
+    ]

@@ -174,7 +174,7 @@ class Reporter(Protocol):
     def report(self, *events: Event) -> None: ...
 
 
-PlanKind = Literal["create", "change", "destroy", "unchanged", "unknown", "broken"]
+PlanKind = Literal["create", "change", "destroy", "unchanged", "unmanaged", "unknown", "broken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +182,9 @@ class PlannedVM:
     """What a dry run found of one VM.
 
     `create`: `template`, `addresses` and `fqdn` are previews. `destroy`: `details` says what is
-    lost. `unknown` and `broken`: `reason` says why it would not be touched. `waits` are the words
-    after the number of changes (`restart needed: waits for a window`). `calls` is what would be
-    sent, in order, for `--verbose`.
+    lost. `unmanaged`, `unknown`, `broken`: `reason` says why it would not be touched. `waits` are
+    the words after the number of changes (`restart needed: waits for a window`). `calls` is what
+    would be sent, in order, for `--verbose`.
     """
 
     key: str

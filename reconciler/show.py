@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from desired.units import format_size
-from state.change import Value
+from handlers.marker import without_marker
+from state.change import Change, Value
 from state.secret import Secret
 
 
@@ -52,6 +53,23 @@ def show_value(field: str, value: Value) -> str:
     if isinstance(value, int | float):
         return _quantity(field.rsplit(".", 1)[-1], value)
     return value or "(empty)"
+
+
+def show_change(change: Change) -> tuple[str, str]:
+    """Return a change's field as the spec has it, and `old -> new` in one line."""
+    field, old, new = change.field, change.old, change.new
+    if change.handler == "firewall" and "." not in field and not field.startswith("ipfilter-"):
+        field = f"firewall.{field}"
+    if change.field == "description":
+        old, new = _descriptions(old, new)
+    shown = (show_value(change.field, value).replace("\n", " / ") for value in (old, new))
+    return field, " -> ".join(shown)
+
+
+def _descriptions(old: Value, new: Value) -> tuple[Value, Value]:
+    """Return two descriptions without the marker line; with it when nothing else differs."""
+    texts = [without_marker(value) if isinstance(value, str) else value for value in (old, new)]
+    return (texts[0], texts[1]) if texts[0] != texts[1] else (old, new)
 
 
 def _quantity(word: str, value: int | float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.report import DryRun, PlanKind, PlannedVM
-from reconciler.show import Paint, count_of, json_when, show_value
+from reconciler.show import Paint, count_of, json_when, show_change
 from state.api import Json
 from state.change import Call, Change, Effect, Note, Value
 
@@ -15,11 +15,13 @@ WIDEST = 90
 """What is longer than this moves no column."""
 ALIKE = 3
 """More VMs than this that are not touched for one and the same reason share a line."""
+ALONE = ("unmanaged", "unknown")
 MARKS: Mapping[PlanKind, str] = {
     "create": "+",
     "change": "~",
     "destroy": "-",
     "unchanged": "=",
+    "unmanaged": "=",
     "unknown": "?",
     "broken": "!",
 }
@@ -40,10 +42,10 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
 
 def _together(vms: Sequence[PlannedVM]) -> list[PlannedVM]:
     """Put many VMs that are not touched for one reason into one line, at the first one's place."""
-    alike = Counter(vm.reason for vm in vms if vm.kind == "unknown")
+    alike = Counter(vm.reason for vm in vms if vm.kind in ALONE)
     shown: dict[str, PlannedVM] = {}
     for vm in vms:
-        number = alike[vm.reason] if vm.kind == "unknown" else 0
+        number = alike[vm.reason] if vm.kind in ALONE else 0
         if number <= ALIKE:
             shown[vm.key] = vm
         elif vm.reason not in shown:
@@ -93,6 +95,8 @@ def _headline(vm: PlannedVM) -> str:
         return ", ".join(filter(None, (template, *vm.addresses, vm.fqdn, vm.waits)))
     if vm.kind == "destroy":
         return f"DESTROY  {', '.join(vm.details)}".rstrip()
+    if vm.kind == "unmanaged":
+        return f"UNMANAGED: {vm.reason}"
     if vm.kind == "unknown":
         return f"UNKNOWN, not touched: {vm.reason}"
     if vm.kind == "broken":
@@ -107,9 +111,8 @@ def _headline(vm: PlannedVM) -> str:
 
 
 def _change_row(change: Change, *, asks: bool = False) -> tuple[str, str, str]:
-    old, new = (show_value(change.field, value) for value in (change.old, change.new))
     word = f"{change.effect}, needs approval" if asks else str(change.effect)
-    return change.field, f"{old} -> {new}", word
+    return *show_change(change), word
 
 
 def _note_row(note: Note) -> tuple[str, str, str]:
@@ -127,6 +130,7 @@ def _plan_line(dry: DryRun) -> str:
     parts = [f"{kinds['create']} to create", f"{kinds['change']} to change"]
     parts.append(f"{kinds['destroy']} to destroy" + (" (state: absent)" * bool(kinds["destroy"])))
     parts.append(f"{kinds['unchanged']} unchanged")
+    parts += [f"{kinds['unmanaged']} unmanaged"] if kinds["unmanaged"] else []
     parts += [f"{kinds['unknown']} unknown"] if kinds["unknown"] else []
     parts += [f"{kinds['broken']} broken"] if kinds["broken"] else []
     line = "Plan: " + ", ".join(parts) + "."

@@ -19,7 +19,7 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
-from reconciler.show import show_value
+from reconciler.show import show_change
 from state.change import Change
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
@@ -184,5 +184,5 @@ class Narrator:
 
 
 def _shown(change: Change) -> str:
-    old, new = (show_value(change.field, value) for value in (change.old, change.new))
-    return f"{change.field}: {old} -> {new}"
+    field, moved = show_change(change)
+    return f"{field}: {moved}"

@@ -1,0 +1,92 @@
+"""A dry run says what a run then does, and of every VM that nothing is done."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.report import DryRun, PlannedVM
+from reconciler.show import Paint
+from reconciler.show_plan import plan_json, render_plan
+from tests.lab import Lab
+from tests.laws.fleets import Spec, fleet_files
+
+SMALL: Spec = {
+    "node": "pve1",
+    "memory": "1GiB",
+    "nics": {"net0": {"ipv4": {"pool": "public-v4"}}},
+    "cloudinit": {"user": "random", "password": "generate"},
+}
+
+
+def lab_of(folder: Path, **vms: Spec) -> Lab:
+    lab = Lab(folder, fleet_files(vms))
+    lab.settle()
+    return lab
+
+
+def planned(dry: DryRun) -> dict[str, PlannedVM]:
+    return {vm.key: vm for vm in dry.vms}
+
+
+def text(dry: DryRun) -> str:
+    return render_plan(dry, Paint())
+
+
+def test_a_new_key_for_a_machine_is_no_new_machine(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, old=SMALL)
+    lab.write(fleet_files({"new": {"was": "old", **SMALL}}))
+    dry = lab.dry()
+    vm = planned(dry)["new"]
+    assert (vm.kind, vm.vmid) == ("change", 100)
+    assert [change.field for change in vm.changes] == ["name", "description"]
+    assert "key=old vmid=100 -> reconcile: " in text(dry)
+    summary = lab.run()
+    assert (summary.ready, summary.writes) == (1, 1)
+
+
+def test_a_missing_secret_is_one_vms_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DEP-27."""
+    monkeypatch.delenv("NOT_SET_1", raising=False)
+    secret = {**SMALL, "cloudinit": {"password": "env:NOT_SET_1"}}
+    dry = Lab(tmp_path, fleet_files({"a": secret, "b": SMALL})).dry()
+    vms = planned(dry)
+    assert vms["a"].kind == "unknown"
+    assert "NOT_SET_1 is not set" in vms["a"].reason
+    assert vms["b"].kind == "create"
+    assert dry.failed
+
+
+def test_machines_that_no_spec_wants_are_listed(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, a=SMALL, b=SMALL, c=SMALL)
+    lab.write(fleet_files({"a": SMALL, "b": {**SMALL, "state": "absent"}}))
+    dry = lab.dry()
+    assert text(dry).splitlines() == [
+        f"{'= b pve1/101':53}UNMANAGED: its spec says `state: absent`: left alone",
+        f"{'= c pve1/102':53}UNMANAGED: no spec names it any more: left alone",
+        "Plan: 0 to create, 0 to change, 0 to destroy, 1 unchanged, 2 unmanaged. "
+        "Nothing needs approval.",
+    ]
+    assert not (dry.differs or dry.failed)
+    assert plan_json(dry)["plan"]["unmanaged"] == 2  # type: ignore[index, call-overload]
+    assert [vm.key for vm in lab.dry(only=("a",)).vms] == ["a"]
+
+
+def test_a_description_is_one_line_without_our_marker(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, a={**SMALL, "description": "One.\nTwo."})
+    lab.write(fleet_files({"a": {**SMALL, "description": "One.\nThree."}}))
+    assert "    description    One. / Two. -> One. / Three.      live" in text(lab.dry())
+
+
+def test_a_name_that_only_a_store_can_roll_is_shown_as_its_template(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, fleet_files({"a": {**SMALL, "name": "a-{{ random_digit_4 }}"}}))
+    assert planned(lab.dry())["a"].fqdn == "a-{{ random_digit_4 }}.example.net"
+    lab.run()
+    assert planned(lab.dry())["a"].fqdn == f"{lab.world.vms[100].config['name']}.example.net"
+
+
+def test_firewall_options_are_named_as_in_the_spec(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, a=SMALL)
+    lab.write(fleet_files({"a": {**SMALL, "firewall": {"policy_in": "DROP"}}}))
+    assert "    firewall.policy_in  (none) -> DROP" in text(lab.dry())
