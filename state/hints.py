@@ -37,10 +37,14 @@ def row_moved(before: str, now: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """VMs whose config may have moved, nodes whose log was lost, and the new position."""
+    """VMs whose config may have moved, nodes whose log was lost, and the new position.
+
+    With `everything` no line is left that was seen before: any node's lines may be lost.
+    """
 
     vmids: frozenset[int] = frozenset()
     nodes: frozenset[str] = frozenset()
+    everything: bool = False
     position: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -61,9 +65,11 @@ def log_suspects(log: Json, position: Mapping[str, int]) -> Suspects:
     lost = {node for node, last in position.items() if min(uids.get(node, [last + 1])) > last}
     restarted = {node for node, seen in uids.items() if max(seen) < position.get(node, -1)}
     first = uids.keys() - position.keys()
+    known = any(last in uids.get(node, ()) for node, last in position.items())
     return Suspects(
         vmids=frozenset(vmids),
         nodes=frozenset(lost | restarted | first),
+        everything=bool(uids or position) and not known,
         position={node: max(seen) for node, seen in sorted(uids.items())},
     )
 

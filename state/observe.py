@@ -10,15 +10,22 @@ import msgspec
 
 from state.api import Api, ApiError, Json, NotFound
 from state.cache import CachedVM
-from state.conf import VMConfig, split_pending
+from state.conf import split_pending
 from state.hints import known_tasks, log_suspects, row_hints, row_moved, task_suspects
-from state.observed import ClusterView, SeenConfig, SeenFirewall, SeenRule, VMRow
+from state.machine import Machine as Machine
+from state.machine import Machines, machine, unreadable
+from state.machine import parse_firewall as parse_firewall
+from state.observed import ClusterView, VMRow
 from state.store import Store
-from state.view import Row, cluster_view, rows, text, whole
+from state.view import Row, cluster_view, rows, text
 
 LOG_LINES = 500
 AGAIN = "looking again"
+LATER = "not read yet: the time for observation is out; the next tick goes on"
 UNSURE = "the answer to our last write was lost: waiting until its effect is certain"
+_Due = tuple[VMRow, CachedVM | None, bool]
+"""A VM to read: its row, what is cached of it, and whether its firewall is read too."""
+
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -27,19 +34,6 @@ class Workers(Protocol):
     """Runs a function over items, in parallel or inline; results in the order of the items."""
 
     def map(self, work: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What is known of one VM's inside; `problem` says why it must not be touched now.
-
-    A `passing` problem solves itself within a look or two.
-    """
-
-    config: SeenConfig | None = None
-    firewall: SeenFirewall | None = None
-    problem: str | None = None
-    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +83,11 @@ class Observer:
         known = cast("Mapping[str, bool]", self.store.settings.get(task_name) or {})
         found = log_suspects(log, position)
         vmids = found.vmids | task_suspects(view.tasks, known)
-        vmids |= {vm.vmid for vm in view.vms.values() if vm.node in found.nodes}
-        self.suspects |= vmids
+        lost = view.nodes if found.everything else found.nodes
+        vmids |= {vm.vmid for vm in view.vms.values() if vm.node in lost}
+        self._suspect(vmids, view.at)
         if self.dry:
             return
-        self.store.cache.suspect(self.name, vmids, view.at)
         for name, before, now in (
             (log_name, position, found.position),
             (task_name, known, known_tasks(view.tasks)),
@@ -101,47 +95,68 @@ class Observer:
             if before != now:
                 self.store.settings.put(name, dict(now))
 
+    def _suspect(self, vmids: Collection[int], at: datetime) -> None:
+        """Believe nothing cached of these VMs until they are read, by this run or a later one."""
+        self.suspects.update(vmids)
+        if not self.dry:
+            self.store.cache.suspect(self.name, vmids, at)
+
     def machines(
         self, view: ClusterView, reading: Reading, workers: Workers, out_of_time: Callable[[], bool]
-    ) -> dict[int, Machine]:
+    ) -> Machines:
         """Return the machines asked for, re-reading what may have moved.
 
-        Those not read when the time is out carry a problem: Unknown and untouched.
+        Those not read when the time is out carry a problem: Unknown and untouched. Those on a node
+        that is not online are not asked for.
         """
         begun_at = self.clock()
         cached = self.store.cache.all(self.name)
-        present = [view.vms[v] for v in sorted({*reading.vmids, *reading.others}) if v in view.vms]
-        ours = [row for row in present if row.vmid in reading.vmids]
-        turn = rotation(ours, cached, reading.rotation)
-        found: dict[int, Machine] = {}
-        due: list[tuple[VMRow, CachedVM | None, bool]] = []
-        for row in present:
-            kept = cached.get(row.vmid)
-            firewall = row.vmid in reading.firewalls and (
-                kept is None or kept.firewall_json is None or row.vmid in turn
-            )
-            if firewall or row.vmid in turn or self._moved(row, kept, view.at):
-                due.append((row, kept, firewall))
-            elif kept is not None:
-                found[row.vmid] = machine(kept)
+        due, found = self._due(view, reading, cached)
 
-        def read(item: tuple[VMRow, CachedVM | None, bool]) -> CachedVM | str:
+        def read(item: _Due) -> CachedVM | str:
             if out_of_time():
-                return "not read yet: the time for observation is out; the next tick goes on"
+                return LATER
             return self._read(view, *item)
 
         answers = workers.map(read, due)
         unsure = self._keep(view, [a for a in answers if isinstance(a, CachedVM)], cached, begun_at)
+        failed: set[int] = set()
         for (row, _, _), answer in zip(due, answers, strict=True):
             if isinstance(answer, str):
                 found[row.vmid] = Machine(problem=answer, passing=answer.endswith(AGAIN))
+                failed |= {row.vmid} if answer != LATER else set()
             else:
                 self.suspects.discard(row.vmid)
                 fresh = machine(answer)
                 if row.vmid in unsure:
                     fresh = replace(fresh, problem=UNSURE, passing=True)
                 found[row.vmid] = fresh
+        self._suspect(failed, view.at)
         return found
+
+    def _due(
+        self, view: ClusterView, reading: Reading, cached: Mapping[int, CachedVM]
+    ) -> tuple[list[_Due], Machines]:
+        """Return what must be read, and the machines that are as they were cached."""
+        found = Machines()
+        due: list[_Due] = []
+        still: dict[int, tuple[VMRow, CachedVM]] = {}
+        for row in _reachable(view, {*reading.vmids, *reading.others}):
+            kept = cached.get(row.vmid)
+            filtered = row.vmid in reading.firewalls
+            bare = filtered and (kept is None or kept.firewall_json is None)
+            if kept is None or bare or self._moved(row, kept, view.at):
+                due.append((row, kept, bare))
+            else:
+                still[row.vmid] = (row, kept)
+        ours = [kept for vmid, (_, kept) in still.items() if vmid in reading.vmids]
+        turn = rotation(ours, reading.firewalls, reading.rotation)
+        for vmid, (row, kept) in still.items():
+            if vmid in turn:
+                due.append((row, kept, vmid in reading.firewalls))
+            else:
+                found.keep(kept)
+        return due, found
 
     def _keep(
         self,
@@ -169,8 +184,8 @@ class Observer:
                 clean.discard(vmid)
         return doubtful - clean
 
-    def _moved(self, row: VMRow, kept: CachedVM | None, at: datetime) -> bool:
-        if kept is None or kept.dirty or row.vmid in self.suspects:
+    def _moved(self, row: VMRow, kept: CachedVM, at: datetime) -> bool:
+        if kept.dirty or row.vmid in self.suspects:
             return True
         return row_moved(kept.hints, row_hints(row, at.timestamp()))
 
@@ -180,32 +195,41 @@ class Observer:
         try:
             pending = read_pending(self.api, row)
             rules = read_firewall(self.api, row) if firewall else None
+            digest = split_pending(pending)[3]
         except NotFound:
             return f"vm/{row.vmid} has moved from {row.node} or is being removed: {AGAIN}"
         except ApiError as error:
             return f"vm/{row.vmid} could not be read: {error.text}"
+        except KeyError as error:
+            return unreadable(row.vmid, error)
         now = self.clock()
         before = kept or CachedVM(row.vmid, "")
         return CachedVM(
             vmid=row.vmid,
             pending_json=msgspec.json.encode(pending).decode(),
             firewall_json=rules if firewall else before.firewall_json,
-            digest=split_pending(pending)[3],
+            digest=digest,
             hints=row_hints(row, view.at.timestamp()),
             read_at=now,
             firewall_read_at=now if firewall else before.firewall_read_at,
         )
 
 
-def rotation(present: Iterable[VMRow], cached: Mapping[int, CachedVM], share: int) -> set[int]:
-    """Return the `share` VMs that were verified longest ago."""
+def _reachable(view: ClusterView, vmids: Iterable[int]) -> list[VMRow]:
+    """The rows of those VMs that are there, on a node that is online."""
+    online = {node.node for node in view.nodes.values() if node.online}
+    rows = [view.vms[vmid] for vmid in sorted(vmids) if vmid in view.vms]
+    return [row for row in rows if row.node in online]
 
-    def age(vmid: int) -> tuple[float, int]:
-        kept = cached.get(vmid)
-        verified = kept and (kept.firewall_read_at or kept.read_at)
-        return (verified.timestamp() if verified else 0, vmid)
 
-    return set(sorted((row.vmid for row in present), key=age)[:share])
+def rotation(kept: Iterable[CachedVM], firewalls: Collection[int], share: int) -> set[int]:
+    """Return the `share` VMs that were verified longest ago; with a firewall of ours, it counts."""
+
+    def age(vm: CachedVM) -> tuple[float, int]:
+        verified = vm.firewall_read_at if vm.vmid in firewalls else vm.read_at
+        return (verified.timestamp() if verified else 0, vm.vmid)
+
+    return {vm.vmid for vm in sorted(kept, key=age)[:share]}
 
 
 def rotation_share(count: int, since_last: float, verify_every: float | None) -> int:
@@ -235,29 +259,3 @@ def read_firewall(api: Api, row: VMRow) -> str:
     others: dict[str, list[str]] = {name: [] for name in names if name not in sets}
     seen = {"options": options, "rules": rules, "ipsets": {**others, **sets}}
     return msgspec.json.encode(seen).decode()
-
-
-def parse_firewall(document: str, read_at: datetime | None) -> SeenFirewall:
-    """Turn the cached JSON of `read_firewall` into values; every field becomes text."""
-    seen = msgspec.json.decode(document)
-    as_text = {key: str(value) for key, value in (seen["options"] or {}).items() if key != "digest"}
-    rules = tuple(
-        SeenRule(
-            pos=whole(rule, "pos"),
-            fields={key: str(value) for key, value in rule.items() if key not in ("pos", "digest")},
-        )
-        for rule in sorted(seen["rules"], key=lambda rule: whole(rule, "pos"))
-    )
-    sets = {name: tuple(cidrs) for name, cidrs in seen["ipsets"].items()}
-    return SeenFirewall(options=as_text, rules=rules, ipsets=sets, read_at=read_at)
-
-
-def machine(kept: CachedVM) -> Machine:
-    """Turn a cached VM into what a diff sees; what cannot be read leaves the VM untouched."""
-    try:
-        wanted, live, pending, digest = split_pending(msgspec.json.decode(kept.pending_json))
-        config = SeenConfig(VMConfig(wanted), VMConfig(live), pending, digest, kept.read_at)
-        rules = kept.firewall_json
-        return Machine(config, parse_firewall(rules, kept.firewall_read_at) if rules else None)
-    except (KeyError, TypeError, ValueError) as error:
-        return Machine(problem=f"vm/{kept.vmid}: Proxmox's answer cannot be read: {error!r}")
