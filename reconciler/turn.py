@@ -151,25 +151,25 @@ class Narrator:
         self.reporter.report(step)
 
     def ended(self, turn: Turn, at: datetime) -> None:
-        """Tell how a turn ended, when anything was told of it before.
+        """Tell how a turn ended: what is not ready shows in every run (DEP-06).
 
         A turn without a step adds nothing to the VM's history, which keeps only so many runs.
         """
-        if turn.started_at is None:
-            return
-        if turn.standing is Standing.READY:
-            seconds = (at - turn.started_at).total_seconds()
-            self.reporter.report(VMDone(at, turn.key, turn.action, turn.state, seconds))
-        else:
-            self.reporter.report(VMPaused(at, turn.key, turn.action, turn.state, turn.why))
-        if not turn.told:
+        since, state = turn.started_at, turn.state
+        if turn.standing is Standing.READY and since is not None:
+            took = (at - since).total_seconds()
+            self.reporter.report(VMDone(at, turn.key, turn.action, state, took))
+        elif since is not None or turn.standing not in (Standing.READY, Standing.FAILED):
+            state = state or self._recorded(turn)
+            self.reporter.report(VMPaused(at, turn.key, turn.action, state, turn.why))
+        if since is None or not turn.told:
             return
         result = {Standing.READY: "success", Standing.FAILED: "error"}.get(turn.standing, "waiting")
         error = turn.why if turn.standing is Standing.FAILED else ""
         last = VMRun(
             turn.key,
             turn.action,
-            turn.started_at,
+            since,
             at,
             state_before=turn.first_state,
             state_after=turn.state,
@@ -180,7 +180,9 @@ class Narrator:
 
     def broke(self, turn: Turn, at: datetime, error: str) -> None:
         """Tell an error of the VM that is no step's."""
-        self.reporter.report(VMError(at, turn.key, error, turn.action, turn.state))
+        binding = turn.last.plan.seen.memory.binding if turn.last else None
+        vmid = binding.vmid if binding else None
+        self.reporter.report(VMError(at, turn.key, error, turn.action, turn.state, vmid))
 
 
 def _shown(change: Change) -> str:

@@ -1,0 +1,24 @@
+"""Scenes on a simulated cluster behind HTTPS, each with a cluster of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.grounds import Grounds
+
+Open = Callable[..., Grounds]
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Iterator[Open]:
+    """Open grounds with these VMs (the text of a vms file); they end with the test."""
+    with ExitStack() as stack:
+
+        def opened(vms: str, speed: float = 600.0, **files: str) -> Grounds:
+            extra = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
+            texts = {"vms/vms.yaml": vms, **extra}
+            return stack.enter_context(Grounds(tmp_path, texts, speed))
+
+        yield opened
