@@ -38,7 +38,8 @@ class Rule(Model):
     @classmethod
     def _ports_as_text(cls, value: object) -> object:
         if isinstance(value, dict):
-            return {k: str(v) if k in ("sport", "dport") else v for k, v in value.items()}
+            ports = ("sport", "dport")
+            return {k: str(v) if k in ports and v is not None else v for k, v in value.items()}
         return value
 
     @model_validator(mode="after")

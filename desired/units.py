@@ -67,6 +67,10 @@ def _compact(size: int) -> str | int:
     return format_size(size).replace(" ", "") if size else 0
 
 
+def _exact(rate: float) -> str | int:
+    return f"{Decimal(repr(rate)).normalize():f}MB/s" if rate else 0
+
+
 Size = Annotated[
     int,
     BeforeValidator(parse_size),
@@ -86,7 +90,7 @@ Size = Annotated[
 Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
-    PlainSerializer(lambda rate: f"{rate:g}MB/s" if rate else 0, when_used="json"),
+    PlainSerializer(_exact, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "string", "pattern": r"^\d+(\.\d+)? ?MB/s$"}, {"const": 0}]}
     ),

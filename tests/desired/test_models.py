@@ -51,6 +51,7 @@ def test_a_link_is_up_or_down() -> None:
 
 def test_a_port_may_be_a_number() -> None:
     assert Rule.model_validate({"in": "ACCEPT", "proto": "tcp", "dport": 22}).dport == "22"
+    assert Rule.model_validate({"in": "ACCEPT", "proto": "tcp", "dport": None}).dport is None
     assert Rule.model_validate({"group": "web"}).group == "web"
     with pytest.raises(ValidationError, match="exactly one"):
         Rule.model_validate({})

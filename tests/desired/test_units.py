@@ -1,5 +1,7 @@
 """Sizes, rates and durations as written."""
 
+from decimal import Decimal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +53,10 @@ def test_a_spec_prints_its_sizes_with_units() -> None:
     assert (shown["memory"], shown["balloon"]) == ("1536MiB", 0)
     assert (shown["nics"]["net0"]["rate"], shown["nics"]["net1"]["rate"]) == ("12.5MB/s", 0)
     assert spec.fqdn is None
+
+
+@given(st.decimals(0, 10240, places=9, allow_nan=False))
+def test_a_spec_prints_its_rates_to_the_last_digit(rate: Decimal) -> None:
+    plain = {"key": "a", "cluster": "lab", "name": "a", "nics": {"net0": {"rate": f"{rate:f}MB/s"}}}
+    spec = VMSpec.model_validate(plain)
+    assert VMSpec.model_validate_json(spec.model_dump_json()) == spec
