@@ -59,7 +59,11 @@ class Handler(Protocol):
     def keys(self) -> tuple[str, ...]: ...
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
-        """Yield what differs between `spec` and `seen`; pure."""
+        """Yield what differs between `spec` and `seen`; pure.
+
+        A VM of which no handler yields anything is not looked at again until something of it
+        moves. So an answer that hangs on the time, or on other machines, comes with a note.
+        """
         ...
 
     def apply(self, changes: Sequence[Change], ctx: Context) -> Outcome:

@@ -15,6 +15,7 @@ from reconciler.credentials import Resolve
 from reconciler.guard import Gate, Guarded
 from reconciler.ledger import Addresses, Ledger, clones_at_work
 from reconciler.plan import VMPlan, change_hash, plan_vm
+from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.turn import Turn
@@ -42,6 +43,7 @@ class SiteLook:
     ground: Ground = field(init=False)
     gate: Gate = field(init=False)
     memories: Mapping[str, Memory] = field(init=False)
+    settled: Settled = field(init=False)
 
     def observe(
         self,
@@ -76,6 +78,7 @@ class SiteLook:
             frozen=site.frozen,
         )
         self.gate = self._gate(machines)
+        self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
         for turn in turns:
             binding = memories.get(turn.key, Memory()).binding
             turn.phase = binding.phase if binding else Phase.DEPLOY
@@ -155,12 +158,20 @@ class SiteLook:
             return hashed in self.store.approvals.open_changes(self.view.at)
         return self.store.approvals.use(hashed, self.view.at)
 
+    def is_settled(self, turn: Turn) -> bool:
+        """Whether to decide on this VM again would come to nothing."""
+        return self.settled.knows(turn.spec, self.memories.get(turn.key, Memory()))
+
     def decide(self, turn: Turn) -> Guarded:
         """Allocate, plan and guard one VM."""
-        spec: VMSpec = turn.spec
         memory = self.memories.get(turn.key, Memory())
+        found = self._decided(turn.spec, memory)
+        self.settled.note(turn.spec, memory, found)
+        return found
+
+    def _decided(self, spec: VMSpec, memory: Memory) -> Guarded:
         seen = see(
-            turn.key,
+            spec.key,
             memory,
             self.view,
             self.ground.machines,

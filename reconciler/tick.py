@@ -112,15 +112,16 @@ class Tick:
         look.observe(turns, memories, self.workers, self._out_of_time_to_observe)
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
-            guarded = self._safely(turn, lambda turn=turn: look.decide(turn))  # type: ignore[misc]
+            guarded = self._safely(turn, lambda turn=turn: _decided(look, turn))  # type: ignore[misc]
             if guarded is not None:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
                 if guarded.allowed or REVERT in guarded.plan.seen.memory.intents:
                     ready.append((turn, guarded))
+        look.settled.keep()
         grouped = self._grouped(site, ready)
         self.workers.map(lambda item: self._execute(site, *item), grouped)
 
-    def _safely(self, turn: Turn, work: Callable[[], Guarded]) -> Guarded | None:
+    def _safely(self, turn: Turn, work: Callable[[], Guarded | None]) -> Guarded | None:
         try:
             return work()
         except Exception as error:
@@ -276,6 +277,14 @@ class Tick:
         if not turn.closed:
             turn.closed = True
             self.narrator.ended(turn, self.clock.now())
+
+
+def _decided(look: SiteLook, turn: Turn) -> Guarded | None:
+    """Decide on one VM; None when it is known to be ready without asking."""
+    if look.is_settled(turn):
+        turn.standing, turn.why = Standing.READY, ""
+        return None
+    return look.decide(turn)
 
 
 def deadline(start: datetime, time_limit: float) -> datetime:
