@@ -21,7 +21,8 @@ Exit status:
    1  something failed, or could not be read
    2  with --dry-run: something would change
   64  the command line was wrong
-  75  another run holds the lock; try again later"""
+  75  another run holds the lock; try again later
+ 130  interrupted; the next run goes on"""
 
 COMMANDS = {
     "validate": "cli_inspect",
@@ -171,11 +172,16 @@ def cli(
             known_job(run_task)
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
         ctx.exit(once_or_dry(ctx.obj, asked_for))
+    elif dry_run or only or approve or strict or verbose or quiet:
+        raise click.UsageError(f"this belongs to --once: {_options_of_once(ctx)}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         ctx.exit(EXIT_USAGE)
-    elif dry_run or only or approve or strict:
-        raise click.UsageError("--dry-run, --only, --approve and --strict belong to --once")
+
+
+def _options_of_once(ctx: click.Context) -> str:
+    names = ("dry_run", "only", "approve", "strict", "verbose", "quiet")
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names if ctx.params[name])
 
 
 def main() -> int:

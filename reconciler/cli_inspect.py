@@ -33,7 +33,7 @@ def validate(ctx: click.Context, show: str | None) -> None:
     if show is not None:
         key = known_key(show, fleet, ())
         if key in fleet.vms:
-            click.echo(fleet.vms[key].model_dump_json(indent=2, exclude_none=True))
+            click.echo(fleet.vms[key].model_dump_json(indent=2, exclude_none=True, by_alias=True))
     for error in fleet.errors:
         click.echo(str(error))
     if fleet.errors or fleet.broken:

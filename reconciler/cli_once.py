@@ -29,8 +29,10 @@ class Once:
 
 def once_or_dry(settings: Settings, once: Once) -> int:
     """Run, or show what a run would change; return the exit status."""
+    for name in (logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(name, logging.getLevelName(name).lower())
     level = logging.INFO if once.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
     logging.getLogger("proxmoxer").setLevel(logging.WARNING)
     options = RunOptions(
         fleet=settings.fleet,

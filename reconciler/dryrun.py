@@ -132,7 +132,7 @@ def _unmanaged(opened: Opened, only: tuple[str, ...]) -> list[PlannedVM]:
         binding, spec = memory.binding, fleet.vms.get(key)
         if binding is None or binding.phase is Phase.REMOVED or not fits(key, only):
             continue
-        if key in fleet.broken or (spec is not None and spec.state == "present"):
+        if spec.state == "present" if spec else fleet.incomplete or fleet.knows(key):
             continue
         why = "no spec names it any more" if spec is None else "its spec says `state: absent`"
         reason = f"{why}: left alone"

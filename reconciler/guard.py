@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from desired.catalog import Guard as Thresholds
 from desired.catalog import Limits
 from reconciler.plan import VMPlan
+from reconciler.show import count_of
 from state.change import Change, Effect, Note
 from state.observed import SeenVM
 
@@ -76,7 +77,7 @@ class Gate:
     def _held(self, seen: SeenVM) -> Note | None:
         hold = seen.memory.hold
         if hold and (hold.until is None or hold.until > seen.at):
-            until = f" until {hold.until:%Y-%m-%d %H:%M}" if hold.until else ""
+            until = f" until {hold.until.astimezone():%Y-%m-%d %H:%M}" if hold.until else ""
             reason = f"held{until}: {hold.why}; lift it with reconcile unhold {seen.key}"
             return Note(seen.key, "guard", "hold", reason, "Held", blocking=True)
         if seen.row and HOLD_TAG in seen.row.tags:
@@ -94,8 +95,8 @@ class Gate:
         attempt = seen.memory.attempts.get(change.handler)
         if attempt is None or attempt.not_before <= seen.at:
             return None
-        reason = f"failed {attempt.count} times: {attempt.error}; next try at "
-        reason += f"{attempt.not_before:%H:%M:%S}"
+        reason = f"failed {count_of(attempt.count, 'time')}: {attempt.error}; next try at "
+        reason += f"{attempt.not_before.astimezone():%H:%M:%S}"
         return Note(seen.key, change.handler, change.field, reason, "BackOff", blocking=True)
 
     def _with_threshold(self, change: Change) -> Change:

@@ -99,6 +99,7 @@ class VMError:
     error: str
     action: Action = "deploy"
     state: str = ""
+    vmid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ repeated whenever another VM spoke in between.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from reconciler.pipeline import CHANGE, DEPLOY
@@ -29,6 +30,8 @@ from reconciler.show import Paint, count_of, show_duration, show_interval, show_
 
 Write = Callable[[str], None]
 LABEL_WIDTH = max(len(step.label) for step in (*DEPLOY.transitions, *CHANGE.transitions))
+NAMED = 10
+"""So many VMs are named in one line."""
 LONG = 60
 """A reason of more letters than this is told once and then referred to."""
 TITLES: dict[Action, str] = {
@@ -67,6 +70,39 @@ def summary_line(summary: Summary) -> str:
     )
 
 
+@dataclass(slots=True)
+class Alike:
+    """The VMs that met one and the same error: the first is told at once, the rest at the end."""
+
+    keys: dict[str, list[str]] = field(default_factory=dict)
+
+    def is_new(self, event: VMError) -> bool:
+        """Whether no other VM met this error before."""
+        met = self.keys.setdefault(event.error, [])
+        if event.key not in met:
+            met.append(event.key)
+        return met[0] == event.key
+
+    def rest(self) -> list[str]:
+        """Return a line for each error that more than one VM met, and begin anew."""
+        met, self.keys = self.keys, {}
+        return [
+            f"as {keys[0]}, {count_of(len(keys) - 1, 'more VM')}: {_some(keys[1:])}"
+            for keys in met.values()
+            if len(keys) > 1
+        ]
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+    return ", ".join(keys[:NAMED]) + more
+
+
+def _begun(event: VMError) -> VMStarted:
+    """Return the beginning of a turn that ended before it was told."""
+    return VMStarted(event.at, event.key, event.action, event.state, event.vmid)
+
+
 class TextReporter:
     """Prints the run in the contract's lines; `verbose` adds skips, details and API requests."""
 
@@ -82,6 +118,7 @@ class TextReporter:
         self._vms: dict[str, VMStarted] = {}
         self._results: dict[str, tuple[Action, str]] = {}
         self._told: set[str] = set()
+        self._alike = Alike()
 
     def report(self, *events: Event) -> None:
         with self._lock:
@@ -142,10 +179,14 @@ class TextReporter:
             line = f"--- {title} complete: service={event.key} status={event.state} ---"
             self._speaker = ""
             return [self._paint.good(line)]
-        frame = self._frame(event.key, event.state)
         if isinstance(event, VMError):
             self._results[event.key] = event.action, "error"
+            if not self._alike.is_new(event):
+                return []
+            self._vms.setdefault(event.key, _begun(event))
+            frame = self._frame(event.key, event.state)
             return [*frame, f"{self._paint.bad('[!]')} {event.error}"]
+        frame = self._frame(event.key, event.state)
         self._results.setdefault(event.key, (event.action, "waiting"))
         why = f" ({self._once(event.why)})" if event.why else ""
         return [
@@ -182,7 +223,8 @@ class TextReporter:
             action = results[key][0] if key in results else "deploy"
             results[key] = action, told.get(result, result)
         errors = sum(result == "error" for _, result in results.values())
-        lines = [
+        lines = [f"{self._paint.bad('[!]')} {text}" for text in self._alike.rest()]
+        lines += [
             f"[{event.task}] Done ({seconds:.1f}s) — processed: {len(results)}, errors: {errors}"
         ]
         lines += [
@@ -215,10 +257,14 @@ class QuietReporter:
         self._paint = paint
         self._always = always
         self._lock = threading.Lock()
+        self._alike = Alike()
 
     def report(self, *events: Event) -> None:
         with self._lock:
             for event in events:
+                if isinstance(event, RunDone):
+                    for text in self._alike.rest():
+                        self._write(self._paint.bad(text))
                 line = self._line(event)
                 if line:
                     self._write(line)
@@ -228,6 +274,8 @@ class QuietReporter:
             case Step(result="error"):
                 return f"{event.key}: {event.label}: {self._paint.bad(event.detail)}"
             case VMError():
+                if not self._alike.is_new(event):
+                    return ""
                 return f"{event.key}: {self._paint.bad(event.error)}"
             case Remark(level="warning" | "error"):
                 key = f"{event.key}: " if event.key else ""

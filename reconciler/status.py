@@ -120,6 +120,8 @@ def next_words(
         return "its spec is broken: reconcile validate"
     if key not in fleet.vms:
         return "no spec names it any more: left alone"
+    if fleet.vms[key].state == "absent":
+        return "its spec says `state: absent`: left alone"
     if memory.hold and (memory.hold.until is None or memory.hold.until > at):
         until = f" until {show_when(memory.hold.until)}" if memory.hold.until else ""
         return f"held{until}: {memory.hold.why}"

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.show import show_when
+from reconciler.show import count_of, show_when
 from reconciler.status import VMStatus
 from state.conditions import Condition
 from state.journal import VMRun
 from state.memory import Memory
 
 ADVICE = {
-    "AntiSpoofEffective": "enable the firewall of the cluster (Datacenter, Firewall, Options)",
+    "AntiSpoofEffective": "it takes a firewall that is on for the VM, the nic and the cluster; "
+    "`reconcile doctor` tells of the last",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
@@ -21,9 +22,15 @@ ADVICE = {
     "RestartRequired": "stop and start the VM in Proxmox; a reboot in the guest is not enough",
     "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
-    "Unmanaged": "write its spec again, or `state: absent` to destroy it",
+    "Unmanaged": "write its spec again, or remove the VM in Proxmox by hand; nothing is destroyed "
+    "by this version",
 }
 """What a person can do about each condition; `{key}` is the VM."""
+
+
+QUIET = "nothing: it is as its spec says"
+DENIED = "Permission check failed"
+"""How Proxmox begins when the token lacks a right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,9 @@ def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
 
 
 def _waits(status: VMStatus) -> tuple[str, ...]:
-    lines = (
-        [status.next.removeprefix("waits: ")]
-        if status.next
-        else ["nothing: it is as its spec says"]
-    )
+    beside = any(condition.type == "BackOff" for condition in status.conditions)
+    quiet = "nothing, but not all is as its spec says" if beside else QUIET
+    lines = [status.next.removeprefix("waits: ") or quiet]
     for condition in status.conditions:
         text = condition.message or condition.reason
         said = " (as above)" if text == lines[0] else f": {text}"
@@ -86,7 +91,7 @@ def shown(condition: Condition) -> str:
 
 def _retries(memory: Memory, at: datetime) -> tuple[str, ...]:
     return tuple(
-        f"{name}: failed {attempt.count} times in a row, next try "
+        f"{name}: failed {count_of(attempt.count, 'time')} in a row, next try "
         f"{show_when(attempt.not_before) if attempt.not_before > at else 'in the next run'}: "
         f"{attempt.error}"
         for name, attempt in sorted(memory.attempts.items())
@@ -103,6 +108,8 @@ def _advice(status: VMStatus, memory: Memory, at: datetime) -> tuple[str, ...]:
         lines.append("run `reconcile validate` and mend what it names")
     if memory.hold:
         lines.append(f"`reconcile unhold {status.key}` lets it go on")
+    if any(DENIED in attempt.error for attempt in memory.attempts.values()):
+        lines.append("`reconcile doctor` names the right that is missing and the line to grant it")
     if memory.attempts:
         lines.append(f"`reconcile log {status.key}` shows each step that failed")
     return tuple(dict.fromkeys(lines))

@@ -85,6 +85,22 @@ def test_validate_shows_one_spec_as_merged(fleet: Path) -> None:
     assert (shown["key"], shown["cluster"], shown["domain"]) == ("web-1", "lab", "example.net")
 
 
+def test_a_shown_spec_is_in_the_words_of_a_spec(fleet: Path) -> None:
+    (fleet / "vms" / "in.yaml").write_text(
+        "in-1: {firewall: {rules: [{in: ACCEPT, dport: 22, proto: tcp}]}}\n"
+    )
+    shown = json.loads(call(fleet, "validate", "--show", "in-1").output)
+    rule = shown["firewall"]["rules"][0]
+    assert (rule["in"], rule["dport"]) == ("ACCEPT", "22")
+
+
+def test_options_of_a_run_do_nothing_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_main(monkeypatch, "--dry-run", "--quiet") == 64
+    assert "this belongs to --once: --dry-run, --quiet" in capsys.readouterr().err
+
+
 def test_schemas_are_printed_or_written(fleet: Path, tmp_path: Path) -> None:
     assert "properties" in json.loads(call(fleet, "schema", "fleet").output)
     assert call(fleet, "schema", "--write", str(tmp_path / "out")).exit_code == 0

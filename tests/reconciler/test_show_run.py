@@ -112,6 +112,24 @@ def test_an_error_outside_a_step_is_the_vms_and_says_so() -> None:
     assert "[process_vms] Done (0.6s) — processed: 1, errors: 1" in lines
 
 
+def test_an_error_that_many_share_is_told_once_with_their_keys() -> None:
+    errors = [
+        VMError(AT, f"vm-{n}", "cluster lab: not reached", "change", "ready", n) for n in range(13)
+    ]
+    names = "vm-1, vm-2, vm-3, vm-4, vm-5, vm-6, vm-7, vm-8, vm-9, vm-10 and 2 more"
+    rest = f"as vm-0, 12 more VMs: {names}"
+    lines = said(*errors, RunDone(AT, QUIET))
+    assert lines[:3] == [
+        "--- ChangePackage: service=vm-0 vm=0 status=ready ---",
+        "[!] cluster lab: not reached",
+        f"[!] {rest}",
+    ]
+    assert lines.count("sid:vm-12 action:change result:error") == 1
+    quiet: list[str] = []
+    QuietReporter(quiet.append, Paint()).report(*errors, RunDone(AT, MIXED))
+    assert quiet == ["vm-0: cluster lab: not reached", rest, summary_line(MIXED)]
+
+
 def test_a_pause_says_what_it_waits_for() -> None:
     paused = VMPaused(AT, "a", "deploy", "set_ip", "the clone runs")
     assert said(paused)[-1] == "--- Deploy paused: waiting at [set_ip] (the clone runs) ---"

@@ -228,6 +228,17 @@ def test_why_of_a_quiet_vm_is_short() -> None:
     assert (why.retry, why.advice) == ((), ())
 
 
+def test_why_of_a_lacking_right_points_at_doctor() -> None:
+    text = "Permission check failed (/pool/shop, Pool.Allocate)"
+    denied = Attempt("web-1", "pool", 1, text, AT, AT)
+    memory = Memory(binding=replace(BINDING, phase=Phase.READY), attempts={"pool": denied})
+    condition = Condition("web-1", "BackOff", True, "pool", text, AT)
+    why = explain(status(memory, condition), memory, [], AT)
+    assert why.waits[0] == "nothing, but not all is as its spec says"
+    assert why.retry[0].startswith("pool: failed 1 time in a row")
+    assert why.advice[0].startswith("`reconcile doctor` names the right that is missing")
+
+
 def test_why_repeats_an_error_that_no_step_names() -> None:
     run = replace(FAILED, steps=(), error="node pve2 is unreachable")
     why = explain(status(Memory()), Memory(), [run], AT)
