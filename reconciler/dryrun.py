@@ -25,6 +25,9 @@ from state.api import ApiError
 from state.memory import Memory, Phase
 from state.observed import Presence
 
+PATIENT = (None, "Held", "Locked", "ApprovalNeeded", "BackOff")
+"""What a VM may wait for without being stuck; a run goes on with it by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preview:
@@ -60,7 +63,7 @@ def dry_run(
         )
         first = not opened.database.exists()
         planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]
-        planned += [PlannedVM(key, "unknown", reason=why) for key, why in preview.failed.items()]
+        planned += [PlannedVM(key, "stuck", reason=why) for key, why in preview.failed.items()]
         planned += [
             PlannedVM(key, "broken", reason="its spec is broken")
             for key in sorted(opened.fleet.broken)
@@ -146,11 +149,13 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
     seen, plan = guarded.plan.seen, guarded.plan
     binding = seen.memory.binding
     unknown = seen.presence is Presence.UNKNOWN
-    reason = next((note.reason for note in guarded.notes if note.blocking), "")
-    stuck = unknown or (reason and not plan.changes and binding is None)
+    blocking = [note for note in guarded.notes if note.blocking]
+    stuck = not plan.changes and any(note.condition not in PATIENT for note in blocking)
     kind = "unchanged"
-    if stuck:
+    if unknown:
         kind = "unknown"
+    elif stuck:
+        kind = "stuck"
     elif seen.presence is Presence.ABSENT:
         kind = "create"
     elif plan.changes:
@@ -168,7 +173,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         template=binding.template if binding else None,
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
-        reason=reason if stuck else "",
+        reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         calls=tuple(calls),
     )
 

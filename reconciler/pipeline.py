@@ -87,6 +87,12 @@ class Pipeline:
         labels = [transition.label for transition in self.transitions]
         return labels.index(label) + 1 if label in labels else 0
 
+    def label_for(self, handler: str, state: str) -> str:
+        """Return the label of a handler's first step after a state; empty when it has none."""
+        later = self.states[self.names.index(state) + 1 :] if state in self.names else ()
+        owned = (one.label for one in later if any(owner == handler for owner, _ in one.owns))
+        return next(owned, "")
+
     def next_label(self, state: str) -> str:
         """Return the label of the step after a state; empty at the end of the row."""
         return next((t.label for t in self.transitions if t.before == state), "")

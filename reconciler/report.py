@@ -175,7 +175,9 @@ class Reporter(Protocol):
     def report(self, *events: Event) -> None: ...
 
 
-PlanKind = Literal["create", "change", "destroy", "unchanged", "unmanaged", "unknown", "broken"]
+PlanKind = Literal[
+    "create", "change", "destroy", "unchanged", "unmanaged", "unknown", "stuck", "broken"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +185,9 @@ class PlannedVM:
     """What a dry run found of one VM.
 
     `create`: `template`, `addresses` and `fqdn` are previews. `destroy`: `details` says what is
-    lost. `unmanaged`, `unknown`, `broken`: `reason` says why it would not be touched. `waits` are
-    the words after the number of changes (`restart needed: waits for a window`). `calls` is what
-    would be sent, in order, for `--verbose`.
+    lost. `unmanaged`, `unknown`, `stuck` (a person must help) and `broken`: `reason` says why it
+    would not be touched. `waits` are the words after the number of changes (`restart needed: waits
+    for a window`). `calls` is what would be sent, in order, for `--verbose`.
     """
 
     key: str
@@ -223,7 +225,7 @@ class DryRun:
     @property
     def failed(self) -> bool:
         """Whether something could not be planned at all (exit status 1)."""
-        broken = any(vm.kind in ("broken", "unknown") for vm in self.vms)
+        broken = any(vm.kind in ("broken", "stuck", "unknown") for vm in self.vms)
         return bool(self.errors or self.problems) or broken
 
     @property

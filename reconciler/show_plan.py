@@ -15,7 +15,7 @@ WIDEST = 90
 """What is longer than this moves no column."""
 ALIKE = 3
 """More VMs than this that are not touched for one and the same reason share a line."""
-ALONE = ("unmanaged", "unknown")
+ALONE = ("unmanaged", "unknown", "stuck")
 MARKS: Mapping[PlanKind, str] = {
     "create": "+",
     "change": "~",
@@ -23,6 +23,7 @@ MARKS: Mapping[PlanKind, str] = {
     "unchanged": "=",
     "unmanaged": "=",
     "unknown": "?",
+    "stuck": "!",
     "broken": "!",
 }
 
@@ -85,7 +86,7 @@ def _unapproved(vm: PlannedVM) -> list[Change]:
 
 def _shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
     """Return the notes worth a line: those that raise a condition, or all of them."""
-    told = vm.kind in ("unknown", "broken")
+    told = vm.kind in ("unknown", "stuck", "broken")
     return [note for note in vm.notes if (note.condition or verbose) and not told]
 
 
@@ -97,6 +98,8 @@ def _headline(vm: PlannedVM) -> str:
         return f"DESTROY  {', '.join(vm.details)}".rstrip()
     if vm.kind == "unmanaged":
         return f"UNMANAGED: {vm.reason}"
+    if vm.kind == "stuck":
+        return f"NOT TOUCHED: {vm.reason}"
     if vm.kind == "unknown":
         return f"UNKNOWN, not touched: {vm.reason}"
     if vm.kind == "broken":
@@ -132,6 +135,7 @@ def _plan_line(dry: DryRun) -> str:
     parts.append(f"{kinds['unchanged']} unchanged")
     parts += [f"{kinds['unmanaged']} unmanaged"] if kinds["unmanaged"] else []
     parts += [f"{kinds['unknown']} unknown"] if kinds["unknown"] else []
+    parts += [f"{kinds['stuck']} stuck"] if kinds["stuck"] else []
     parts += [f"{kinds['broken']} broken"] if kinds["broken"] else []
     line = "Plan: " + ", ".join(parts) + "."
     if not dry.digest:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from reconciler.report import DryRun, PlannedVM
 from reconciler.show import Paint
@@ -52,9 +53,30 @@ def test_a_missing_secret_is_one_vms_trouble(
     secret = {**SMALL, "cloudinit": {"password": "env:NOT_SET_1"}}
     dry = Lab(tmp_path, fleet_files({"a": secret, "b": SMALL})).dry()
     vms = planned(dry)
-    assert vms["a"].kind == "unknown"
+    assert vms["a"].kind == "stuck"
     assert "NOT_SET_1 is not set" in vms["a"].reason
     assert vms["b"].kind == "create"
+    assert dry.failed
+
+
+def test_what_only_a_person_can_mend_is_not_called_unchanged(tmp_path: Path) -> None:
+    """IP-04, DEP-27: a dry pool, and a machine that somebody made under our id."""
+    lab = lab_of(tmp_path, a=SMALL)
+    lab.ask("POST", "/nodes/pve1/qemu/100/status/stop")
+    lab.clock.sleep(60.0)
+    lab.ask("DELETE", "/nodes/pve1/qemu/100")
+    lab.clock.sleep(60.0)
+    lab.ask("POST", "/nodes/pve1/qemu", vmid=100, name="theirs")
+    lab.clock.sleep(60.0)
+    full = {"network": "203.0.113.0/24", "start": "203.0.113.2", "stop": "203.0.113.2"}
+    lab.write(fleet_files({"a": SMALL, "b": SMALL}))
+    lab.write({"pools/public.yaml": yaml.dump({"public-v4": {**full, "bridge": "vmbr0"}})})
+    dry = lab.dry()
+    vms = planned(dry)
+    assert {vm.kind for vm in vms.values()} == {"stuck"}
+    assert "made anew by somebody" in vms["a"].reason
+    assert "has no free address" in vms["b"].reason
+    assert "0 to create, 0 to change, 0 to destroy, 0 unchanged, 2 stuck." in text(dry)
     assert dry.failed
 
 

@@ -114,6 +114,13 @@ def test_steps_are_numbered_from_one_and_strange_ones_have_no_number() -> None:
     assert DEPLOY.number("Set tags") == 0
 
 
+def test_a_failure_is_told_at_the_step_of_its_own_handler() -> None:
+    assert DEPLOY.label_for("network", "clone") == "Configure network"
+    assert DEPLOY.label_for("disks", "set_system_disk_size") == "Set system disk I/O"
+    assert DEPLOY.label_for("pool", "migrated") == ""
+    assert DEPLOY.label_for("cpu", "no such state") == ""
+
+
 def test_the_next_step_is_named_until_there_is_none() -> None:
     assert DEPLOY.next_label("set_cloudinit") == "Start VM"
     assert DEPLOY.next_label("ready") == ""
