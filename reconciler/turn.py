@@ -135,7 +135,8 @@ class Narrator:
 
     def failed(self, turn: Turn, at: datetime, handler: str, error: str) -> None:
         """Tell a step that failed: the state stays where it is (DEP-05)."""
-        label = pipeline.DEPLOY.next_label(turn.state) if turn.phase is Phase.DEPLOY else ""
+        deploys = turn.phase is Phase.DEPLOY
+        label = pipeline.DEPLOY.label_for(handler, turn.state) if deploys else ""
         label = label or f"Change {handler}"
         seconds = turn.spent.pop(handler, 0.0)
         step = Step(at, turn.key, label, turn.state, turn.state, "error", error, seconds)
