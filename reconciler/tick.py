@@ -159,7 +159,7 @@ class Tick:
             turn.standing = Standing.FAILED if worst else Standing.PAUSED
             first = worst or next(note for note in blocking if note.condition)
             turn.why = first.reason
-            if worst:
+            if worst and not (worst.condition == "BackOff" and turn.wrote):
                 self.narrator.broke(turn, self.clock.now(), turn.why)
 
     def _settle(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
@@ -217,7 +217,10 @@ class Tick:
             self._broke(turn, error)
 
     def _account(self, turn: Turn, done: Done, sent: tuple[Change, ...], now: datetime) -> None:
-        """Set where the turn stands after its calls."""
+        """Set where the turn stands after its calls.
+
+        A failure does not end it: the next look goes on with what is independent of it (C-23).
+        """
         turn.changes.extend(change for change in sent if done.landed(change.handler))
         for name, seconds in done.seconds.items():
             turn.spent[name] = turn.spent.get(name, 0.0) + seconds
@@ -232,9 +235,8 @@ class Tick:
                     outcome.upid, turn.key, turn.spec.cluster, name, now
                 )
             elif outcome.error:
+                turn.why = outcome.error
                 self.narrator.failed(turn, now, name, outcome.error)
-                if self.sites[turn.spec.cluster].executor.handlers[name].blocking:
-                    turn.standing, turn.why = Standing.FAILED, outcome.error
             elif outcome.retry_at and not done.again:
                 turn.standing, turn.why = Standing.WAITING, "a lock was busy"
                 turn.not_before = outcome.retry_at

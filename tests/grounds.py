@@ -102,10 +102,10 @@ class Grounds:
         self.told = Told()
         return run_once(self.options(**options), self.told, self.clock)
 
-    def settle(self, runs: int = 8, apart: float = 1000.0) -> Summary:
+    def settle(self, runs: int = 8, apart: float = 1000.0, **options: Any) -> Summary:
         """Run until all is ready and a run has nothing left to write."""
         for _ in range(runs):
-            summary = self.run()
+            summary = self.run(**options)
             if summary.ready == summary.vms and summary.writes == 0:
                 return summary
             self.later(apart)
@@ -135,17 +135,17 @@ class Grounds:
 
     # ------------------------------------------------------------------ the other side
 
-    def sim(self, method: str, path: str, **given: Any) -> Any:
+    def sim(self, verb: str, path: str, /, **given: Any) -> Any:
         """Turn a screw of the simulator: `faults`, `clock`, `world`, `calls`."""
         body = json.dumps(given) if given else None
-        answer = self.pool.request(method, f"/sim/{path}", body=body, retries=3)
+        answer = self.pool.request(verb, f"/sim/{path}", body=body, retries=3)
         assert answer.status == 200, answer.data
         return answer.json()
 
     def fault(self, kind: str, **given: Any) -> None:
         self.sim("POST", "faults", kind=kind, **given)
 
-    def ask(self, method: str, path: str, **params: Any) -> Any:
+    def ask(self, method: str, path: str, /, **params: Any) -> Any:
         """Do something as root@pam, as a person would in the GUI; fails unless it is accepted."""
         login = {"username": "root@pam", "password": DEMO_SECRET}
         ticket = self._api("POST", "/access/ticket", {}, login)["data"]

@@ -74,7 +74,8 @@ class Wire:
     """The way between engine and cluster, which tells all that goes over it and may be cut.
 
     With `kill_before` N the N-th call of the run (from 0) is never sent, with `kill_after` it has
-    its effect and its answer is never heard.
+    its effect and its answer is never heard. `meanwhile` happens once, just before the first write
+    that it is told of and answers True to.
     """
 
     calls: list[Sent] = field(default_factory=list)
@@ -82,7 +83,11 @@ class Wire:
     count: int = 0
     kill_before: int | None = None
     kill_after: int | None = None
-    before_write: Callable[[Call], None] | None = None
+    meanwhile: Callable[[Call], bool] | None = None
+
+    def intervene(self, call: Call) -> None:
+        if self.meanwhile is not None and self.meanwhile(call):
+            self.meanwhile = None
 
     def next_run(self, before: int | None = None, after: int | None = None) -> None:
         self.run, self.count = self.run + 1, 0
@@ -108,10 +113,8 @@ class WiredApi(InProcessApi):
         wire, index = self._wire, self._wire.count
         if wire.kill_before == index:
             raise Killed(f"before call {index}: {method} {path}")
-        if method is not Method.GET and wire.before_write:
-            hook, wire.before_write = wire.before_write, None
-            hook(Call(method, path, params))
-            wire.before_write = wire.before_write or hook
+        if method is not Method.GET:
+            wire.intervene(Call(method, path, params))
         wire.count += 1
         error, answer = "", None
         try:
@@ -186,7 +189,7 @@ class Lab:
     def api(self) -> WiredApi:
         return WiredApi(self.simulator, f"{FLEET_USER}!{FLEET_TOKEN}", self.wire, self.clock)
 
-    def ask(self, method: str, path: str, **params: object) -> object:
+    def ask(self, method: str, path: str, /, **params: object) -> object:
         """Do something as root@pam, as a person would in the GUI; fails unless it is accepted."""
         answer = self.simulator.call(method, path, params)
         assert answer.ok, answer

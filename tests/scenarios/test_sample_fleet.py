@@ -1,4 +1,4 @@
-"""The sample fleet, deployed by the command itself: one run makes it, the next has nothing to do."""
+"""The sample fleet, deployed by the command itself: one run makes it, the next does nothing."""
 
 from collections import Counter
 
