@@ -24,7 +24,7 @@ def conditions_of(
 ) -> dict[str, list[Condition]]:
     """Return all conditions of the VMs that were looked at, and of those without a spec."""
     found = {key: _conditions(turn, at) for key, turn in turns.items()}
-    gone = [] if fleet.incomplete else [k for k in store.bindings.all() if not fleet.knows(k)]
+    gone = [] if fleet.incomplete else [k for k in store.bindings.names() if not fleet.knows(k)]
     for key in gone:
         text = "its spec is gone; the VM is left as it is"
         found[key] = [Condition(key, "Unmanaged", True, "NoSpec", text, at)]

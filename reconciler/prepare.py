@@ -159,7 +159,7 @@ def renamed(fleet: Fleet, store: Store) -> list[str]:
     """Carry machines to their new keys (`was:`); return `old -> new` of each."""
     return [
         f"{old} -> {new}"
-        for old, new in renames(fleet, store.bindings.all())
+        for old, new in renames(fleet, store.bindings.names())
         if store.bindings.rename_key(old, new)
     ]
 
