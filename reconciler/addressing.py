@@ -40,16 +40,21 @@ def lease_addresses(
     fleet: Fleet,
     addresses: Addresses,
     store: Store | None,
+    frozen: str | None = None,
 ) -> tuple[tuple[Lease, ...], list[Note]]:
     """Return the VM's wanted leases, taking the missing ones; a VM keeps what it has.
 
-    Without a store it only previews. A dry pool is a blocking note; what was taken before stays.
+    Without a store it only previews; `frozen` says why nothing may be taken. A dry pool is a
+    blocking note; what was taken before stays.
     """
     have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
     leases: list[Lease] = []
     notes: list[Note] = []
     for nic, family, ordinal, pool_name in wanted_slots(spec):
         lease = have.get((nic, family, ordinal))
+        if lease is None and frozen:
+            notes.append(problem(spec, f"{nic}.{family}", "StoreIncomplete", frozen))
+            continue
         if lease is None:
             pool = fleet.pools[pool_name]
             lease = _take(spec.key, nic, family, ordinal, pool_name, pool, addresses, store)

@@ -20,6 +20,9 @@ from state.observe import Machine
 from state.observed import ClusterView, Presence, SeenVM
 from state.store import Store, Taken
 
+WRITTEN = "password"
+"""The fingerprint of the password last written: nothing is written to a machine made anew."""
+
 
 @dataclass(slots=True)
 class Vmids:
@@ -74,22 +77,18 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
     if binding is None or _replaceable(seen):
         answer = _bind(spec, seen, ground)
         if isinstance(answer, Note):
-            return Allocated(seen, (answer,))
+            return Allocated(replace(seen, presence=Presence.ABSENT), (answer,))
         seen = answer
     elif binding.name != spec.name or binding.name_template != spec.name_template:
         seen = _rebound(seen, ground, name=spec.name, name_template=spec.name_template)
     seen = _identified(seen, ground)
-    missing = ground.frozen and not seen.memory.leases
-    leases, notes = (
-        ((), [])
-        if missing
-        else lease_addresses(
-            spec,
-            seen.memory.leases,
-            ground.fleet,
-            ground.addresses,
-            None if ground.dry else ground.store,
-        )
+    leases, notes = lease_addresses(
+        spec,
+        seen.memory.leases,
+        ground.fleet,
+        ground.addresses,
+        None if ground.dry else ground.store,
+        ground.frozen,
     )
     seen = replace(seen, memory=replace(seen.memory, leases=leases))
     seen = with_credentials(spec, seen, ground.store, ground.resolve, ground.dry)
@@ -97,23 +96,24 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
 
 
 def _replaceable(seen: SeenVM) -> bool:
-    """Whether the binding may still be chosen anew: the machine was never seen and is not there.
+    """Whether the VM is to be made (again), so that its place is chosen anew.
 
-    That is so while nothing was cloned, and when somebody else took the vmid first.
+    That is so while nothing was cloned, when the machine is surely gone, and when somebody else
+    took the vmid first.
     """
     binding = seen.memory.binding
-    if binding is None or binding.uuid is not None or seen.memory.task is not None:
+    if binding is None or seen.memory.task is not None:
         return False
     if seen.presence is Presence.ABSENT:
         return True
-    return _somebody_elses(seen, binding)
+    return binding.uuid is None and _somebody_elses(seen, binding)
 
 
 def _somebody_elses(seen: SeenVM, binding: Binding) -> bool:
     if seen.row is None or seen.row.lock or seen.config is None:
         return False
     marker = read_marker(seen.config.live.description)
-    return marker is None or marker.key != binding.key or marker.vmid != binding.vmid
+    return marker is None or marker.store != seen.store or marker.vmid != binding.vmid
 
 
 def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
@@ -136,13 +136,18 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
     binding = _binding(spec, seen, placed, vmid)
     if binding != old and not ground.dry:
         binding = _keep(binding, old, ground)
-    seen = replace(seen, memory=replace(seen.memory, binding=binding))
+    prints = dict(seen.memory.fingerprints)
+    if prints.get(WRITTEN):
+        prints[WRITTEN] = ""
+        if not ground.dry:
+            ground.store.vault.set_fingerprint(spec.key, WRITTEN, "")
+    seen = replace(seen, memory=replace(seen.memory, binding=binding, fingerprints=prints))
     return replace(seen, presence=Presence.ABSENT, row=None, config=None, reason="")
 
 
 def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
     old = seen.memory.binding
-    return Binding(
+    binding = Binding(
         key=spec.key,
         cluster=spec.cluster,
         vmid=vmid,
@@ -155,6 +160,11 @@ def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
         clone=spec.clone,
         created_at=old.created_at if old else seen.at,
     )
+    if old is None or old.uuid is None or seen.presence is not Presence.ABSENT:
+        return binding
+    # It was there and is gone: that is remembered until its new clone is sent, which a person
+    # has to approve.
+    return replace(binding, uuid=old.uuid, phase=old.phase, ready_at=old.ready_at)
 
 
 def _keep(binding: Binding, old: Binding | None, ground: Ground) -> Binding:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from handlers.handler import Context, Handler, is_config_call, merge_config
 from reconciler.backoff import not_before, soon
+from reconciler.plan import change_hash
 from state.api import (
     Api,
     ApiError,
@@ -19,9 +20,10 @@ from state.api import (
     PartlyApplied,
     Refused,
     Stale,
+    Unavailable,
 )
 from state.change import Call, Change, Method, Outcome
-from state.memory import Intent, OpenTask
+from state.memory import Intent, OpenTask, Phase
 from state.observed import SeenVM
 from state.store import Store
 
@@ -33,14 +35,21 @@ _TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 
 @dataclass(slots=True)
 class Done:
-    """What came of one VM's turn: an outcome by handler, the seconds each took, writes made.
+    """What came of one VM's turn: an outcome by handler, and the seconds each took.
 
-    `again` asks for another look at once (a stale digest, a refusal to be narrowed down).
+    `again` asks for another look at once (a stale digest, a refusal to be narrowed down) and `why`
+    says what for; `over` says that nothing more is sent in this look.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     again: bool = False
+    over: bool = False
+    why: str = ""
+
+    def look_again(self, why: str) -> None:
+        """Nothing more is sent before another look."""
+        self.again, self.over, self.why = True, True, why
 
     def landed(self, handler: str) -> bool:
         """Whether the handler's calls went through: done, or a task was started."""
@@ -64,22 +73,23 @@ class Executor:
     separate: set[str] = field(default_factory=set)
 
     def run(self, seen: SeenVM, changes: Sequence[Change]) -> Done:
-        """Send one VM's changes up to the first call that starts a task."""
+        """Send one VM's changes up to the first call that starts a task.
+
+        They are independent of each other, so what is refused stops none of the others (C-23).
+        """
         done = Done()
         if REVERT in seen.memory.intents:
             self._revert(seen, seen.memory.intents[REVERT].detail)
+            done.look_again("a pending value was taken back")
+            return done
         for group in self._groups(seen, turn(changes)):
             began = self.clock()
-            names = list(dict.fromkeys(change.handler for change in group))
-            try:
-                outcomes = dict.fromkeys(names, self._send(seen, group))
-            except ApiError as error:
-                outcomes = self._failed(seen, names, group, error, done)
+            outcomes = self._attempt(seen, group, done)
             took = (self.clock() - began).total_seconds()
             done.outcomes.update(outcomes)
-            for name in names:
+            for name in outcomes:
                 done.seconds[name] = done.seconds.get(name, 0) + took
-            if done.again or not all(outcome.done for outcome in outcomes.values()):
+            if done.over or any(outcome.upid for outcome in outcomes.values()):
                 break
         return done
 
@@ -99,6 +109,21 @@ class Executor:
         rest = sorted(others.values(), key=starts_task)
         return [config, *rest] if config else rest
 
+    def _attempt(self, seen: SeenVM, group: list[Change], done: Done) -> dict[str, Outcome]:
+        """Send a group; where its config keys are refused by name, once more without the owners."""
+        try:
+            return dict.fromkeys(_names(group), self._send(seen, group))
+        except ApiError as error:
+            blamed = self._blamed(group, error)
+            rest = [change for change in group if change.handler not in blamed]
+            if not rest or not blamed or not isinstance(error, Refused | Forbidden):
+                return self._failed(seen, group, error, done)
+            found = self._failed(seen, [c for c in group if c not in rest], error, done)
+        try:
+            return found | dict.fromkeys(_names(rest), self._send(seen, rest))
+        except ApiError as error:
+            return found | self._failed(seen, rest, error, done)
+
     def _send(self, seen: SeenVM, group: list[Change]) -> Outcome:
         binding = seen.memory.binding
         assert binding is not None
@@ -108,11 +133,11 @@ class Executor:
         at = self.clock()
         self.store.cache.mark_dirty(self.cluster, binding.vmid, at, firewall=firewall)
         self._intend(seen, group, at)
+        digest = seen.config.digest if seen.config else ""
         if all(_is_config(change) for change in group):
-            self._send_config(seen, group)
+            self.api.send(_merged(group, digest), heavy=True)
             outcome = Outcome()
         else:
-            digest = seen.config.digest if seen.config else ""
             handler = self.handlers[group[0].handler]
             signed = [_signed(change, digest) for change in group]
             outcome = handler.apply(signed, Context(self.api, at))
@@ -121,20 +146,6 @@ class Executor:
             self.store.tasks.open(task)
         self._remember(seen, group)
         return outcome
-
-    def _send_config(self, seen: SeenVM, group: list[Change]) -> None:
-        """One PUT with the digest seen; on a refusal that names keys, once more without owners."""
-        digest = seen.config.digest if seen.config else ""
-        call = _merged(group, digest)
-        try:
-            self.api.send(call, heavy=True)
-        except Refused as error:
-            blamed = self.owners(error.keys)
-            rest = [change for change in group if change.handler not in blamed]
-            if blamed and rest:
-                self.api.send(_merged(rest, digest), heavy=True)
-                self._remember(seen, rest)
-            raise
 
     def run_group(self, handler: str, members: Sequence[tuple[str, Change]]) -> Done:
         """Apply what several VMs share (a pool's members) as one; a failure is each one's."""
@@ -159,17 +170,46 @@ class Executor:
             if any(re.fullmatch(pattern, key) for pattern in handler.keys)
         }
 
+    def _blamed(self, group: list[Change], error: ApiError) -> set[str]:
+        """Return the handlers of the group that sent or own a config key that the error names.
+
+        Passed-through keys have a sender only; a key that did not go out has only an owner.
+        """
+        keys = error.keys.keys() - NOBODYS_KEYS
+        return {
+            change.handler
+            for change in group
+            for call in change.calls
+            if is_config_call(call)
+            if keys & call.params.keys() or self._owns(change.handler, keys)
+        }
+
+    def _owns(self, handler: str, keys: Iterable[str]) -> bool:
+        patterns = self.handlers[handler].keys
+        return any(re.fullmatch(pattern, key) for pattern in patterns for key in keys)
+
     def _intend(self, seen: SeenVM, group: list[Change], at: datetime) -> None:
-        """Commit what must outlive us before the write: fingerprints, the start's window."""
+        """Commit what must outlive us before the write: fingerprints, the start's window, that an
+        approval is used up, that a machine begins anew.
+        """
         for change in group:
+            if change.approval:
+                self.store.approvals.use(change_hash(seen, change, self.store.vault.key), at)
             for use, value in change.remember:
                 self.store.intents.put(Intent(seen.key, f"{WRITE}{use}", at, 0, value))
             if change.handler == "power" and change.new == "running":
                 self.store.intents.put(Intent(seen.key, START, at))
-            if change.handler == "exists" and seen.memory.binding and seen.memory.binding.uuid:
-                self.store.bindings.change(replace(seen.memory.binding, uuid=None))
+            if change.handler == "exists":
+                self._begin_anew(seen, at)
 
-    def _remember(self, seen: SeenVM, group: list[Change]) -> None:
+    def _begin_anew(self, seen: SeenVM, at: datetime) -> None:
+        """A machine that was there and is gone is deployed again: the new one is not known yet."""
+        binding = seen.memory.binding
+        if binding and (binding.uuid or binding.phase is not Phase.DEPLOY):
+            fresh = replace(binding, uuid=None, phase=Phase.DEPLOY, created_at=at, ready_at=None)
+            self.store.bindings.change(fresh)
+
+    def _remember(self, seen: SeenVM, group: Iterable[Change]) -> None:
         """The write went through: its fingerprints are facts now."""
         for change in group:
             for use, value in change.remember:
@@ -177,34 +217,40 @@ class Executor:
                 self.store.intents.drop(seen.key, f"{WRITE}{use}")
 
     def _failed(
-        self, seen: SeenVM, names: list[str], group: list[Change], error: ApiError, done: Done
+        self, seen: SeenVM, group: list[Change], error: ApiError, done: Done
     ) -> dict[str, Outcome]:
         """Sort one error by the tree of `state.api`, and set down what follows from it."""
-        at = self.clock()
-        if isinstance(error, Stale | NotFound):
-            done.again = True
-            return dict.fromkeys(names, Outcome(retry_at=at))
-        if isinstance(error, MaybeRunning):
-            self._unsure(seen, at)
-            done.again = True
-            return dict.fromkeys(names, Outcome(retry_at=at))
+        at, names = self.clock(), _names(group)
+        later = dict.fromkeys(names, Outcome(retry_at=at))
+        if isinstance(error, Stale | NotFound | MaybeRunning):
+            if isinstance(error, MaybeRunning):
+                self._unsure(seen, at)
+            done.look_again(error.text)
+            return later
         if isinstance(error, Locked | Contention):
+            done.over = True
             return dict.fromkeys(names, Outcome(retry_at=soon(seen.key, at)))
         if "power" in names:
             self.store.intents.drop(seen.key, START)
-        blamed = self.owners(error.keys) & set(names)
-        if isinstance(error, PartlyApplied):
-            keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
-            self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
-            self._try_revert(seen, keys)
-        elif isinstance(error, Refused | Forbidden) and not blamed and len(names) > 1:
+        blamed = self._blamed(group, error)
+        refused = isinstance(error, Refused | Forbidden)
+        if refused and not blamed and len(names) > 1:
             self.separate.add(seen.key)
-            done.again = True
-            return dict.fromkeys(names, Outcome(retry_at=at))
+            done.look_again(error.text)
+            return later
         guilty = blamed or set(names)
         for name in sorted(guilty):
             self.fail(seen.key, name, error.text, at)
-        return {name: Outcome(error=error.text if name in guilty else None) for name in names}
+        others = dict.fromkeys(names, Outcome())
+        if refused and guilty != set(names):
+            done.look_again(error.text)
+            others = later
+        if isinstance(error, PartlyApplied):
+            done.over = True
+            self._take_back(seen, error, at)
+            self._remember(seen, [change for change in group if change.handler not in guilty])
+        done.over = done.over or isinstance(error, Unavailable)
+        return others | dict.fromkeys(sorted(guilty), Outcome(error=error.text))
 
     def fail(self, key: str, handler: str, text: str, at: datetime) -> None:
         """Count a failure of one step and set when it may be tried again (DEP-06)."""
@@ -216,7 +262,10 @@ class Executor:
         if seen.memory.binding:
             self.store.cache.mark_dirty(self.cluster, seen.memory.binding.vmid, at, "maybe-running")
 
-    def _try_revert(self, seen: SeenVM, keys: str) -> None:
+    def _take_back(self, seen: SeenVM, error: PartlyApplied, at: datetime) -> None:
+        """Commit that the failed keys are to be taken back, then try to."""
+        keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
+        self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
         try:
             self._revert(seen, keys)
         except ApiError:
@@ -228,7 +277,9 @@ class Executor:
         The intent stands until that has gone through.
         """
         if seen.row and seen.memory.binding:
-            path = f"/nodes/{seen.row.node}/qemu/{seen.memory.binding.vmid}/config"
+            vmid = seen.memory.binding.vmid
+            self.store.cache.mark_dirty(self.cluster, vmid, self.clock())
+            path = f"/nodes/{seen.row.node}/qemu/{vmid}/config"
             self.api.send(Call(Method.PUT, path, {"revert": keys}))
             self.store.intents.drop(seen.key, REVERT)
 
@@ -248,6 +299,10 @@ def starts_task(group: Iterable[Change]) -> bool:
         or (call.method is Method.POST and call.path.endswith("/config"))
         for call in calls
     )
+
+
+def _names(group: Iterable[Change]) -> list[str]:
+    return list(dict.fromkeys(change.handler for change in group))
 
 
 def _is_config(change: Change) -> bool:

@@ -22,7 +22,7 @@ from reconciler.turn import Turn
 from state.change import Change
 from state.memory import Memory, Phase
 from state.observe import Machine, Reading
-from state.observed import ClusterView, SeenVM
+from state.observed import ClusterView, Presence, SeenVM
 from state.store import Store
 
 
@@ -81,9 +81,7 @@ class SiteLook:
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
         for turn in turns:
             binding = memories.get(turn.key, Memory()).binding
-            turn.phase = binding.phase if binding else Phase.DEPLOY
-            if turn.phase is Phase.READY and turn.action == "deploy" and turn.started_at is None:
-                turn.action, turn.state = "change", "ready"
+            turn.enter(binding.phase if binding else Phase.DEPLOY)
 
     def _ledger(self) -> Ledger:
         ledger = Ledger.of(self.view)
@@ -153,10 +151,9 @@ class SiteLook:
         )
 
     def _approved(self, seen: SeenVM, change: Change) -> bool:
+        """Whether a person allowed it; the approval is used up when the change is sent."""
         hashed = change_hash(seen, change, self.store.vault.key)
-        if self.dry:
-            return hashed in self.store.approvals.open_changes(self.view.at)
-        return self.store.approvals.use(hashed, self.view.at)
+        return hashed in self.store.approvals.open_changes(self.view.at)
 
     def is_settled(self, turn: Turn) -> bool:
         """Whether to decide on this VM again would come to nothing."""
@@ -166,6 +163,8 @@ class SiteLook:
         """Allocate, plan and guard one VM."""
         memory = self.memories.get(turn.key, Memory())
         found = self._decided(turn.spec, memory)
+        binding = found.plan.seen.memory.binding
+        turn.enter(binding.phase if binding else Phase.DEPLOY)
         self.settled.note(turn.spec, memory, found)
         return found
 
@@ -182,7 +181,7 @@ class SiteLook:
         if seen.reason:
             return self.gate.check(plan_vm(spec, seen, self.handlers))
         given = allocate(spec, seen, self.ground)
-        if given.notes or given.seen.memory.binding is None:
+        if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers)
         return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)))

@@ -66,6 +66,13 @@ class Turn:
     def key(self) -> str:
         return self.spec.key
 
+    def enter(self, phase: Phase) -> None:
+        """Set the phase; until the story has begun it says whether this is a deploy or a change."""
+        self.phase = phase
+        if self.started_at is None and (phase is Phase.READY) != (self.action == "change"):
+            ready = phase is Phase.READY
+            self.action, self.state = ("change", "ready") if ready else ("deploy", "")
+
 
 @dataclass(slots=True)
 class Narrator:
@@ -91,10 +98,14 @@ class Narrator:
         turn.state = state
 
     def _recorded(self, turn: Turn) -> str:
-        """The state that an earlier run left the VM in: its steps are not told twice."""
+        """The state that an earlier run left the VM in: its steps are not told twice.
+
+        A VM that is deployed is not ready: if the last run says so it tells of a former machine.
+        """
         runs = self.journal.vm_runs(turn.key, 1)
         known = runs and runs[0].action == "deploy" and runs[0].state_after
-        return str(known) if known in pipeline.DEPLOY.names else pipeline.DEPLOY.names[0]
+        states = pipeline.DEPLOY.names
+        return str(known) if known in states[:-1] else states[0]
 
     def begin(self, turn: Turn, seen: SeenVM) -> None:
         """Tell that work on a VM begins; only the first call says so."""
