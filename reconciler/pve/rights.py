@@ -37,11 +37,12 @@ def needs(used: Usage) -> list[Need]:
     A VM in a pool is covered by rights on the pool; a bridge's VLAN has a path of its own
     (`/sdn/zones/localnetwork/vmbr0/100`), covered by rights on the bridge.
     """
-    found = [Need("/", ("Sys.Audit", "Sys.Syslog"))]
+    found = [Need("/", ("Sys.Audit", *(["Sys.Modify"] * used.startup), "Sys.Syslog"))]
+    rights = (*VM_RIGHTS, *(["VM.Config.HWType"] * used.hardware))
     if used.unpooled:
-        found.append(Need("/vms", VM_RIGHTS))
+        found.append(Need("/vms", rights))
     for pool in used.pools:
-        extra = () if used.unpooled else VM_RIGHTS
+        extra = () if used.unpooled else rights
         found.append(Need(f"/pool/{pool}", tuple(sorted((*extra, "Pool.Allocate", "Pool.Audit")))))
     for vmids in used.templates.values():
         found += [Need(f"/vms/{vmid}", ("VM.Audit", "VM.Clone")) for vmid in vmids]

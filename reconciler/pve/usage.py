@@ -1,10 +1,16 @@
 """What a fleet uses of one cluster: templates, storages, bridges, pools, nodes."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+
+_HARDWARE = re.compile(
+    r"acpi|audio0|hotplug|kvm|machine|rng0|scsihw|tablet|vga|watchdog|(serial|usb|hostpci)\d+"
+)
+"""Config keys that take VM.Config.HWType and that no handler owns (pve-api.md 1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +18,8 @@ class Usage:
     """Sorted names; `templates` maps an alias to its vmids here, `bridges` a bridge to its VLANs
     (0 for none), `bridge_nodes` a bridge to the nodes it must be on (empty: any may be chosen).
 
-    `unpooled` says whether some VM stands in no pool; `firewall` whether some VM has one.
+    `unpooled` says whether some VM stands in no pool; `firewall`, `startup` and `hardware` whether
+    some VM has a firewall, a place in the host's own boot, or hardware passed through `config:`.
     """
 
     templates: Mapping[str, tuple[int, ...]]
@@ -22,6 +29,8 @@ class Usage:
     pools: tuple[str, ...]
     unpooled: bool
     firewall: bool
+    startup: bool
+    hardware: bool
 
 
 def usage(fleet: Fleet, cluster: str) -> Usage:
@@ -47,6 +56,8 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         pools=tuple(sorted({spec.pool for spec in specs if spec.pool})),
         unpooled=any(spec.pool is None for spec in specs),
         firewall=any(spec.firewall is not None for spec in specs),
+        startup=any(spec.startup is not None for spec in specs),
+        hardware=any(_HARDWARE.fullmatch(key) for spec in specs for key in spec.config),
     )
 
 

@@ -216,6 +216,15 @@ def test_rights_are_inherited_only_where_they_propagate() -> None:
     assert lacking({"/": {"Sys.Audit": 1}}, Need("/odd/x", ("Sys.Audit",))) == ()
 
 
+def test_rights_that_only_some_specs_need_are_asked_for_with_them() -> None:
+    plain, odd = fleet(), fleet(spec(startup={"order": 1}, config={"vga": "qxl"}))
+    by_path = {need.path: need.privileges for need in needs(usage(odd, "demo"))}
+    assert "Sys.Modify" in by_path["/"]
+    assert "VM.Config.HWType" in by_path["/vms"]
+    asked = {one for need in needs(usage(plain, "demo")) for one in need.privileges}
+    assert not asked & {"Sys.Modify", "VM.Config.HWType"}
+
+
 def test_vms_in_pools_need_rights_on_their_pools_only() -> None:
     paths = [need.path for need in needs(usage(fleet(spec(pool="a"), spec("x", pool="b")), "demo"))]
     assert paths == [
