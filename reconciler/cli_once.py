@@ -48,9 +48,14 @@ def once_or_dry(settings: Settings, once: Once) -> int:
 
 def _live(options: RunOptions, once: Once) -> int:
     from reconciler.loop import run_once
+    from reconciler.progress import ProgressReporter
 
     reporter = run_reporter(once.output, verbose=once.verbose, quiet=once.quiet)
-    summary = run_once(options, reporter)
+    try:
+        summary = run_once(options, reporter)
+    finally:
+        if isinstance(reporter, ProgressReporter):
+            reporter.stop()
     return EXIT_FAILED if summary.failed else 0
 
 

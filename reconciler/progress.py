@@ -58,7 +58,7 @@ class ProgressReporter:
                 self._count(event)
                 to = self._before if self._bar is None else self._beside
                 if isinstance(event, RunDone):
-                    self._stop()
+                    self.stop()
                 to.report(event)
 
     def _count(self, event: Event) -> None:
@@ -90,7 +90,8 @@ class ProgressReporter:
         self._task = self._bar.add_task("VMs")
         self._bar.start()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take the bar away: the run is over, or it was interrupted."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = self._task = None

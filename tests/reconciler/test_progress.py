@@ -40,3 +40,13 @@ def test_more_than_a_screenful_at_once_draws_the_bar() -> None:
     assert before.kinds == ["VMStarted", "VMStarted"]
     assert beside.kinds == ["VMStarted", "Heartbeat", "VMDone", "RunDone"]
     assert "1/3" in screen.getvalue()
+
+
+def test_a_run_that_is_interrupted_leaves_no_bar() -> None:
+    heard, screen = Heard(), io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=80)
+    reporter = ProgressReporter(heard, heard, lambda: console, screenful=1)
+    reporter.report(*(VMStarted(AT, key, "deploy", "creation") for key in "ab"))
+    reporter.stop()
+    reporter.stop()
+    assert screen.getvalue().endswith("\x1b[2K")
