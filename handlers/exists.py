@@ -22,6 +22,8 @@ class Exists:
 
     Risk: none to what exists; the vmid is ours before the call, the call carries our marker, and
     Proxmox refuses a taken vmid. A VM whose marker or uuid names another machine is left alone.
+    A machine that was there and is surely gone is cloned again only with a person's approval:
+    what was on its disks does not come back.
     """
 
     name = "exists"
@@ -53,7 +55,10 @@ class Exists:
         )
         kind = "full clone" if binding.clone == "full" else "clone"
         new = f"{kind} {binding.template}"
-        return Change(seen.key, self.name, "vm", None, new, (call,), gate=True)
+        if binding.uuid is not None:
+            new = f"{kind} of {spec.template} in place of vm {binding.vmid}, which is gone"
+        approval = binding.uuid is not None
+        return Change(seen.key, self.name, "vm", None, new, (call,), gate=True, approval=approval)
 
     def _note(self, seen: SeenVM, reason: str, condition: str | None = None) -> Note:
         return Note(seen.key, self.name, "vm", reason, condition, blocking=True)
