@@ -53,7 +53,7 @@ class Gate:
         seen = plan.seen
         if not plan.changes:
             return Guarded(plan, notes=plan.notes)
-        stop = self._held(seen) or self._locked(seen)
+        stop = self.stop(seen)
         if stop:
             return Guarded(plan, withheld=plan.changes, notes=(*plan.notes, stop))
         allowed: list[Change] = []
@@ -73,6 +73,10 @@ class Gate:
                     notes.append(note)
         marked_plan = replace(plan, changes=marked)
         return Guarded(marked_plan, tuple(allowed), tuple(withheld), tuple(notes))
+
+    def stop(self, seen: SeenVM) -> Note | None:
+        """Return why nothing at all may be written to the VM now (DEP-26)."""
+        return self._held(seen) or self._locked(seen)
 
     def _held(self, seen: SeenVM) -> Note | None:
         hold = seen.memory.hold

@@ -14,7 +14,7 @@ from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT, START, WRITE, Done
 from reconciler.follow import Follower
-from reconciler.guard import Guarded
+from reconciler.guard import Gate, Guarded
 from reconciler.look import SiteLook
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
 PATIENT = ("Held", "Locked", "ApprovalNeeded")
 """Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
+UNTOUCHED = ("observe", "allocate", "exists")
+"""Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
 
@@ -115,7 +117,7 @@ class Tick:
             guarded = self._safely(turn, lambda turn=turn: _decided(look, turn))  # type: ignore[misc]
             if guarded is not None:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
-                if guarded.allowed or REVERT in guarded.plan.seen.memory.intents:
+                if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
         look.settled.keep()
         grouped = self._grouped(site, ready)
@@ -140,6 +142,8 @@ class Tick:
         """Tell what has landed, and set where the turn stands without executing anything."""
         seen = guarded.plan.seen
         turn.last = guarded
+        if seen.presence is Presence.ABSENT:
+            turn.enter(Phase.DEPLOY)
         remaining = guarded.plan.remaining | {
             (note.handler, note.field) for note in guarded.notes if note.blocking
         }
@@ -287,6 +291,13 @@ def _decided(look: SiteLook, turn: Turn) -> Guarded | None:
         turn.standing, turn.why = Standing.READY, ""
         return None
     return look.decide(turn)
+
+
+def _may_revert(guarded: Guarded, gate: Gate) -> bool:
+    """Whether a failed hot-plug is to be taken back and nothing says to leave the VM alone."""
+    plan = guarded.plan
+    known = not any(note.blocking and note.handler in UNTOUCHED for note in plan.notes)
+    return REVERT in plan.seen.memory.intents and known and gate.stop(plan.seen) is None
 
 
 def deadline(start: datetime, time_limit: float) -> datetime:
