@@ -20,9 +20,6 @@ from state.observe import Machine
 from state.observed import ClusterView, Presence, SeenVM
 from state.store import Store, Taken
 
-WRITTEN = "password"
-"""The fingerprint of the password last written: nothing is written to a machine made anew."""
-
 
 @dataclass(slots=True)
 class Vmids:
@@ -136,12 +133,7 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
     binding = _binding(spec, seen, placed, vmid)
     if binding != old and not ground.dry:
         binding = _keep(binding, old, ground)
-    prints = dict(seen.memory.fingerprints)
-    if prints.get(WRITTEN):
-        prints[WRITTEN] = ""
-        if not ground.dry:
-            ground.store.vault.set_fingerprint(spec.key, WRITTEN, "")
-    seen = replace(seen, memory=replace(seen.memory, binding=binding, fingerprints=prints))
+    seen = replace(seen, memory=replace(seen.memory, binding=binding))
     return replace(seen, presence=Presence.ABSENT, row=None, config=None, reason="")
 
 

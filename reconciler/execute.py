@@ -29,6 +29,7 @@ from state.store import Store
 
 logger = logging.getLogger(__name__)
 START, REVERT, WRITE = "start", "revert", "write:"
+PASSWORD = "password"
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
 _TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 
@@ -203,7 +204,12 @@ class Executor:
                 self._begin_anew(seen, at)
 
     def _begin_anew(self, seen: SeenVM, at: datetime) -> None:
-        """A machine that was there and is gone is deployed again: the new one is not known yet."""
+        """A machine that was there and is gone is deployed again: the new one is not known yet.
+
+        Nor was its password written: else one that the template brings along would stay.
+        """
+        if seen.memory.fingerprints.get(PASSWORD):
+            self.store.vault.set_fingerprint(seen.key, PASSWORD, "")
         binding = seen.memory.binding
         if binding and (binding.uuid or binding.phase is not Phase.DEPLOY):
             fresh = replace(binding, uuid=None, phase=Phase.DEPLOY, created_at=at, ready_at=None)

@@ -240,25 +240,11 @@ def test_a_locked_clone_or_one_without_uuid_is_not_identified_yet(here: Field) -
 
 
 def test_a_machine_that_is_surely_gone_is_placed_anew_under_its_vmid(here: Field) -> None:
-    """A rebuilt store knows no template; an old template may be gone as well."""
+    """A rebuilt store knows no template, an old one may be gone too; what it was is remembered."""
     ready = binding(uuid=UUID, phase=Phase.READY, ready_at=AT, created_at=AT)
-    given = bound(here.give(found=here.bind(ready)))
-    assert (given.vmid, given.uuid, given.phase) == (101, None, Phase.DEPLOY)
-    assert (given.template, given.ready_at) == (9000, None)
-
-
-def test_to_a_machine_made_anew_no_password_was_written_yet(here: Field) -> None:
-    """CI-01: else the password of the template would stay."""
-    found = here.bind(binding(uuid=UUID, phase=Phase.READY))
-    here.store.vault.set_fingerprint("web-1", "password", "f1")
-    prints = {"password": "f1", "password.wanted": "f1"}
-    gone = replace(found, memory=replace(found.memory, fingerprints=prints))
-    here.dry = True
-    assert here.give(found=gone).seen.memory.fingerprints["password"] == ""
-    assert here.store.memories(["web-1"])["web-1"].fingerprints == {"password": "f1"}
-    here.dry = False
-    assert here.give(found=gone).seen.memory.fingerprints["password"] == ""
-    assert here.store.memories(["web-1"])["web-1"].fingerprints == {"password": ""}
+    given = here.give(found=here.bind(ready))
+    assert bound(given) == replace(ready, template=9000, template_node="pve1", node="pve1")
+    assert given.seen.presence is Presence.ABSENT
 
 
 def test_editing_the_name_renames_the_machine(here: Field) -> None:
