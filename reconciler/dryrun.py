@@ -17,7 +17,7 @@ from reconciler.outcome import addresses
 from reconciler.plan import VMPlan, approval_digest
 from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of
 from reconciler.registry import vm_handlers
-from reconciler.report import DryRun, PlannedVM, Reporter
+from reconciler.report import DryRun, PlannedVM, Remark, Reporter
 from reconciler.secrets import SecretError
 from reconciler.site import Site
 from reconciler.turn import Turn
@@ -62,6 +62,8 @@ def dry_run(
             opened, sites, turns, clock, start + timedelta(seconds=options.time_limit)
         )
         first = not opened.database.exists()
+        for copied in (text for site in sites.values() for text in site.copies):
+            reporter.report(Remark(start, copied, "warning"))
         planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]
         planned += [PlannedVM(key, "stuck", reason=why) for key, why in preview.failed.items()]
         planned += [

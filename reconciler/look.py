@@ -63,7 +63,11 @@ class SiteLook:
         reading = self._reading(turns, strangers)
         machines = site.observer.machines(self.view, reading, workers, out_of_time)
         if self.first:
-            site.frozen = _frozen(self._strays(strangers, machines))
+            marked = self._marked(strangers, machines)
+            site.frozen = _frozen([one for vmid, one in marked if one.vmid == vmid])
+            site.copies = tuple(
+                _copied(site.name, vmid, one) for vmid, one in marked if one.vmid != vmid
+            )
         used = bound | self.view.vms.keys()
         self.ground = Ground(
             fleet=self.fleet,
@@ -114,18 +118,21 @@ class SiteLook:
         tag = marker_tag(self.fleet.name)
         return {row.vmid for row in self.view.vms.values() if tag in row.tags} - bound
 
-    def _strays(self, strangers: set[int], machines: Mapping[int, Machine]) -> list[Marker]:
-        """Those strangers that bear our marker with their own vmid: the store has lost them.
+    def _marked(
+        self, strangers: set[int], machines: Mapping[int, Machine]
+    ) -> list[tuple[int, Marker]]:
+        """Those strangers that bear our marker, each by its vmid.
 
-        A marker that names another vmid is a copy that somebody made: foreign.
+        With its own vmid in the marker the store has lost the VM; with another one it is a copy
+        that somebody made.
         """
         forgotten = self.store.bindings.forgotten_vmids(self.site.name)
         found = []
         for vmid in sorted(strangers - forgotten):
             config = machines.get(vmid, Machine()).config
             marker = read_marker(config.live.description) if config else None
-            if marker and marker.fleet == self.fleet.name and marker.vmid == vmid:
-                found.append(marker)
+            if marker and marker.fleet == self.fleet.name:
+                found.append((vmid, marker))
         return found
 
     def _gate(self, machines: Mapping[int, Machine]) -> Gate:
@@ -203,6 +210,14 @@ def clone_place(
         return f"the storage of template {template}"
     shared = any(one.shared for one in view.storages if one.storage == storage)
     return storage if shared else f"{storage} on {node}"
+
+
+def _copied(cluster: str, vmid: int, marker: Marker) -> str:
+    return (
+        f"cluster {cluster}: VM {vmid} is a copy of {marker.key} (VM {marker.vmid}) that somebody "
+        "made, and may use the same addresses; it is left alone. Take the line `reconcile: ...` "
+        f"out of its description, and the tag {marker_tag(marker.fleet)} off it"
+    )
 
 
 def _frozen(strays: Sequence[Marker]) -> str | None:

@@ -72,6 +72,8 @@ class Run:
             grant_now(self.opened, sites, turns, self.options.approve, self.options.by, self.clock)
         tick = self._tick(run, sites, turns)
         tick.run()
+        for copied in (text for site in sites.values() for text in site.copies):
+            self.reporter.report(Remark(self.clock.now(), copied, "warning"))
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
         summary = self._summary(turns, stage)
         store.journal.finish_run(run, self.clock.now(), _plain(summary))

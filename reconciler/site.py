@@ -15,7 +15,8 @@ class Site:
     """One cluster. `facts` is what preflight learned and the store keeps between runs.
 
     `frozen` says why nothing may be created there (a lost store), `problem` why nothing may be
-    written at all; `rotation` is how many VMs the first look verifies without a hint.
+    written at all; `copies` says which VMs somebody copied from ours; `rotation` is how many VMs
+    the first look verifies without a hint.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Site:
     facts: Mapping[str, Json] = field(default_factory=dict)
     rotation: int = 0
     frozen: str | None = None
+    copies: tuple[str, ...] = ()
     problem: str | None = None
 
     @property

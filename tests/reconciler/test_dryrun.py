@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reconciler.report import DryRun, PlannedVM
+from reconciler.report import DryRun, PlannedVM, Remark
 from reconciler.show import Paint
 from reconciler.show_plan import plan_json, render_plan
 from tests.lab import Lab
@@ -78,6 +78,21 @@ def test_what_only_a_person_can_mend_is_not_called_unchanged(tmp_path: Path) -> 
     assert "has no free address" in vms["b"].reason
     assert "0 to create, 0 to change, 0 to destroy, 0 unchanged, 2 stuck." in text(dry)
     assert dry.failed
+
+
+def test_a_copy_that_somebody_made_is_told_of_and_left_alone(tmp_path: Path) -> None:
+    """C-15: a clone carries our marker and our addresses with it."""
+    lab = lab_of(tmp_path, a=SMALL)
+    lab.ask("POST", "/nodes/pve1/qemu/100/clone", newid=777)
+    lab.clock.sleep(60.0)
+    dry = lab.dry()
+    told = [one.text for one in lab.told.events if isinstance(one, Remark)]
+    assert not (dry.differs or dry.failed)
+    summary = lab.run()
+    assert [one.text for one in lab.told.events if isinstance(one, Remark)] == told
+    assert told[0].startswith("cluster demo: VM 777 is a copy of a (VM 100) that somebody made")
+    assert "the tag reconcile-law off it" in told[0]
+    assert (len(told), summary.writes) == (1, 0)
 
 
 def test_machines_that_no_spec_wants_are_listed(tmp_path: Path) -> None:
