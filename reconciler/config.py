@@ -17,7 +17,7 @@ from desired.catalog import Cluster, FleetFile, Tls, Token
 from desired.errors import Place, SpecError, UnusableSource
 from desired.files import FileSource
 from desired.source import Fleet
-from reconciler.secrets import resolve
+from reconciler.secrets import SecretError, resolve
 from state.secret import Secret
 from state.store import Store
 
@@ -36,10 +36,16 @@ class Opened:
     database: Path
     preview: bool
     stack: ExitStack = field(default_factory=ExitStack)
+    _secrets: dict[str, Secret | SecretError] = field(default_factory=dict)
 
     def resolve(self, reference: str) -> Secret:
-        """Read a secret by its reference, relative to the fleet's folder."""
-        return resolve(reference, Path(self.fleet.folder))
+        """Read a secret by its reference, relative to the fleet's folder; once in a run."""
+        if reference not in self._secrets:
+            self._secrets[reference] = _read(reference, Path(self.fleet.folder))
+        found = self._secrets[reference]
+        if isinstance(found, SecretError):
+            raise SecretError(str(found))
+        return found
 
     def connect(self, name: str) -> "TracedApi":
         """Return the API of one cluster, which has not been spoken to yet.
@@ -91,6 +97,14 @@ class Opened:
         if kept.exists():
             shutil.copy(kept, scratch / kept.name)
         return scratch / kept.name
+
+
+def _read(reference: str, folder: Path) -> Secret | SecretError:
+    """A command that hangs is waited for once, not for every VM that refers to it."""
+    try:
+        return resolve(reference, folder)
+    except SecretError as error:
+        return error
 
 
 Opening = Callable[[Path, str | None, datetime | None], AbstractContextManager[Opened]]

@@ -30,8 +30,9 @@ def with_credentials(
 ) -> SeenVM:
     """Return `seen` with the wanted fingerprints, and with the secrets that are to be written.
 
-    A secret is revealed only where its fingerprint differs from the one last written, or where
-    the config holds none. A dry run of a new VM previews a secret that is not kept.
+    A password is revealed only where its fingerprint differs from the one last written, or where
+    the config holds none; a drawn user name always, since it is compared in clear. A dry run of a
+    new VM previews a secret that is not kept.
     """
     cloudinit = spec.cloudinit
     if cloudinit is None:
