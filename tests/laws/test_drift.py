@@ -121,20 +121,23 @@ def test_what_is_theirs_stays() -> None:
     assert "before" in vm.snapshots
 
 
+def subject(name: str) -> str:
+    """What an edit is about: two edits of rules by position would hit the wrong ones."""
+    return name.split()[0]
+
+
+theirs = st.lists(st.sampled_from(sorted(THEIRS.keys() - {"tag"})), unique=True)
+"""Without the tag, which an edit of all tags takes away with ours."""
+
+
 @few
-@given(
-    st.lists(st.sampled_from(sorted(THEIRS)), unique=True),
-    st.lists(st.sampled_from(sorted(OURS)), min_size=1, max_size=5, unique=True),
-)
+@given(theirs, st.lists(st.sampled_from(sorted(OURS)), min_size=1, max_size=5, unique_by=subject))
 def test_ours_comes_back_and_theirs_stays(theirs: list[str], ours: list[str]) -> None:
     mended(theirs, ours)
 
 
 @pytest.mark.nightly
 @many
-@given(
-    st.lists(st.sampled_from(sorted(THEIRS)), unique=True),
-    st.lists(st.sampled_from(sorted(OURS)), min_size=1, unique=True),
-)
+@given(theirs, st.lists(st.sampled_from(sorted(OURS)), min_size=1, unique_by=subject))
 def test_ours_always_comes_back_and_theirs_always_stays(theirs: list[str], ours: list[str]) -> None:
     mended(theirs, ours)

@@ -69,18 +69,16 @@ on_tasks = st.builds(
     nth=st.integers(1, 2),
     text=st.sampled_from(["clone failed: no space left on device", "start failed: timeout"]),
 )
-on_places = st.sampled_from(
-    [
-        Fault("storage-full", storage="local-lvm"),
-        Fault("storage-full", storage="shared"),
-        Fault("node-down", node="pve2"),
-        Fault("quorum-lost"),
-    ]
+on_places = st.one_of(
+    st.builds(Fault, st.just("storage-full"), storage=st.sampled_from(["local-lvm", "shared"])),
+    st.builds(Fault, st.just("quorum-lost")),
 )
+"""Not a dead node: a VM that is placed meanwhile goes to another one, and stays there."""
 troubles = st.lists(st.one_of(on_writes, on_reads, on_tasks, on_places), min_size=1, max_size=4)
 
 
 def ends_the_same(files: dict[str, str], faults: list[Fault]) -> None:
+    """Two runs with the faults on, then as many without as it takes."""
     with TemporaryDirectory() as folder:
         wanted = undisturbed(Path(folder) / "calm", files)
         lab = Lab(Path(folder) / "rough", files)
@@ -114,7 +112,7 @@ def stop_hanging(lab: Lab) -> None:
 @few
 @given(troubles)
 def test_whatever_goes_wrong_the_runs_after_it_end_in_the_same_world(faults: list[Fault]) -> None:
-    """DEP-06, DEP-08: errors before and after the effect, lost answers, dead tasks and nodes."""
+    """DEP-06, DEP-08: errors before and after the effect, lost answers, dead tasks."""
     ends_the_same(everything(), faults)
 
 
