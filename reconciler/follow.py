@@ -1,6 +1,6 @@
 """Follow the tasks that we started, each on its own node, at most once a second (design 3.5)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,6 +22,7 @@ class Follower:
     api_of: Callable[[str], Api | None]
     _polled: dict[str, datetime] = field(default_factory=dict)
     _told: dict[str, float] = field(default_factory=dict)
+    _waiting: dict[str, datetime] = field(default_factory=dict)
 
     def ended(
         self, tasks: Iterable[OpenTask], out_of_time: Callable[[], bool], patience: float
@@ -45,6 +46,18 @@ class Follower:
             if open_tasks:
                 self.clock.sleep(FIRST_POLL)
         return ends
+
+    def waits(self, reasons: Mapping[str, str]) -> None:
+        """Tell now and then of VMs that wait, by key with the reason, though not for a task."""
+        now = self.clock.now()
+        for key in self._waiting.keys() - reasons.keys():
+            del self._waiting[key]
+            self._told.pop(key, None)
+        for key, why in reasons.items():
+            waited = (now - self._waiting.setdefault(key, now)).total_seconds()
+            if waited - self._told.get(key, 0.0) >= HEARTBEAT:
+                self._told[key] = waited
+                self.reporter.report(Heartbeat(now, key, "", waited, status=why))
 
     def _due(self, task: OpenTask) -> bool:
         polled = self._polled.get(task.upid)

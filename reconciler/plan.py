@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from state.change import Change, Note, Value
+from state.observe import LATER
 from state.observed import Presence, SeenVM
 from state.secret import Secret
 
@@ -35,7 +36,7 @@ def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
     there or surely absent is not planned at all.
     """
     if seen.presence is Presence.UNKNOWN:
-        condition = None if seen.passing else "Unknown"
+        condition = None if seen.passing else "NotRead" if seen.reason == LATER else "Unknown"
         note = Note(seen.key, "observe", "vm", seen.reason, condition, blocking=True)
         return VMPlan(seen, notes=(note,))
     changes: list[Change] = []
@@ -61,7 +62,7 @@ def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
 
 
 def in_order(handlers: Iterable[Handler]) -> tuple[Handler, ...]:
-    """Return the handlers so that each stands behind all that it comes after, else by name.
+    """Return the handlers so that each stands behind all that it comes after, else as given.
 
     Raises ValueError when `after` names an unknown handler or goes in a circle.
     """
@@ -85,13 +86,14 @@ def approval_digest(plans: Iterable[VMPlan], key: bytes) -> str:
 
     Secrets enter by their keyed fingerprint, never in clear (design 4, Approval).
     """
-    hashes = sorted(
-        change_hash(plan.seen, change, key)
-        for plan in plans
-        for change in plan.changes
-        if change.approval
-    )
+    hashes = approval_hashes(plans, key)
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:16] if hashes else ""
+
+
+def approval_hashes(plans: Iterable[VMPlan], key: bytes) -> list[str]:
+    """Return the hashes of all changes that need approval, sorted."""
+    needing = ((plan.seen, change) for plan in plans for change in plan.changes if change.approval)
+    return sorted({change_hash(seen, change, key) for seen, change in needing})
 
 
 def change_hash(seen: SeenVM, change: Change, key: bytes) -> str:

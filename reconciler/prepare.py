@@ -89,7 +89,10 @@ class Stage:
         return site
 
     def _learn(self, site: Site, api: CountingApi, store: Store) -> None:
-        """Preflight on first contact, when the fleet uses something new, and once a day."""
+        """Preflight on first contact, when the fleet uses something new, and once a day.
+
+        What keeps everything from being written is looked at again by every run.
+        """
         fleet, now, setting = self.opened.fleet, self.clock.now(), f"preflight:{site.name}"
         used = hashlib.sha256(repr(usage(fleet, site.name)).encode()).hexdigest()
         kept = cast("Mapping[str, Json] | None", store.settings.get(setting))
@@ -97,7 +100,6 @@ class Stage:
             at = datetime.fromisoformat(str(kept["at"]))
             if now - at < (KEPT if kept.get("clean") else KEPT_WITH_FINDINGS):
                 site.facts = cast("Mapping[str, Json]", kept["facts"])
-                site.problem = cast("str | None", kept.get("problem"))
                 return
         try:
             result = preflight(api, fleet, site.name, now)
@@ -110,7 +112,7 @@ class Stage:
             advice = f": {finding.advice}" if finding.advice else ""
             self._remark(f"cluster {site.name}: {finding.what}: {finding.message}{advice}", level)
         site.facts, site.problem = result.facts, result.problem
-        if not self.dry:
+        if not self.dry and result.problem is None:
             store.settings.put(
                 setting,
                 {
@@ -118,7 +120,6 @@ class Stage:
                     "at": now.isoformat(),
                     "clean": not result.missing,
                     "facts": dict(result.facts),
-                    "problem": result.problem,
                 },
             )
 

@@ -58,7 +58,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One VM is waited for: `what` (`clone`, `start`) since `seconds`, at most `limit` of them."""
+    """One VM is waited for: `what` (`clone`, `start`) since `seconds`, at most `limit` of them.
+
+    Without `what` no task of ours is at work: `status` says what the VM waits for.
+    """
 
     at: datetime
     key: str

@@ -238,6 +238,8 @@ class TextReporter:
 
 
 def _heartbeat_line(beat: Heartbeat) -> str:
+    if not beat.what:
+        return f"      still waiting after {beat.seconds:.0f}s: {beat.status}"
     limit = f" / {beat.limit:.0f}s" if beat.limit is not None else ""
     status = f", status: {beat.status}" if beat.status else ""
     return f"      {beat.what}: still running, waited {beat.seconds:.0f}s{limit}{status}"

@@ -30,8 +30,8 @@ from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
-PATIENT = ("Held", "Locked", "ApprovalNeeded")
-"""Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
+PATIENT = ("Held", "Locked", "ApprovalNeeded", "NotRead")
+"""Conditions under which a VM waits for a person, Proxmox or the next tick; nothing has failed."""
 UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
@@ -70,6 +70,8 @@ class Tick:
             if self._out_of_time() or not self._unsettled():
                 break
             pause = self._wait(pause)
+            if self._out_of_time():
+                break
         for turn in self.turns.values():
             self._close(turn)
 
@@ -87,6 +89,8 @@ class Tick:
         """Wait for tasks, or a moment for what only time brings; return the next pause."""
         if any(turn.standing is Standing.ACTIVE for turn in self.turns.values()):
             return 0.1
+        waiting = (turn for turn in self.turns.values() if turn.standing is Standing.WAITING)
+        self.follower.waits({turn.key: turn.why for turn in waiting})
         if self.tasks:
             self._follow()
             return pause
@@ -114,6 +118,8 @@ class Tick:
         look.observe(turns, memories, self.workers, self._out_of_time_to_observe)
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
+            if self._out_of_time():
+                break
             guarded = self._safely(turn, lambda turn=turn: _decided(look, turn))  # type: ignore[misc]
             if guarded is not None:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
@@ -151,11 +157,14 @@ class Tick:
             self.narrator.progress(turn, seen, remaining)
         if START in seen.memory.intents and seen.status != "running":
             self.store.intents.look(turn.key, START)
+        for note in guarded.notes:
+            if note.condition == "StartFailed":
+                self.narrator.failed(turn, self.clock.now(), note.handler, note.reason)
         if guarded.allowed:
             return
         blocking = [note for note in guarded.notes if note.blocking]
         if not blocking:
-            self._settle(turn, seen, memory)
+            self._settle(turn, guarded, memory)
         elif all(note.condition is None for note in blocking):
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
@@ -166,8 +175,9 @@ class Tick:
             if worst and not (worst.condition == "BackOff" and turn.wrote):
                 self.narrator.broke(turn, self.clock.now(), turn.why)
 
-    def _settle(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
-        """Nothing differs: the VM is ready, and what it no longer uses is given back."""
+    def _settle(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
+        """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
+        seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
         binding = seen.memory.binding
         if binding is not None and binding.phase is Phase.DEPLOY:
@@ -179,8 +189,9 @@ class Tick:
         for lease in surplus(turn.spec, memory.leases, there):
             self.store.leases.release(lease)
         self._confirm(seen)
-        if seen.memory.attempts:
-            self.store.attempts.clear_all(turn.key)
+        open_handlers = {change.handler for change in guarded.withheld}
+        for handler in sorted(seen.memory.attempts.keys() - open_handlers):
+            self.store.attempts.clear(turn.key, handler)
 
     def _confirm(self, seen: SeenVM) -> None:
         """Close what was begun: the start window, and writes whose answer was never heard."""
@@ -204,6 +215,8 @@ class Tick:
                     groups.setdefault((change.handler, change.group), []).append((turn, change))
             rest.append((turn, guarded, own))
         for (handler, _), members in groups.items():
+            if self._out_of_time():
+                break
             done = site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
             for turn, change in members:
                 turn.wrote = True
@@ -211,7 +224,10 @@ class Tick:
         return [item for item in rest if item[2] or not item[1].allowed]
 
     def _execute(self, site: Site, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
+        """Send what one VM may have; nothing is begun when the time is out (C-24)."""
         seen = guarded.plan.seen
+        if self._out_of_time():
+            return
         try:
             turn.wrote = True
             done = site.executor.run(seen, own)
@@ -231,7 +247,8 @@ class Tick:
         turn.standing, turn.not_before = Standing.ACTIVE, None
         turn.again = turn.again + 1 if done.again else 0
         if turn.again > MOST_AGAIN:
-            turn.standing, turn.why = Standing.FAILED, "its config keeps changing under us"
+            reason = f"looked again {MOST_AGAIN} times, and still: {done.why}"
+            turn.standing, turn.why = Standing.FAILED, reason
         for name, outcome in done.outcomes.items():
             if outcome.upid:
                 turn.standing = Standing.TASK

@@ -1,0 +1,139 @@
+"""A run keeps to its time, gives signs of life, and looks anew at what keeps it from writing."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from reconciler.pve.inprocess import InProcessApi
+from reconciler.report import Heartbeat
+from reconciler.show import Paint
+from reconciler.show_run import TextReporter
+from reconciler.sim.faults import Fault
+from state.api import Json
+from state.change import Call, Param
+from tests.lab import Lab, WiredApi
+from tests.laws.fleets import FLEET, Spec, fleet_files
+
+SIX: dict[str, Spec] = {f"m-{n}": {"node": "pve1"} for n in range(6)}
+ONE: dict[str, Spec] = {"one": {"node": "pve1"}}
+
+
+def settled(folder: Path, vms: dict[str, Spec]) -> Lab:
+    lab = Lab(folder, fleet_files(vms))
+    lab.settle()
+    lab.clock.sleep(60)
+    return lab
+
+
+def test_no_write_is_begun_when_the_time_is_out(tmp_path: Path) -> None:
+    """C-24: six VMs, 4 s for each write, and 10 s to do it in."""
+    lab = settled(tmp_path, SIX)
+    lab.write(fleet_files({key: {**spec, "tags": ["b"]} for key, spec in SIX.items()}))
+
+    def takes_time(_: Call) -> bool:
+        lab.clock.sleep(4.0)
+        return False
+
+    lab.wire.meanwhile = takes_time
+    began = lab.clock()
+    summary = lab.run(time_limit=10.0)
+    assert lab.clock() - began < 15.0
+    assert (summary.changed, summary.failed) == (3, 0)
+    assert "the time is out" in lab.told.words("m-5")
+    lab.wire.meanwhile = None
+    lab.clock.sleep(60)
+    assert lab.settle().ready == 6
+
+
+def test_vms_that_were_not_read_in_time_wait_and_have_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown and untouched, until the next tick goes on with the reading (design 3.2)."""
+    lab = settled(tmp_path, SIX)
+    for vmid in sorted(vmid for vmid in lab.world.vms if vmid < 9000):
+        lab.ask("PUT", f"/nodes/pve1/qemu/{vmid}/config", tags="edited;reconcile-law")
+    lab.clock.sleep(30)
+    with monkeypatch.context() as slowly:
+        slowly.setattr("tests.lab.TICK", 1.0)
+        summary = lab.run(time_limit=16.0)
+    assert (summary.failed, summary.writes) == (0, 0) and summary.waiting > 0
+    assert any("not read yet" in lab.told.words(key) for key in SIX)
+    assert lab.settle().ready == 6
+
+
+def test_a_cluster_that_was_out_of_reach_is_worked_on_as_soon_as_it_is_back(tmp_path: Path) -> None:
+    """What keeps everything from being written is not believed a minute later."""
+    lab = Lab(tmp_path, fleet_files(ONE))
+    fault = Fault("error-before", method="GET", path="/version", status=595, text="No route")
+    lab.simulator.faults.add(fault)
+    assert lab.run().failed == 1
+    lab.clock.sleep(60)
+    assert lab.run().ready == 1
+
+
+def test_what_preflight_learned_is_kept_between_runs(tmp_path: Path) -> None:
+    lab = settled(tmp_path, ONE)
+    lab.run()
+    assert "/version" not in {one.path for one in lab.wire.of(lab.wire.run)}
+
+
+def test_a_vm_that_waits_for_its_turn_gives_a_sign_of_life(tmp_path: Path) -> None:
+    """CLI-01: one clone at a time on a storage; the second waits for the first."""
+    full: Spec = {"clone": "full", "node": "pve1"}
+    fleet = FLEET.replace("workers: 1", "workers: 1, clones_per_template: 1")
+    files = {**fleet_files({"a": full, "b": full}), "fleet.yaml": fleet}
+    lab = Lab(tmp_path, files, speed=0.5)
+    lab.run(time_limit=50.0)
+    beats = [one for one in lab.told.events if isinstance(one, Heartbeat)]
+    waits = [one for one in beats if not one.what]
+    assert [round(one.seconds, -1) for one in waits][:2] == [20, 30]
+    assert "waits: 1 clones are at work" in waits[0].status
+    lines: list[str] = []
+    TextReporter(lines.append, Paint()).report(waits[0])
+    assert lines[1].strip().startswith("still waiting after 1")
+
+
+def test_a_start_that_does_not_come_about_is_told_as_a_failed_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C-08, C-24, DEP-24: the start task ends well, and the guest dies each time."""
+    lab = Lab(tmp_path, fleet_files(ONE))
+    with monkeypatch.context() as dying:
+
+        def get(api: WiredApi, path: str, params: Mapping[str, Param] | None = None) -> Json:
+            answer = InProcessApi.get(api, path, params)
+            if "qmstart" in path:
+                lab.world.vms[100].status = "stopped"
+            return answer
+
+        dying.setattr(WiredApi, "get", get)
+        began = lab.clock()
+        lab.run(time_limit=50.0)
+        assert "started" in lab.told.words("one")
+        lab.clock.seconds = began + 60.0
+        lab.run(time_limit=50.0)
+    failed = [one for one in lab.told.steps("one") if one.result == "error"]
+    assert [(one.label, one.before, one.after) for one in failed] == [
+        ("Start VM", "set_cloudinit", "set_cloudinit")
+    ]
+    assert failed[0].detail == "VM failed to start (status: stopped). Will retry."
+    starts = [one for one in lab.wire.writes() if one.path.endswith("/status/start")]
+    assert len(starts) == 2
+    lab.clock.sleep(60)
+    assert lab.settle().ready == 1
+
+
+def test_the_failures_of_what_holds_nothing_back_are_counted_on(tmp_path: Path) -> None:
+    """DEP-06: a pool that is not there leaves the VM ready, and is tried ever more seldom."""
+    lab = Lab(tmp_path, fleet_files({"one": {"node": "pve1", "pool": "nowhere"}}))
+    for _ in range(3):
+        assert lab.run().ready == 1
+        lab.clock.sleep(200)
+    with lab.store() as store:
+        assert store.attempts.of("one")["pool"].count == 3
+    lab.ask("POST", "/pools", poolid="nowhere")
+    lab.clock.sleep(900)
+    lab.settle()
+    with lab.store() as store:
+        assert store.attempts.of("one") == {}
