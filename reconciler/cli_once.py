@@ -2,6 +2,7 @@
 
 import json
 import logging
+import signal
 from dataclasses import dataclass
 
 import click
@@ -51,12 +52,19 @@ def _live(options: RunOptions, once: Once) -> int:
     from reconciler.progress import ProgressReporter
 
     reporter = run_reporter(once.output, verbose=once.verbose, quiet=once.quiet)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         summary = run_once(options, reporter)
     finally:
+        signal.signal(signal.SIGTERM, before)
         if isinstance(reporter, ProgressReporter):
             reporter.stop()
     return EXIT_FAILED if summary.failed else 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End a run that is told to stop (cron, systemd) as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _dry(options: RunOptions, once: Once) -> int:

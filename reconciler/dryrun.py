@@ -15,7 +15,7 @@ from reconciler.look import SiteLook
 from reconciler.options import BrokenSpecs, RunOptions
 from reconciler.outcome import addresses
 from reconciler.plan import VMPlan, approval_digest
-from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of
+from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import DryRun, PlannedVM, Remark, Reporter
 from reconciler.secrets import SecretError
@@ -56,6 +56,8 @@ def dry_run(
         if options.strict and opened.fleet.errors:
             raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
         turns = turns_of(opened.fleet, options.only)
+        for glob in unmatched(opened.fleet, options.only):
+            reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))
         stage = Stage(opened, reporter, clock, dry=True)
         sites = stage.sites((turn.spec for turn in turns.values()), None)
         preview = look_once(

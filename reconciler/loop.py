@@ -13,7 +13,7 @@ from reconciler.lock import LockHeld, RunnerLock
 from reconciler.look import SiteLook
 from reconciler.options import BrokenSpecs, RunOptions
 from reconciler.outcome import conditions_of, results_of
-from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of
+from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter, RunDone, RunStarted, Summary
 from reconciler.site import Site
@@ -64,6 +64,8 @@ class Run:
         begun = last.started_at if last else None
         self.reporter.report(RunStarted(self.start, keys=tuple(turns), last=begun, run=run))
         self._remark_errors(fleet)
+        for glob in unmatched(fleet, self.options.only):
+            self.reporter.report(Remark(self.clock.now(), f"--only {glob}: no VM", "warning"))
         for moved in renamed(fleet, store):
             self.reporter.report(Remark(self.clock.now(), f"renamed {moved}"))
         stage = Stage(self.opened, self.reporter, self.clock)

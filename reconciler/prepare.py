@@ -144,6 +144,12 @@ def fits(key: str, only: tuple[str, ...]) -> bool:
     return not only or any(fnmatch.fnmatchcase(key, glob) for glob in only)
 
 
+def unmatched(fleet: Fleet, only: tuple[str, ...]) -> list[str]:
+    """Return the globs that no key fits, be its spec sound or broken."""
+    keys = (*fleet.vms, *fleet.broken)
+    return [glob for glob in only if not any(fnmatch.fnmatchcase(key, glob) for key in keys)]
+
+
 def addresses_in_use(fleet: Fleet, store: Store) -> Addresses:
     """Return the leased addresses, and those that specs give by hand."""
     static = {

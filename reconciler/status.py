@@ -150,8 +150,10 @@ def natural(key: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def totals(vms: Iterable[VMStatus]) -> Mapping[str, int]:
-    """Count VMs by phase, the most frequent first."""
+    """Count VMs by phase, the most frequent first; what is not known counts as nothing else."""
     counts: dict[str, int] = {}
     for vm in vms:
-        counts[vm.phase] = counts.get(vm.phase, 0) + 1
+        types = {condition.type for condition in vm.conditions}
+        word = next((one for one in ("Unknown", "Unmanaged") if one in types), vm.phase).lower()
+        counts[word] = counts.get(word, 0) + 1
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))

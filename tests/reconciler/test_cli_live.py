@@ -1,6 +1,7 @@
 """Commands that work on a cluster: the simulated one, started by the command itself."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -153,3 +154,16 @@ def test_a_lost_database_is_rebuilt_from_the_cluster(reconcile: Command, lab: Pa
         assert sorted(store.bindings.all()) == ["web-1", "web-2"]
         assert [lease.address for lease in store.leases.of("web-1")] == ["198.51.100.1"]
     assert reconcile("--once")[1].splitlines()[-1].startswith("2 VMs: 2 ready, 0 changed")
+
+
+def test_a_run_that_is_told_to_stop_ends_as_one_that_is_interrupted(
+    reconcile: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("reconciler.loop.Run.go", stopped)
+    before = signal.getsignal(signal.SIGTERM)
+    status, _, err = reconcile("--once")
+    assert (status, err.strip()) == (130, "interrupted; the next run goes on from here")
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -95,6 +95,15 @@ def test_a_copy_that_somebody_made_is_told_of_and_left_alone(tmp_path: Path) -> 
     assert (len(told), summary.writes) == (1, 0)
 
 
+def test_a_glob_that_fits_no_vm_is_no_silent_success(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, fleet_files({"web-1": SMALL}))
+    lab.dry(only=("wbe-*", "web-*"))
+    planned_ = [one.text for one in lab.told.events if isinstance(one, Remark)]
+    lab.run(only=("wbe-*", "web-*"))
+    ran = [one.text for one in lab.told.events if isinstance(one, Remark)]
+    assert planned_ == ran == ["--only wbe-*: no VM"]
+
+
 def test_machines_that_no_spec_wants_are_listed(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, a=SMALL, b=SMALL, c=SMALL)
     lab.write(fleet_files({"a": SMALL, "b": {**SMALL, "state": "absent"}}))

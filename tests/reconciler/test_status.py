@@ -12,7 +12,7 @@ from desired.spec import VMSpec
 from reconciler.show import Paint
 from reconciler.show_status import as_json, render_fleet, render_run, render_runs, render_vm
 from reconciler.show_status import render_why as rendered_why
-from reconciler.status import VMStatus, fleet_status, natural, vm_status
+from reconciler.status import VMStatus, fleet_status, natural, totals, vm_status
 from reconciler.why import explain
 from state.conditions import Condition
 from state.journal import StepRecord, VMRun
@@ -154,6 +154,13 @@ def test_the_fleet_is_a_table_with_totals() -> None:
     ]
     assert "\x1b[31m" in render_fleet(vms, Paint(True))
     assert render_fleet([], Paint()).startswith("no VM")
+
+
+def test_what_is_not_known_or_not_wanted_is_not_counted_as_ready() -> None:
+    memory = Memory(binding=replace(BINDING, phase=Phase.READY))
+    strange = [Condition("web-1", name, True, "x", "y", AT) for name in ("Unknown", "Unmanaged")]
+    vms = [status(memory), *(status(memory, one) for one in strange)]
+    assert totals(vms) == {"ready": 1, "unknown": 1, "unmanaged": 1}
 
 
 def test_log_03_one_vms_page_opens_with_its_last_failure() -> None:
