@@ -84,7 +84,8 @@ class ProxmoxApi:
         try:
             transport = Transport(trust, limits.connections, limits.per_node)
         except OSError as error:
-            raise Unavailable(f"cluster {name}: cannot read tls.ca {tls.ca}: {error}") from error
+            why = error.strerror or error
+            raise Unavailable(f"cannot read tls.ca {trust.ca}: {why}") from error
         addresses = Addresses(cluster.endpoints, direct)
         seconds = cluster.timeouts.light
         login = _login(cluster, resolve, transport, addresses, seconds)
