@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.clock import Clock
 from reconciler.config import Opened
 from reconciler.dryrun import look_once
-from reconciler.plan import VMPlan, approval_digest, change_hash
+from reconciler.plan import VMPlan, approval_digest, approval_hashes
 from reconciler.site import Site
 from reconciler.turn import Turn
 
@@ -36,12 +36,7 @@ def grant(
             f"digest {digest} is not that of the plan: {seen}; look at it again with "
             "reconcile --once --dry-run"
         )
-    hashes = sorted(
-        change_hash(plan.seen, change, key)
-        for plan in plans
-        for change in plan.changes
-        if change.approval
-    )
+    hashes = approval_hashes(plans, key)
     opened.store.approvals.grant(digest, json.dumps(hashes), until, by, at)
     return len(hashes)
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from handlers.handler import Context, Handler, is_config_call, merge_config
 from reconciler.backoff import not_before, soon
+from reconciler.guard import counted
 from reconciler.plan import change_hash
 from state.api import (
     Api,
@@ -191,8 +192,10 @@ class Executor:
 
     def _intend(self, seen: SeenVM, group: list[Change], at: datetime) -> None:
         """Commit what must outlive us before the write: fingerprints, the start's window, that an
-        approval is used up, that a machine begins anew.
+        approval is used up, that a machine begins anew, and what the thresholds count.
         """
+        for effect in sorted({effect for effect in map(counted, group) if effect}):
+            self.store.journal.effect(seen.key, effect, at)
         for change in group:
             if change.approval:
                 self.store.approvals.use(change_hash(seen, change, self.store.vault.key), at)

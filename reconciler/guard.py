@@ -33,9 +33,10 @@ class Gate:
 
     `beside` names the handlers that hold nothing back: what is withheld of theirs does not block.
 
-    `approved` says whether a person granted that change; `destroyed` and `restarted` count the
-    last 24 h of `managed` VMs; `clones` counts clone tasks at work by template and by place (where
-    a clone's data goes: `place_of` tells, by template and storage).
+    `approved` says whether a person granted that change; `effects` counts the VMs that were
+    destroyed and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at
+    work by template and by place (where a clone's data goes: `place_of` tells, by template and
+    storage).
     """
 
     thresholds: Thresholds
@@ -44,8 +45,7 @@ class Gate:
     approved: Callable[[SeenVM, Change], bool]
     beside: frozenset[str]
     place_of: Callable[[int, str | None], str]
-    destroyed: int = 0
-    restarted: int = 0
+    effects: Counter[Effect] = field(default_factory=Counter)
     clones: Counter[str] = field(default_factory=Counter)
 
     def check(self, plan: VMPlan) -> Guarded:
@@ -65,12 +65,12 @@ class Gate:
             note = note or self._too_many_clones(seen, change)
             if note is None:
                 allowed.append(change)
-                self._count(change)
             else:
                 withheld.append(change)
                 note = replace(note, blocking=change.handler not in self.beside)
                 if note not in notes:
                     notes.append(note)
+        self.effects.update({effect for effect in map(counted, allowed) if effect})
         marked_plan = replace(plan, changes=marked)
         return Guarded(marked_plan, tuple(allowed), tuple(withheld), tuple(notes))
 
@@ -105,15 +105,13 @@ class Gate:
 
     def _with_threshold(self, change: Change) -> Change:
         """Ask approval for what exceeds the share of VMs that may be destroyed or restarted."""
-        over = change.effect is Effect.DESTROY and self._exceeds(
-            self.destroyed, self.thresholds.destroys
-        )
-        restart = change.handler == "power" and change.effect is Effect.STOP_START
-        over = over or (restart and self._exceeds(self.restarted, self.thresholds.restarts))
+        effect = counted(change)
+        if effect is None:
+            return change
+        destroys = effect is Effect.DESTROY
+        share = self.thresholds.destroys if destroys else self.thresholds.restarts
+        over = self.effects[effect] + 1 > share * self.managed
         return replace(change, approval=True) if over else change
-
-    def _exceeds(self, count: int, share: float) -> bool:
-        return count + 1 > share * self.managed
 
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
         if not change.approval or self.approved(seen, change):
@@ -139,8 +137,10 @@ class Gate:
             f"template {binding.template}": self.limits.clones_per_template,
         }
 
-    def _count(self, change: Change) -> None:
-        if change.effect is Effect.DESTROY:
-            self.destroyed += 1
-        elif change.handler == "power" and change.effect is Effect.STOP_START:
-            self.restarted += 1
+
+def counted(change: Change) -> Effect | None:
+    """The effect that thresholds count by VM: a destroy, or a stop and start of the guest."""
+    if change.effect is Effect.DESTROY:
+        return change.effect
+    restart = change.handler == "power" and change.effect is Effect.STOP_START
+    return change.effect if restart else None

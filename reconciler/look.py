@@ -19,7 +19,7 @@ from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.turn import Turn
-from state.change import Change
+from state.change import Change, Effect
 from state.memory import Memory, Phase
 from state.observe import Machine, Reading
 from state.observed import ClusterView, Presence, SeenVM
@@ -152,8 +152,12 @@ class SiteLook:
             approved=self._approved,
             beside=frozenset(one.name for one in self.handlers if not one.blocking),
             place_of=place_of,
-            destroyed=self.store.journal.destroyed_since(since),
-            restarted=self.store.journal.restarted_since(since),
+            effects=Counter(
+                {
+                    Effect.DESTROY: self.store.journal.destroyed_since(since),
+                    Effect.STOP_START: self.store.journal.restarted_since(since),
+                }
+            ),
             clones=clones,
         )
 
