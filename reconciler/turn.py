@@ -93,8 +93,8 @@ class Narrator:
         if not turn.state:
             turn.state = self._recorded(turn)
         self.begin(turn, seen)
-        for label, before, after in pipeline.passed(turn.state, state):
-            self._landed(turn, label, before, after, seen.at)
+        passed = pipeline.passed(turn.state, state)
+        self._steps(turn, [self._landed(turn, *moved, seen.at) for moved in passed])
         turn.state = state
 
     def _recorded(self, turn: Turn) -> str:
@@ -115,14 +115,14 @@ class Narrator:
             vmid = binding.vmid if binding else None
             self.reporter.report(VMStarted(seen.at, turn.key, turn.action, turn.state, vmid))
 
-    def _landed(self, turn: Turn, label: str, before: str, after: str, at: datetime) -> None:
+    def _landed(self, turn: Turn, label: str, before: str, after: str, at: datetime) -> Step:
         state = pipeline.DEPLOY.states[pipeline.DEPLOY.names.index(after)]
         mine = [c for c in turn.changes if state.waits_for((c.handler, c.field))]
         handlers = {change.handler for change in mine}
         seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
         made = bool(mine) or after in ("set_ip", "clone", "starting", "ready")
         result: StepResult = "success" if made else "skip"
-        self._step(turn, Step(at, turn.key, label, before, after, result, seconds=seconds))
+        return Step(at, turn.key, label, before, after, result, seconds=seconds)
 
     def changed(self, turn: Turn, seen: SeenVM, done: Done, sent: Iterable[Change]) -> None:
         """Tell what was changed on a VM that is past its deploy: one line by handler."""
@@ -132,6 +132,7 @@ class Narrator:
         by_handler: dict[str, list[Change]] = {}
         for change in sent:
             by_handler.setdefault(change.handler, []).append(change)
+        steps = []
         for name, changes in by_handler.items():
             outcome = done.outcomes.get(name)
             if outcome is None or outcome.error or outcome.retry_at:
@@ -142,7 +143,8 @@ class Narrator:
             step = Step(
                 seen.at, turn.key, label, turn.state, turn.state, "success", detail, seconds
             )
-            self._step(turn, step)
+            steps.append(step)
+        self._steps(turn, steps)
 
     def failed(self, turn: Turn, at: datetime, handler: str, error: str) -> None:
         """Tell a step that failed: the state stays where it is (DEP-05)."""
@@ -151,16 +153,21 @@ class Narrator:
         label = label or f"Change {handler}"
         seconds = turn.spent.pop(handler, 0.0)
         step = Step(at, turn.key, label, turn.state, turn.state, "error", error, seconds)
-        self._step(turn, step)
+        self._steps(turn, [step])
 
-    def _step(self, turn: Turn, step: Step) -> None:
-        step = replace(step, action=turn.action)
-        record = StepRecord(
-            step.label, step.before, step.after, step.result, step.seconds, step.at, step.detail
-        )
-        turn.told += 1
-        self.journal.step(self.run, turn.key, turn.action, record)
-        self.reporter.report(step)
+    def _steps(self, turn: Turn, steps: Iterable[Step]) -> None:
+        """Write the steps down in one transaction, then tell them."""
+        told = [replace(step, action=turn.action) for step in steps]
+        records = [
+            StepRecord(
+                one.label, one.before, one.after, one.result, one.seconds, one.at, one.detail
+            )
+            for one in told
+        ]
+        if records:
+            turn.told += len(records)
+            self.journal.step(self.run, turn.key, turn.action, *records)
+            self.reporter.report(*told)
 
     def ended(self, turn: Turn, at: datetime) -> None:
         """Tell how a turn ended: what is not ready shows in every run (DEP-06).

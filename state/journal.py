@@ -94,16 +94,20 @@ class Journal:
                 .values(finished_at=at, summary=dict(summary))
             )
 
-    def step(self, run: int, key: str, action: str, step: StepRecord) -> None:
-        """Adds a step at once, so that a crash loses none; opens the VM's run with the first."""
-        opened = VMRun(key, action, step.at, state_before=step.before)
+    def step(self, run: int, key: str, action: str, first: StepRecord, *more: StepRecord) -> None:
+        """Adds steps at once, so that a crash loses none; opens the VM's run with the first.
+
+        Those that landed together come together: each transaction waits for the disk.
+        """
+        opened = VMRun(key, action, first.at, state_before=first.before)
+        steps = (first, *more)
         with self._database.writing(f"journal {key}") as link:
             number = _open_vm_run(link, run, opened)
-            link.execute(insert(tables.steps), _step_row(number, step))
+            link.execute(insert(tables.steps), [_step_row(number, step) for step in steps])
             link.execute(
                 update(tables.vm_runs)
                 .where(tables.vm_runs.c.id == number)
-                .values(state_after=step.after)
+                .values(state_after=steps[-1].after)
             )
 
     def record(self, run: int, vm_run: VMRun) -> None:

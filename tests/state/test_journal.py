@@ -44,6 +44,14 @@ def test_log_01_a_crash_loses_no_step(store: Store, at: datetime) -> None:
     assert left.steps == (clone(at), start(at + SECOND))
 
 
+def test_steps_that_landed_together_are_kept_in_their_order(store: Store, at: datetime) -> None:
+    run = store.journal.start_run(at, "reconcile --once", "r1")
+    store.journal.step(run, "web-1", "deploy", clone(at), start(at))
+    (left,) = store.journal.vm_runs("web-1")
+    assert (left.state_before, left.state_after) == ("creation", "ready")
+    assert left.steps == (clone(at), start(at))
+
+
 def test_closing_a_vms_run_keeps_the_steps_written_before(store: Store, at: datetime) -> None:
     run = store.journal.start_run(at, "reconcile --once", "r1")
     store.journal.step(run, "web-1", "deploy", clone(at))
