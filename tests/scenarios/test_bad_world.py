@@ -169,7 +169,7 @@ def test_a_lock_is_waited_for(scene: Open) -> None:
 
 
 def test_a_vm_that_was_deleted_by_hand_is_made_again(scene: Open) -> None:
-    """DEP-11, IP-05: under its own vmid, with its own addresses."""
+    """DEP-11, IP-05: once a person approves, under its own vmid, with its own addresses."""
     grounds = scene(GOOD)
     grounds.settle()
     before = grounds.shot()
@@ -178,6 +178,7 @@ def test_a_vm_that_was_deleted_by_hand_is_made_again(scene: Open) -> None:
     grounds.ask("DELETE", "/nodes/pve1/qemu/100")
     grounds.later(60.0)
     assert 100 not in grounds.world().vms
+    grounds.run(approve=grounds.dry().digest)
     grounds.settle()
     assert grounds.shot() == before
 
