@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from handlers.handler import Context, Handler, is_config_call, merge_config
+from handlers.handler import Context, Handler, is_config_call, merge_config, vmid_of
 from reconciler.backoff import not_before, soon
 from reconciler.guard import counted
 from reconciler.plan import change_hash
@@ -127,13 +127,11 @@ class Executor:
             return found | self._failed(seen, rest, error, done)
 
     def _send(self, seen: SeenVM, group: list[Change]) -> Outcome:
-        binding = seen.memory.binding
-        assert binding is not None
         calls = [call for change in group for call in change.calls]
         # A clone begins without the firewall that a former machine of this id may have had.
         firewall = any("/firewall/" in call.path or call.path.endswith("/clone") for call in calls)
         at = self.clock()
-        self.store.cache.mark_dirty(self.cluster, binding.vmid, at, firewall=firewall)
+        self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, firewall=firewall)
         self._intend(seen, group, at)
         digest = seen.config.digest if seen.config else ""
         if all(_is_config(change) for change in group):
@@ -162,15 +160,6 @@ class Executor:
             done.outcomes[handler] = Outcome(error=error.text)
         done.seconds[handler] = (self.clock() - began).total_seconds()
         return done
-
-    def owners(self, keys: Iterable[str]) -> set[str]:
-        """Return the handlers that own these config keys."""
-        return {
-            name
-            for name, handler in self.handlers.items()
-            for key in set(keys) - NOBODYS_KEYS
-            if any(re.fullmatch(pattern, key) for pattern in handler.keys)
-        }
 
     def _blamed(self, group: list[Change], error: ApiError) -> set[str]:
         """Return the handlers of the group that sent or own a config key that the error names.
@@ -231,16 +220,16 @@ class Executor:
         """Sort one error by the tree of `state.api`, and set down what follows from it."""
         at, names = self.clock(), _names(group)
         later = dict.fromkeys(names, Outcome(retry_at=at))
+        if "power" in names and not isinstance(error, MaybeRunning):
+            self.store.intents.drop(seen.key, START)
         if isinstance(error, Stale | NotFound | MaybeRunning):
             if isinstance(error, MaybeRunning):
-                self._unsure(seen, at)
+                self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, "maybe-running")
             done.look_again(error.text)
             return later
         if isinstance(error, Locked | Contention):
             done.over = True
             return dict.fromkeys(names, Outcome(retry_at=soon(seen.key, at)))
-        if "power" in names:
-            self.store.intents.drop(seen.key, START)
         blamed = self._blamed(group, error)
         refused = isinstance(error, Refused | Forbidden)
         if refused and not blamed and len(names) > 1:
@@ -267,13 +256,11 @@ class Executor:
         again = not_before(key, handler, count.count + 1 if count else 1, at)
         self.store.attempts.fail(key, handler, text, at, again)
 
-    def _unsure(self, seen: SeenVM, at: datetime) -> None:
-        if seen.memory.binding:
-            self.store.cache.mark_dirty(self.cluster, seen.memory.binding.vmid, at, "maybe-running")
-
     def _take_back(self, seen: SeenVM, error: PartlyApplied, at: datetime) -> None:
         """Commit that the failed keys are to be taken back, then try to."""
         keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
+        if not keys:
+            return
         self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
         try:
             self._revert(seen, keys)
