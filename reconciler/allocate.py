@@ -78,7 +78,7 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
         seen = answer
     elif binding.name != spec.name or binding.name_template != spec.name_template:
         seen = _rebound(seen, ground, name=spec.name, name_template=spec.name_template)
-    seen = _identified(seen, ground)
+    seen = _located(_identified(seen, ground), ground)
     leases, notes = lease_addresses(
         spec,
         seen.memory.leases,
@@ -121,7 +121,9 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         return problem(spec, "template", "TemplateMissing", reason)
     copies = ground.fleet.templates.get(spec.template, {}).get(spec.cluster, ())
     old = seen.memory.binding
-    kept = still_placed(spec, old, copies, ground.view) if old else None
+    # Where a machine was that is gone a clone may not be able to land: it may have moved there.
+    waits = old is not None and old.uuid is None
+    kept = still_placed(spec, old, copies, ground.view) if old and waits else None
     placed = kept or place(spec, copies, ground.view, ground.machines, ground.ledger)
     if isinstance(placed, Note):
         return placed
@@ -184,6 +186,16 @@ def _identified(seen: SeenVM, ground: Ground) -> SeenVM:
     if seen.row.lock == "clone" or uuid is None or _somebody_elses(seen, binding):
         return seen
     return _rebound(seen, ground, uuid=uuid)
+
+
+def _located(seen: SeenVM, ground: Ground) -> SeenVM:
+    """Remember the node that the machine is seen on: it is observed, never identity."""
+    binding, row = seen.memory.binding, seen.row
+    if binding is None or binding.uuid is None or row is None:
+        return seen
+    if binding.node in (None, row.node):
+        return seen
+    return _rebound(seen, ground, node=row.node)
 
 
 def _rebound(seen: SeenVM, ground: Ground, **changes: str | None) -> SeenVM:

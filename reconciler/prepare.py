@@ -14,7 +14,7 @@ from reconciler.clock import Clock
 from reconciler.config import Opened
 from reconciler.execute import Executor
 from reconciler.ledger import Addresses
-from reconciler.pve.preflight import Contact, preflight
+from reconciler.pve.preflight import Contact, firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter, Traced
@@ -99,7 +99,7 @@ class Stage:
         if kept and kept.get("used") == used:
             at = datetime.fromisoformat(str(kept["at"]))
             if now - at < (KEPT if kept.get("clean") else KEPT_WITH_FINDINGS):
-                site.facts = cast("Mapping[str, Json]", kept["facts"])
+                site.facts = self._fresh(api, cast("Mapping[str, Json]", kept["facts"]))
                 return
         try:
             result = preflight(api, fleet, site.name, now)
@@ -122,6 +122,18 @@ class Stage:
                     "facts": dict(result.facts),
                 },
             )
+
+    def _fresh(self, api: CountingApi, facts: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return kept facts with the one that must not be stale: whether the firewall is on.
+
+        Nothing hints at its being switched, and anti-spoofing rests on it (C10).
+        """
+        if not any(spec.firewall for spec in self.opened.fleet.vms.values()):
+            return facts
+        try:
+            return {**facts, "firewall_enabled": firewall_enabled(api)}
+        except ApiError:
+            return {**facts, "firewall_enabled": None}
 
     def _remark(self, text: str, level: str) -> None:
         self.reporter.report(Remark(self.clock.now(), text, level))  # type: ignore[arg-type]

@@ -170,8 +170,7 @@ class _Look:
             yield Finding(not bare, f"bridge {bridge}", text, advice if bare else "")
 
     def firewall(self) -> Iterator[Finding]:
-        answer = self.api.get("/cluster/firewall/options")
-        enabled = isinstance(answer, dict) and str(answer.get("enable") or "0") != "0"
+        enabled = firewall_enabled(self.api)
         self.facts["firewall_enabled"] = enabled
         ok = enabled or not self.used.firewall
         advice = "" if ok else FIREWALL_ADVICE
@@ -230,6 +229,12 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
             if grave:
                 break
     return Preflight(tuple(findings), {**look.facts, "checked_at": at.isoformat()})
+
+
+def firewall_enabled(api: Api) -> bool:
+    """Whether the cluster's firewall is on (`GET /cluster/firewall/options`). Raises ApiError."""
+    answer = api.get("/cluster/firewall/options")
+    return isinstance(answer, dict) and str(answer.get("enable") or "0") != "0"
 
 
 def _advice(error: ApiError) -> str:

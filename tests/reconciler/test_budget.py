@@ -137,3 +137,27 @@ def test_the_failures_of_what_holds_nothing_back_are_counted_on(tmp_path: Path) 
     lab.settle()
     with lab.store() as store:
         assert store.attempts.of("one") == {}
+
+
+def test_a_firewall_that_is_switched_off_is_noticed_by_the_next_run(tmp_path: Path) -> None:
+    """C-10, FW-03: anti-spoofing rests on the cluster's firewall, and nothing hints at its end."""
+    spoof: Spec = {
+        "node": "pve1",
+        "nics": {"net0": {"ipv4": {"pool": "public-v4"}}},
+        "firewall": {"anti_spoofing": True},
+    }
+    lab = settled(tmp_path, {"one": spoof})
+
+    def effective() -> bool:
+        lab.run()
+        with lab.store() as store:
+            conditions = store.conditions.all()["one"]
+        return not any(one.type == "AntiSpoofEffective" and not one.status for one in conditions)
+
+    lab.ask("PUT", "/cluster/firewall/options", enable=1)
+    lab.clock.sleep(86_500)
+    assert effective()
+    lab.ask("PUT", "/cluster/firewall/options", enable=0)
+    lab.clock.sleep(60)
+    assert not effective()
+    assert len(lab.wire.of(lab.wire.run)) <= 12

@@ -96,3 +96,14 @@ def test_an_approval_is_not_used_up_by_a_clone_that_waits_for_its_turn(tmp_path:
     lab.clock.sleep(30)
     lab.run(approve=lab.dry().digest)
     assert lab.settle(apart=400).ready == 3
+
+
+def test_the_node_is_the_one_that_the_machine_is_seen_on(tmp_path: Path) -> None:
+    """A person moved it: `status` tells where it is now."""
+    lab = Lab(tmp_path, {"fleet.yaml": FLEET, "vms/all.yaml": "a: {node: pve1}\n"})
+    lab.settle()
+    lab.world.vms[machine(lab, "a")].node = "pve3"
+    lab.clock.sleep(30)
+    lab.run()
+    with lab.store() as store:
+        assert store.bindings.all()["a"].node == "pve3"
