@@ -3,6 +3,7 @@
 Everything happens in scratch folders; simulated clusters are served on loopback and stopped.
 """
 
+import resource
 import statistics
 import subprocess
 import sys
@@ -122,25 +123,26 @@ def simulator(sizes: Sequence[int]) -> Lines:
 
 def start(_: Sequence[int]) -> Lines:
     """The command's own start, and a tick of the sample fleet that finds nothing to do."""
-    version = _wall([RECONCILE, "--version"], 9)
-    bare = _wall([sys.executable, "-c", ""], 9)
-    yield f"reconcile --version: {version * 1000:.0f} ms (python alone: {bare * 1000:.0f} ms)"
+    yield f"python alone: {_took([sys.executable, '-c', ''], 9)}"
+    yield f"reconcile --version: {_took([RECONCILE, '--version'], 9)}"
     with scratch() as folder:
         command = [RECONCILE, "--fleet", "desired/fleet"]
         command += ["--database", str(folder / "store.db"), "--once", "--quiet"]
-        first = _wall(command, 1)
-        again = _wall(command, 5)
-    yield f"sample fleet, its cluster started with it: first {first:.2f} s, no-op {again:.2f} s"
+        yield f"sample fleet, deployed, with its cluster: {_took(command, 1)}"
+        yield f"sample fleet, nothing to do, with its cluster: {_took(command, 5)}"
 
 
-def _wall(command: Sequence[str], runs: int) -> float:
-    """The median time by the clock."""
-    times = []
+def _took(command: Sequence[str], runs: int) -> str:
+    """The medians by the clock and of the processor, of all its processes."""
+    walls, processors = [], []
     for _ in range(runs):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        walls.append(time.perf_counter() - began)
+        processors.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    wall, processor = statistics.median(walls), statistics.median(processors)
+    return f"{wall * 1000:.0f} ms by the clock, {processor * 1000:.0f} ms of the processor"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
