@@ -19,7 +19,7 @@ class Follower:
 
     clock: Clock
     reporter: Reporter
-    api_of: Callable[[str], Api | None]
+    api_of: Callable[[str], Api]
     _polled: dict[str, datetime] = field(default_factory=dict)
     _told: dict[str, float] = field(default_factory=dict)
     _waiting: dict[str, datetime] = field(default_factory=dict)
@@ -43,8 +43,7 @@ class Follower:
                     del open_tasks[upid]
             if ends and not any(self._is_young(task) for task in open_tasks.values()):
                 break
-            if open_tasks:
-                self.clock.sleep(FIRST_POLL)
+            self.clock.sleep(FIRST_POLL)
         return ends
 
     def waits(self, reasons: Mapping[str, str]) -> None:
@@ -69,14 +68,11 @@ class Follower:
         return task.upid not in self._polled
 
     def _poll(self, task: OpenTask, ends: dict[str, TaskEnd | None]) -> None:
-        api = self.api_of(task.cluster)
         now = self._polled[task.upid] = self.clock.now()
         self._heartbeat(task, now)
-        if api is None:
-            return
         try:
-            end = task_status(api, task.upid)
-        except (NotFound, Refused):
+            end = task_status(self.api_of(task.cluster), task.upid)
+        except (NotFound, Refused, ValueError):
             ends[task.upid] = None
             return
         except ApiError:

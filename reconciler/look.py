@@ -99,7 +99,7 @@ class SiteLook:
         others, firewalls = set(strangers), set()
         for turn in turns:
             binding = self.memories.get(turn.key, Memory()).binding
-            if binding is None or binding.uuid is None:
+            if binding is None or binding.uuid is None or binding.vmid not in self.view.vms:
                 copies = self.fleet.templates.get(turn.spec.template or "", {})
                 others.update(copies.get(turn.spec.cluster, ()))
             if binding is None or binding.cluster != self.site.name:

@@ -19,7 +19,7 @@ from reconciler.report import Remark, Reporter, RunDone, RunStarted, Summary
 from reconciler.site import Site
 from reconciler.tick import Tick, deadline
 from reconciler.turn import Narrator, Turn
-from state.api import Api, Json
+from state.api import Json
 
 
 def run_once(
@@ -102,9 +102,6 @@ class Run:
                 first,
             )
 
-        def api_of(cluster: str) -> Api | None:
-            return sites[cluster].api if cluster in sites else None
-
         return Tick(
             store=store,
             sites=sites,
@@ -114,7 +111,7 @@ class Run:
             start=self.start,
             deadline=deadline(self.start, self.options.time_limit),
             turns=turns,
-            follower=Follower(self.clock, self.reporter, api_of),
+            follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
             look=look,
         )
 

@@ -1,11 +1,13 @@
 """Rebuild a lost store from the marks in Proxmox: `reconcile rebuild-state` (design 4)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_network
 from typing import Literal
 
+from desired.addresses import Address
 from desired.catalog import Pool
 from desired.source import Fleet
 from desired.spec import VMSpec
@@ -18,6 +20,7 @@ from state.observed import ClusterView
 from state.store import Store, Taken
 
 SET = "ipfilter-"
+_NIC_SET = re.compile(r"ipfilter-net(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def _read(
         cluster,
         vmid,
         _binding(cluster, marker, spec, view, machine),
-        tuple(_leases(marker.key, spec, fleet, machine)),
+        tuple(_leases(cluster, marker.key, spec, fleet, machine)),
     )
 
 
@@ -112,40 +115,52 @@ def _binding(
     )
 
 
-def _leases(key: str, spec: VMSpec | None, fleet: Fleet, machine: Machine) -> Iterator[Lease]:
+def _leases(
+    cluster: str, key: str, spec: VMSpec | None, fleet: Fleet, machine: Machine
+) -> Iterator[Lease]:
     """The addresses in cloud-init (the first of each nic) and in the nic's own address set."""
     assert machine.config is not None
     live = machine.config.live
     sets = machine.firewall.ipsets if machine.firewall else {}
-    nics = set(live.nics) | {name.removeprefix(SET) for name in sets if name.startswith(SET)}
-    for nic in sorted(nics):
-        config = live.ipconfigs.get(int(nic.removeprefix("net")))
+    numbers = {int(found[1]) for found in map(_NIC_SET.fullmatch, sets) if found}
+    for number in sorted({int(nic.removeprefix("net")) for nic in live.nics} | numbers):
+        nic, config = f"net{number}", live.ipconfigs.get(number)
         primary = [text for text in (config and config.ip, config and config.ip6) if text]
-        firsts = [str(ip_interface(text).ip) for text in primary if "/" in text]
-        others = [text.partition("/")[0] for text in sets.get(SET + nic, ())]
+        firsts = [address for text in primary if (address := _host(text.partition("/")[0]))]
+        others = [address for text in sets.get(SET + nic, ()) if (address := _host(text))]
         counts: dict[str, int] = {}
         for address in dict.fromkeys([*firsts, *sorted(others, key=_by_address)]):
-            pool = _pool(address, nic, spec, fleet)
+            pool = _pool(cluster, address, nic, spec, fleet)
             if pool is None:
                 continue
             family = fleet.pools[pool].family
             ordinal = counts.get(family, 0)
             counts[family] = ordinal + 1
-            yield _lease(key, nic, family, ordinal, address, pool, fleet.pools[pool])
+            yield _lease(key, nic, family, ordinal, str(address), pool, fleet.pools[pool])
 
 
-def _by_address(text: str) -> tuple[int, int]:
-    address = ip_address(text)
+def _host(text: str) -> Address | None:
+    """The one address that a text names; None for a network, an alias, `dhcp`."""
+    try:
+        network = ip_network(text)
+    except ValueError:
+        return None
+    return network.network_address if network.num_addresses == 1 else None
+
+
+def _by_address(address: Address) -> tuple[int, int]:
     return address.version, int(address)
 
 
-def _pool(address: str, nic: str, spec: VMSpec | None, fleet: Fleet) -> str | None:
+def _pool(
+    cluster: str, address: Address, nic: str, spec: VMSpec | None, fleet: Fleet
+) -> str | None:
     """The pool that an address is from: the spec's for that nic when it fits, else any."""
-    parsed = ip_address(address)
     wanted = spec.nics.get(nic) if spec else None
     asked = [f.pool for f in (wanted and wanted.ipv4, wanted and wanted.ipv6) if f and f.pool]
     for name in [*asked, *sorted(fleet.pools)]:
-        if name in fleet.pools and parsed in fleet.pools[name].network:
+        pool = fleet.pools.get(name)
+        if pool and pool.cluster in (None, cluster) and address in pool.network:
             return name
     return None
 
