@@ -5,7 +5,7 @@ specs anew, as a new process would. A run may be killed before or after any API 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,8 +74,9 @@ class Wire:
     """The way between engine and cluster, which tells all that goes over it and may be cut.
 
     With `kill_before` N the N-th call of the run (from 0) is never sent, with `kill_after` it has
-    its effect and its answer is never heard. `meanwhile` happens once, just before the first write
-    that it is told of and answers True to.
+    its effect and its answer is never heard. A call that was killed unsent is `on_the_way`: with
+    `late` M it arrives all the same, just before call M of the next run. `meanwhile` happens once,
+    just before the first write that it is told of and answers True to.
     """
 
     calls: list[Sent] = field(default_factory=list)
@@ -83,6 +84,8 @@ class Wire:
     count: int = 0
     kill_before: int | None = None
     kill_after: int | None = None
+    late: int | None = None
+    on_the_way: Call | None = None
     meanwhile: Callable[[Call], bool] | None = None
 
     def intervene(self, call: Call) -> None:
@@ -112,7 +115,12 @@ class WiredApi(InProcessApi):
     def _call(self, method: Method, path: str, params: Mapping[str, Param]) -> Json:
         wire, index = self._wire, self._wire.count
         if wire.kill_before == index:
+            wire.on_the_way = Call(method, path, params)
             raise Killed(f"before call {index}: {method} {path}")
+        if wire.late == index and wire.on_the_way is not None:
+            call, wire.on_the_way = wire.on_the_way, None
+            with suppress(ApiError):
+                super()._call(call.method, call.path, call.params)
         if method is not Method.GET:
             wire.intervene(Call(method, path, params))
         wire.count += 1

@@ -139,6 +139,39 @@ def test_a_crash_at_any_call_ends_well_at_any_pace(
     assert killed_everywhere(tmp_path, clone, speed, every) == []
 
 
+def arrived_late(folder: Path, clone: str, speed: float, late: Iterable[int]) -> list[str]:
+    """Kill a run before each write, and let the write arrive in the middle of the next run."""
+    wanted = undisturbed(clone, speed)
+    wrong = []
+    for index, call in enumerate(wanted.calls):
+        for moment in late if call.is_write else ():
+            lab = Lab(folder / f"{index}-{moment}", everything(clone), speed=speed)
+            with pytest.raises(Killed) as killed:
+                lab.run(before=index)
+            lab.wire.late = moment
+            lab.clock.sleep(0.5)
+            lab.run()
+            lab.wire.late = None
+            try:
+                lab.settle()
+                lab.clock.sleep(3600.0)
+                lab.settle()
+                assert lab.shot() == wanted.end
+            except AssertionError as error:
+                wrong.append(f"killed {killed.value}, arrived at call {moment}: {error}")
+    return wrong
+
+
+def test_a_write_that_arrives_after_its_run_was_killed_does_no_harm(tmp_path: Path) -> None:
+    """DEP-08: what a killed run had sent may take effect while the next one is at work."""
+    assert arrived_late(tmp_path, "linked", 600, (5, 9)) == []
+
+
+@pytest.mark.nightly
+def test_a_write_may_arrive_at_any_moment_of_the_next_run(tmp_path: Path) -> None:
+    assert arrived_late(tmp_path, "full", 60, range(30)) == []
+
+
 def killed_at_commits(folder: Path, points: Iterable[int]) -> list[str]:
     wanted = undisturbed("linked", 600)
     wrong = []
