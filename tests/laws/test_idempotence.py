@@ -10,8 +10,8 @@ from tests.lab import Killed, Lab
 from tests.laws.effort import few, many
 from tests.laws.fleets import Spec, everything, fleet_files, fleets
 
-CONSTANT = 4
-"""The constant reads of one look: log, tasks, resources, status."""
+CONSTANT = 5
+"""The constant reads of a run: log, tasks, resources, status, the firewall's options."""
 INSIDE = 4
 """Of a VM whose turn in the rotation it is: config, firewall options, rules and list of sets."""
 
