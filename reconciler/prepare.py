@@ -62,17 +62,7 @@ class Stage:
         return {name: self._site(name, last_run) for name in names}
 
     def _site(self, name: str, last_run: datetime | None) -> Site:
-        store = self.opened.store
-        try:
-            api = self.opened.connect(name)
-        except (ApiError, SecretError, EmbeddedFailed) as error:
-            return self.site_of(name, ClosedApi(str(error)), store, last_run)
-        api.trace = partial(self._traced, name)
-        return self.site_of(name, api, store, last_run)
-
-    def site_of(self, name: str, api: CountingApi, store: Store, last_run: datetime | None) -> Site:
-        """Return the site of a cluster whose API is open."""
-        fleet = self.opened.fleet
+        api, fleet, store = self._api(name), self.opened.fleet, self.opened.store
         self.apis.append(api)
         handlers = {handler.name: handler for handler in vm_handlers()}
         site = Site(
@@ -82,38 +72,42 @@ class Stage:
             observer=Observer(name, api, store, self.clock.now, self.dry),
             executor=Executor(api, store, handlers, self.clock.now, name),
         )
-        self._learn(site, api, store)
+        self._learn(site, api)
         bound = len(store.bindings.vmids(name))
         since = (self.clock.now() - last_run).total_seconds() if last_run else 0.0
         site.rotation = rotation_share(bound, since, fleet.verify_every)
         return site
 
-    def _learn(self, site: Site, api: CountingApi, store: Store) -> None:
+    def _api(self, name: str) -> CountingApi:
+        try:
+            api = self.opened.connect(name)
+        except (ApiError, SecretError, EmbeddedFailed) as error:
+            return ClosedApi(str(error))
+        api.trace = partial(self._traced, name)
+        return api
+
+    def _learn(self, site: Site, api: CountingApi) -> None:
         """Preflight on first contact, when the fleet uses something new, and once a day.
 
         What keeps everything from being written is looked at again by every run.
         """
         fleet, now, setting = self.opened.fleet, self.clock.now(), f"preflight:{site.name}"
         used = hashlib.sha256(repr(usage(fleet, site.name)).encode()).hexdigest()
-        kept = cast("Mapping[str, Json] | None", store.settings.get(setting))
+        settings = self.opened.store.settings
+        kept = cast("Mapping[str, Json] | None", settings.get(setting))
         if kept and kept.get("used") == used:
             at = datetime.fromisoformat(str(kept["at"]))
             if now - at < (KEPT if kept.get("clean") else KEPT_WITH_FINDINGS):
                 site.facts = self._fresh(api, cast("Mapping[str, Json]", kept["facts"]))
                 return
-        try:
-            result = preflight(api, fleet, site.name, now)
-        except ApiError as error:
-            site.problem = f"cluster {site.name}: {error.text}"
-            self._remark(site.problem, "error")
-            return
+        result = preflight(api, fleet, site.name, now)
         for finding in result.missing:
             level = "error" if finding.readonly else "warning"
             advice = f": {finding.advice}" if finding.advice else ""
             self._remark(f"cluster {site.name}: {finding.what}: {finding.message}{advice}", level)
         site.facts, site.problem = result.facts, result.problem
         if not self.dry and result.problem is None:
-            store.settings.put(
+            settings.put(
                 setting,
                 {
                     "used": used,
