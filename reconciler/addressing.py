@@ -1,16 +1,19 @@
 """Leases: which addresses each nic of a VM has (DEP-11, IP-05, IP-07, IP-09, IP-10, IP-11)."""
 
 from collections.abc import Collection, Iterator
+from datetime import datetime
 from typing import Literal
 
 from desired.catalog import Pool
 from desired.hardware import Family
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.effects import running
 from reconciler.ledger import Addresses
 from reconciler.placing import problem
 from state.change import Note
 from state.memory import Lease
+from state.observed import SeenVM
 from state.store import Store, Taken
 
 FAMILIES: tuple[Literal["ipv4", "ipv6"], ...] = ("ipv4", "ipv6")
@@ -119,3 +122,15 @@ def surplus(spec: VMSpec, held: tuple[Lease, ...], there: Collection[str]) -> tu
         and (lease.nic not in there or getattr(spec.nics.get(lease.nic), lease.family, None))
     ]
     return tuple(sorted(over, key=lambda lease: (lease.nic, lease.family, -lease.ordinal)))
+
+
+def in_use(lease: Lease, seen: SeenVM, since: datetime | None) -> bool:
+    """Whether the guest may still use an address that its spec gave up (`since`; None: just now).
+
+    A guest reads the first address of a nic when it boots, so it has it until it boots again.
+    """
+    there = seen.config.live.nics if seen.config else ()
+    if lease.ordinal or lease.nic not in there or not running(seen):
+        return False
+    boot = seen.boot_instant
+    return since is None or boot is None or boot <= since

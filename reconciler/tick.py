@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from reconciler.addressing import surplus
+from reconciler.addressing import in_use, surplus
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT, START, WRITE, Done
@@ -23,13 +23,15 @@ from reconciler.site import Site
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Contention, Locked
 from state.change import Change
-from state.memory import Memory, OpenTask, Phase
+from state.memory import Intent, Memory, OpenTask, Phase
 from state.observed import Presence, SeenVM
 from state.outbox import Event
 from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
+VACATE = "vacate"
+"""The intent to give an address back when the guest has booted without it."""
 PATIENT = ("Held", "Locked", "ApprovalNeeded", "NotRead")
 """Conditions under which a VM waits for a person, Proxmox or the next tick; nothing has failed."""
 UNTOUCHED = ("observe", "allocate", "exists")
@@ -58,7 +60,7 @@ class Tick:
     def run(self) -> None:
         """Look until nothing is left to do in this tick."""
         for key, task in self.store.tasks.all().items():
-            if key in self.turns:
+            if key in self.turns and task.cluster in self.sites:
                 self.tasks[key] = task
                 self.turns[key].standing = Standing.TASK
         pause = 0.1
@@ -185,13 +187,26 @@ class Tick:
             event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
             ready = replace(binding, phase=Phase.READY, ready_at=now)
             self.store.bindings.change(ready, event=event)
-        there = seen.config.live.nics if seen.config else ()
-        for lease in surplus(turn.spec, memory.leases, there):
-            self.store.leases.release(lease)
+        self._give_back(turn, seen, memory)
         self._confirm(seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
             self.store.attempts.clear(turn.key, handler)
+
+    def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
+        """Release what the spec no longer asks for, once the guest cannot use it any more."""
+        given_up = seen.memory.intents.get(VACATE)
+        since = given_up.at if given_up else None
+        there = seen.config.live.nics if seen.config else ()
+        over = surplus(turn.spec, memory.leases, there)
+        kept = [lease for lease in over if in_use(lease, seen, since)]
+        for lease in over:
+            if lease not in kept:
+                self.store.leases.release(lease)
+        if kept and given_up is None:
+            self.store.intents.put(Intent(turn.key, VACATE, self.clock.now()))
+        elif given_up is not None and not kept:
+            self.store.intents.drop(turn.key, VACATE)
 
     def _confirm(self, seen: SeenVM) -> None:
         """Close what was begun: the start window, and writes whose answer was never heard."""
@@ -217,11 +232,21 @@ class Tick:
         for (handler, _), members in groups.items():
             if self._out_of_time():
                 break
-            done = site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
-            for turn, change in members:
-                turn.wrote = True
-                self._account(turn, done, (change,), self.clock.now())
+            self._execute_group(site, handler, members)
         return [item for item in rest if item[2] or not item[1].allowed]
+
+    def _execute_group(
+        self, site: Site, handler: str, members: Sequence[tuple[Turn, Change]]
+    ) -> None:
+        try:
+            done = site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
+        except Exception as error:
+            for turn, _ in members:
+                self._broke(turn, error)
+            return
+        for turn, change in members:
+            turn.wrote = True
+            self._account(turn, done, (change,), self.clock.now())
 
     def _execute(self, site: Site, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
         """Send what one VM may have; nothing is begun when the time is out (C-24)."""

@@ -184,7 +184,7 @@ class Narrator:
         if since is None or not turn.told:
             return
         result = {Standing.READY: "success", Standing.FAILED: "error"}.get(turn.standing, "waiting")
-        error = turn.why if turn.standing is Standing.FAILED else ""
+        error = "" if turn.standing is Standing.READY else turn.why
         last = VMRun(
             turn.key,
             turn.action,
