@@ -11,6 +11,9 @@ from reconciler.plan import VMPlan, approval_digest, approval_hashes
 from reconciler.site import Site
 from reconciler.turn import Turn
 
+LASTS = timedelta(hours=1)
+"""How long an approval given with a run lasts: what waits for its turn may need later runs."""
+
 
 class ApprovalRefused(Exception):
     """The digest given is not that of the plan as it is now."""
@@ -48,8 +51,8 @@ def grant_now(
     digest: str,
     by: str,
     clock: Clock,
+    until: datetime,
 ) -> int:
-    """Plan afresh and approve for this run (`--approve DIGEST`)."""
-    now = clock.now()
-    preview = look_once(opened, sites, turns, clock, now + timedelta(minutes=5))
-    return grant(opened, preview.plans(), digest, now + timedelta(minutes=5), by, now)
+    """Plan afresh, until that moment at most, and approve in one go (`--approve DIGEST`)."""
+    preview = look_once(opened, sites, turns, clock, until)
+    return grant(opened, preview.plans(), digest, clock.now() + LASTS, by, clock.now())

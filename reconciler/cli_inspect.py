@@ -1,10 +1,16 @@
 """Commands that only look: validate, schema, status, log, why, doctor."""
 
 import json
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli import EXIT_FAILED, Settings
+
+if TYPE_CHECKING:
+    from reconciler.config import Opened
+    from reconciler.pve.preflight import Finding
 
 OUTPUT = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -188,16 +194,12 @@ def doctor(ctx: click.Context, output: str) -> None:
     from reconciler.cli_open import now
     from reconciler.cli_print import paint
     from reconciler.config import open_preview
-    from reconciler.pve.preflight import preflight
     from reconciler.show_status import as_json, render_findings
 
     settings: Settings = ctx.obj
     at = now()
     with open_preview(settings.fleet, settings.database, at) as opened:
-        found = {
-            name: preflight(opened.connect(name), opened.fleet, name, at).findings
-            for name in sorted(opened.fleet.clusters)
-        }
+        found = {name: _findings(opened, name, at) for name in sorted(opened.fleet.clusters)}
     if output == "json":
         listed = {name: as_json(findings) for name, findings in found.items()}
         click.echo(json.dumps(listed, indent=2))
@@ -206,3 +208,16 @@ def doctor(ctx: click.Context, output: str) -> None:
         click.echo("\n\n".join(texts))
     if not all(finding.ok for findings in found.values() for finding in findings):
         ctx.exit(EXIT_FAILED)
+
+
+def _findings(opened: "Opened", name: str, at: datetime) -> "tuple[Finding, ...]":
+    """Return what preflight finds; a cluster that cannot be opened is a finding of its own."""
+    from reconciler.pve.preflight import Finding, preflight
+    from reconciler.secrets import SecretError
+    from reconciler.sim.embedded import EmbeddedFailed
+    from state.api import ApiError
+
+    try:
+        return preflight(opened.connect(name), opened.fleet, name, at).findings
+    except (ApiError, SecretError, EmbeddedFailed) as error:
+        return (Finding(False, "connection", str(error), "correct its entry in fleet.yaml"),)

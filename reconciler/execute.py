@@ -39,8 +39,8 @@ _TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 class Done:
     """What came of one VM's turn: an outcome by handler, and the seconds each took.
 
-    `again` asks for another look at once (a stale digest, a refusal to be narrowed down) and `why`
-    says what for; `over` says that nothing more is sent in this look.
+    `again` asks for another look at once (a stale digest, a refusal to be narrowed down), `over`
+    says that nothing more is sent in this look, and `why` says why in either case.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -228,7 +228,7 @@ class Executor:
             done.look_again(error.text)
             return later
         if isinstance(error, Locked | Contention):
-            done.over = True
+            done.over, done.why = True, error.text
             return dict.fromkeys(names, Outcome(retry_at=soon(seen.key, at)))
         blamed = self._blamed(group, error)
         refused = isinstance(error, Refused | Forbidden)

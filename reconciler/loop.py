@@ -71,7 +71,9 @@ class Run:
         stage = Stage(self.opened, self.reporter, self.clock)
         sites = stage.sites((turn.spec for turn in turns.values()), begun)
         if self.options.approve:
-            grant_now(self.opened, sites, turns, self.options.approve, self.options.by, self.clock)
+            until = deadline(self.start, self.options.time_limit)
+            by = self.options.by
+            grant_now(self.opened, sites, turns, self.options.approve, by, self.clock, until)
         tick = self._tick(run, sites, turns)
         tick.run()
         for copied in (text for site in sites.values() for text in site.copies):
@@ -108,7 +110,6 @@ class Run:
             narrator=Narrator(self.reporter, store.journal, run),
             clock=self.clock,
             workers=Workers(fleet.limits.workers),
-            start=self.start,
             deadline=deadline(self.start, self.options.time_limit),
             turns=turns,
             follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),

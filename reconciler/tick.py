@@ -49,7 +49,6 @@ class Tick:
     narrator: Narrator
     clock: Clock
     workers: Workers
-    start: datetime
     deadline: datetime
     turns: dict[str, Turn]
     follower: Follower
@@ -80,9 +79,14 @@ class Tick:
     def _out_of_time(self) -> bool:
         return self.clock.now() >= self.deadline
 
-    def _out_of_time_to_observe(self) -> bool:
-        """Observation has half of the tick; what is not read by then is read by the next one."""
-        return self.clock.now() >= self.start + (self.deadline - self.start) / 2
+    def _time_to_observe(self) -> Callable[[], bool]:
+        """Return what tells when a look's reading must end, so that the next tick goes on with it.
+
+        It has half of what is left of the tick, for the rest of the look needs time as well.
+        """
+        now = self.clock.now()
+        until = now + (self.deadline - now) / 2
+        return lambda: self.clock.now() >= until
 
     def _unsettled(self) -> list[Turn]:
         return [turn for turn in self.turns.values() if turn.standing in GOING]
@@ -117,7 +121,7 @@ class Tick:
         """Observe, allocate, plan and guard in order, then execute side by side."""
         look = self.look(site, first)
         memories = self.store.memories(None if first else [turn.key for turn in turns])
-        look.observe(turns, memories, self.workers, self._out_of_time_to_observe)
+        look.observe(turns, memories, self.workers, self._time_to_observe())
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
             if self._out_of_time():
@@ -274,6 +278,8 @@ class Tick:
         if turn.again > MOST_AGAIN:
             reason = f"looked again {MOST_AGAIN} times, and still: {done.why}"
             turn.standing, turn.why = Standing.FAILED, reason
+            for name in sorted(done.outcomes):
+                self.sites[turn.spec.cluster].executor.fail(turn.key, name, reason, now)
         for name, outcome in done.outcomes.items():
             if outcome.upid:
                 turn.standing = Standing.TASK
@@ -284,7 +290,7 @@ class Tick:
                 turn.why = outcome.error
                 self.narrator.failed(turn, now, name, outcome.error)
             elif outcome.retry_at and not done.again:
-                turn.standing, turn.why = Standing.WAITING, "a lock was busy"
+                turn.standing, turn.why = Standing.WAITING, done.why
                 turn.not_before = outcome.retry_at
 
     def _follow(self) -> None:

@@ -56,7 +56,7 @@ def test_vms_that_were_not_read_in_time_wait_and_have_not_failed(
     lab.clock.sleep(30)
     with monkeypatch.context() as slowly:
         slowly.setattr("tests.lab.TICK", 1.0)
-        summary = lab.run(time_limit=16.0)
+        summary = lab.run(time_limit=23.0)
     assert (summary.failed, summary.writes) == (0, 0) and summary.waiting > 0
     assert any("not read yet" in lab.told.words(key) for key in SIX)
     assert lab.settle().ready == 6
@@ -161,3 +161,15 @@ def test_a_firewall_that_is_switched_off_is_noticed_by_the_next_run(tmp_path: Pa
     lab.clock.sleep(60)
     assert not effective()
     assert len(lab.wire.of(lab.wire.run)) <= 12
+
+
+def test_a_clone_that_takes_most_of_the_time_is_gone_on_with_in_the_same_run(
+    tmp_path: Path,
+) -> None:
+    """DEP-07: reading has half of what is left of the run, not only its first half."""
+    files = fleet_files({"one": {"node": "pve1", "clone": "full"}})
+    probe = Lab(tmp_path / "probe", files, speed=1.0)
+    took = probe.run(time_limit=900.0).seconds
+    assert took > 5.0
+    lab = Lab(tmp_path / "lab", files, speed=1.0)
+    assert lab.run(time_limit=took * 1.3).ready == 1

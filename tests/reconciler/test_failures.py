@@ -115,3 +115,23 @@ def test_what_is_held_is_not_written_to_even_to_take_something_back(lab: Lab) ->
     lab.run()
     assert puts(lab)[0][1] == {"revert"}
     assert not lab.world.vms[100].pending
+
+
+def test_what_is_not_there_time_and_again_is_a_failure_with_a_back_off(lab: Lab) -> None:
+    """DEP-06: looking again helps with what has moved, not with what never comes."""
+    text = "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist"
+    refuse(lab, 500, text, times=99)
+    summary = lab.run()
+    assert summary.failed == 1
+    assert text in lab.told.words("one")
+    tries = len(puts(lab))
+    lab.clock.sleep(5)
+    lab.run()
+    assert tries > 5 and puts(lab) == []
+
+
+def test_a_busy_lock_is_told_in_proxmox_words(lab: Lab) -> None:
+    text = "can't lock file '/var/lock/qemu-server/lock-100.conf' - got timeout"
+    refuse(lab, 500, text, times=99)
+    lab.run(time_limit=5.0)
+    assert text in lab.told.words("one")
