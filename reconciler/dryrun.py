@@ -12,7 +12,7 @@ from reconciler.config import Opened, Opening, open_preview
 from reconciler.execute import turn as first_turn
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
-from reconciler.options import BrokenSpecs, RunOptions
+from reconciler.options import RunOptions
 from reconciler.outcome import addresses
 from reconciler.plan import VMPlan, approval_digest
 from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of, unmatched
@@ -53,8 +53,7 @@ def dry_run(
     clock = clock or SystemClock()
     start = clock.now()
     with opening(options.fleet, options.database, start) as opened:
-        if options.strict and opened.fleet.errors:
-            raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
+        options.insist(opened.fleet)
         turns = turns_of(opened.fleet, options.only)
         for glob in unmatched(opened.fleet, options.only):
             reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))

@@ -9,9 +9,9 @@ from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, lock_path, open_live
 from reconciler.follow import Follower
-from reconciler.lock import LockHeld, RunnerLock
+from reconciler.lock import RunnerLock
 from reconciler.look import SiteLook
-from reconciler.options import BrokenSpecs, RunOptions
+from reconciler.options import RunOptions
 from reconciler.outcome import conditions_of, results_of
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
@@ -36,11 +36,8 @@ def run_once(
     clock = clock or SystemClock()
     start = clock.now()
     lock = RunnerLock(lock_path(options.fleet, options.database))
-    if not lock.acquire():
-        raise LockHeld(lock.holder())
     with lock, opening(options.fleet, options.database, start) as opened:
-        if options.strict and opened.fleet.errors:
-            raise BrokenSpecs("\n".join(str(error) for error in opened.fleet.errors))
+        options.insist(opened.fleet)
         return Run(opened, options, reporter, clock, start).go()
 
 

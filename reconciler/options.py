@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from desired.source import Fleet
+
 
 class BrokenSpecs(Exception):
     """With `strict`, a broken spec stops the whole run before it begins."""
@@ -20,3 +22,8 @@ class RunOptions:
     strict: bool = False
     command: str = "--once"
     by: str = ""
+
+    def insist(self, fleet: Fleet) -> None:
+        """Raise BrokenSpecs with every error, where `strict` was asked for and there is one."""
+        if self.strict and fleet.errors:
+            raise BrokenSpecs("\n".join(str(error) for error in fleet.errors))
