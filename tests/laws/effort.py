@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, Phase, settings
 
 few = settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
