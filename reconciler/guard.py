@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from desired.catalog import Guard as Thresholds
 from desired.catalog import Limits
 from reconciler.plan import VMPlan
-from reconciler.show import count_of
+from reconciler.show.text import count_of
 from state.change import Change, Effect, Note
 from state.observed import SeenVM
 

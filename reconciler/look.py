@@ -9,11 +9,11 @@ from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
-from reconciler.allocate import Ground, Vmids, allocate
+from reconciler.allocation.allocate import Ground, Vmids, allocate
+from reconciler.allocation.credentials import Resolve
+from reconciler.allocation.ledger import Addresses, Ledger, clones_at_work
 from reconciler.clock import Workers
-from reconciler.credentials import Resolve
 from reconciler.guard import Gate, Guarded
-from reconciler.ledger import Addresses, Ledger, clones_at_work
 from reconciler.plan import VMPlan, change_hash, plan_vm
 from reconciler.settled import Settled
 from reconciler.sight import see

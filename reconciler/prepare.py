@@ -10,10 +10,10 @@ from typing import Protocol, cast
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from reconciler.allocation.ledger import Addresses
 from reconciler.clock import Clock
 from reconciler.config import Opened
 from reconciler.execute import Executor
-from reconciler.ledger import Addresses
 from reconciler.pve.preflight import Contact, firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import vm_handlers

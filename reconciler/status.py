@@ -8,7 +8,7 @@ from datetime import datetime
 from desired.source import Fleet
 from desired.spec import VMSpec
 from reconciler.pipeline import CHANGE, DEPLOY
-from reconciler.show import count_of, show_duration, show_when
+from reconciler.show.text import count_of, show_duration, show_when
 from state.conditions import Condition
 from state.journal import VMRun
 from state.memory import Memory, Phase

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from reconciler.addressing import in_use, surplus
+from reconciler.allocation.addressing import in_use, surplus
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT, START, WRITE, Done

@@ -19,7 +19,7 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
-from reconciler.show import show_change
+from reconciler.show.text import show_change
 from state.change import Change
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase

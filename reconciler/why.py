@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.show import count_of, show_when
+from reconciler.show.text import count_of, show_when
 from reconciler.status import VMStatus
 from state.conditions import Condition
 from state.journal import VMRun

@@ -53,7 +53,8 @@ class Stopwatch:
 def watch() -> Stopwatch:
     """Import what `--once` needs, then time its phases. All of them run in the main thread."""
     from desired.files import FileSource
-    from reconciler import cli_once, config, loop, prepare
+    from reconciler import config, loop, prepare
+    from reconciler.cli import once as cli_once
     from reconciler.look import SiteLook
     from reconciler.pve.client import ProxmoxApi
     from reconciler.tick import Tick

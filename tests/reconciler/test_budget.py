@@ -7,8 +7,8 @@ import pytest
 
 from reconciler.pve.inprocess import InProcessApi
 from reconciler.report import Heartbeat
-from reconciler.show import Paint
-from reconciler.show_run import TextReporter
+from reconciler.show.run import TextReporter
+from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
 from state.api import Json
 from state.change import Call, Param

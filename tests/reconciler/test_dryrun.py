@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from reconciler.report import DryRun, PlannedVM, Remark
-from reconciler.show import Paint
-from reconciler.show_plan import plan_json, render_plan
+from reconciler.show.plan import plan_json, render_plan
+from reconciler.show.text import Paint
 from tests.lab import Lab
 from tests.laws.fleets import Spec, fleet_files
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.show import Paint
-from reconciler.show_plan import render_plan
+from reconciler.show.plan import render_plan
+from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
 from state.memory import Phase
 from tests.lab import Lab

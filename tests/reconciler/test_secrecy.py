@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.approval import ApprovalRefused
-from reconciler.show import Paint
-from reconciler.show_events import JsonReporter
-from reconciler.show_plan import plan_json, render_plan
-from reconciler.show_run import TextReporter
+from reconciler.show.events import JsonReporter
+from reconciler.show.plan import plan_json, render_plan
+from reconciler.show.run import TextReporter
+from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
 from state.change import Call
 from tests.lab import Lab

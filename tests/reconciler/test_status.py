@@ -9,9 +9,9 @@ import pytest
 from desired.catalog import Cluster, Simulated
 from desired.source import Fleet
 from desired.spec import VMSpec
-from reconciler.show import Paint
-from reconciler.show_status import as_json, render_fleet, render_run, render_runs, render_vm
-from reconciler.show_status import render_why as rendered_why
+from reconciler.show.status import as_json, render_fleet, render_run, render_runs, render_vm
+from reconciler.show.status import render_why as rendered_why
+from reconciler.show.text import Paint
 from reconciler.status import VMStatus, fleet_status, natural, totals, vm_status
 from reconciler.why import explain
 from state.conditions import Condition

@@ -2,7 +2,7 @@
 
 import click
 
-from reconciler.cli import Settings
+from reconciler.cli.settings import Settings
 
 JOBS = {"process_vms": "make every VM what its spec says; the same as --once"}
 ALIASES = {
@@ -37,9 +37,9 @@ def job() -> None:
 @click.pass_obj
 def list_jobs(settings: Settings) -> None:
     """List the jobs, and when each ran last."""
-    from reconciler.cli_open import now
+    from reconciler.cli.opening import now
     from reconciler.config import open_preview
-    from reconciler.show import Paint, show_when, table
+    from reconciler.show.text import Paint, show_when, table
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
         last = next((run for run in opened.store.journal.runs(limit=50) if not run.dry), None)
@@ -53,7 +53,7 @@ def list_jobs(settings: Settings) -> None:
 @click.pass_context
 def run(ctx: click.Context, name: str) -> None:
     """Run one job now, whenever it ran last."""
-    from reconciler.cli_once import Once, once_or_dry
+    from reconciler.cli.once import Once, once_or_dry
 
     known_job(name)
     ctx.exit(once_or_dry(ctx.obj, Once()))

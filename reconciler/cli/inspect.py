@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli import EXIT_FAILED, Settings
+from reconciler.cli.settings import EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
     from reconciler.config import Opened
@@ -31,8 +31,8 @@ def validate(ctx: click.Context, show: str | None) -> None:
       reconcile --fleet /etc/fleet validate --show web-1
     """
     from desired.files import FileSource
-    from reconciler.cli_open import known_key, now
-    from reconciler.show import count_of
+    from reconciler.cli.opening import known_key, now
+    from reconciler.show.text import count_of
 
     settings: Settings = ctx.obj
     fleet = FileSource(settings.fleet).load({}, now())
@@ -92,10 +92,10 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
       reconcile status web-1
       reconcile status --output json | jq '.[] | select(.state != "ready")'
     """
-    from reconciler.cli_open import known_key, now
-    from reconciler.cli_print import paint
+    from reconciler.cli.opening import known_key, now
+    from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show_status import as_json, render_fleet, render_vm
+    from reconciler.show.status import as_json, render_fleet, render_vm
     from reconciler.status import fleet_status
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
@@ -125,10 +125,10 @@ def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
       reconcile log web-1
       reconcile log web-1 --run 17
     """
-    from reconciler.cli_open import known_key, now
-    from reconciler.cli_print import paint
+    from reconciler.cli.opening import known_key, now
+    from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show_status import as_json, render_run, render_runs
+    from reconciler.show.status import as_json, render_run, render_runs
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
         runs = opened.store.journal.vm_runs(vm)
@@ -157,10 +157,10 @@ def why(settings: Settings, vm: str, output: str) -> None:
     Examples:
       reconcile why web-1
     """
-    from reconciler.cli_open import known_key, now
-    from reconciler.cli_print import paint
+    from reconciler.cli.opening import known_key, now
+    from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show_status import as_json, render_why
+    from reconciler.show.status import as_json, render_why
     from reconciler.status import vm_status
     from reconciler.why import explain
 
@@ -191,10 +191,10 @@ def doctor(ctx: click.Context, output: str) -> None:
     Examples:
       reconcile doctor
     """
-    from reconciler.cli_open import now
-    from reconciler.cli_print import paint
+    from reconciler.cli.opening import now
+    from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show_status import as_json, render_findings
+    from reconciler.show.status import as_json, render_findings
 
     settings: Settings = ctx.obj
     at = now()

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.show import (
+from reconciler.show.text import (
     Paint,
     count_of,
     json_when,

@@ -6,8 +6,8 @@ import pytest
 
 from desired.spec import VMSpec
 from desired.units import GIB
-from reconciler.ledger import Ledger
-from reconciler.placing import Placed, place, still_placed
+from reconciler.allocation.ledger import Ledger
+from reconciler.allocation.placing import Placed, place, still_placed
 from state.change import Note
 from state.observe import Machine
 from state.observed import ClusterView, NodeRow, StorageRow

@@ -9,8 +9,8 @@ from desired.hardware import Family
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.effects import running
-from reconciler.ledger import Addresses
-from reconciler.placing import problem
+from reconciler.allocation.ledger import Addresses
+from reconciler.allocation.placing import problem
 from state.change import Note
 from state.memory import Lease
 from state.observed import SeenVM

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from desired.spec import VMSpec
-from reconciler.ledger import Ledger
+from reconciler.allocation.ledger import Ledger
 from state.change import Note
 from state.memory import Binding
 from state.observe import Machine

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from desired.spec import VMSpec
-from reconciler.credentials import (
+from reconciler.allocation.credentials import (
     ALPHABET,
     PASSWORD_LENGTH,
     generate_password,

@@ -7,14 +7,13 @@ completion answer at once.
 import importlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from reconciler import VERSION
+from reconciler.cli.settings import EXIT_FAILED, EXIT_USAGE, Settings, default_fleet
 
-EXIT_FAILED, EXIT_CHANGES, EXIT_USAGE, EXIT_LOCKED = 1, 2, 64, 75
 EXITS = """\b
 Exit status:
    0  fine; with --dry-run: nothing would change
@@ -25,31 +24,23 @@ Exit status:
  130  interrupted; the next run goes on"""
 
 COMMANDS = {
-    "validate": "cli_inspect",
-    "schema": "cli_inspect",
-    "status": "cli_inspect",
-    "log": "cli_inspect",
-    "why": "cli_inspect",
-    "doctor": "cli_inspect",
-    "hold": "cli_act",
-    "unhold": "cli_act",
-    "approve": "cli_act",
-    "password": "cli_act",
-    "rebuild-state": "cli_act",
-    "job": "cli_job",
-    "locks": "cli_job",
-    "simulate": "cli_simulate",
-    "completion": "cli_completion",
+    "validate": "inspect",
+    "schema": "inspect",
+    "status": "inspect",
+    "log": "inspect",
+    "why": "inspect",
+    "doctor": "inspect",
+    "hold": "act",
+    "unhold": "act",
+    "approve": "act",
+    "password": "act",
+    "rebuild-state": "act",
+    "job": "job",
+    "locks": "job",
+    "simulate": "simulate",
+    "completion": "completion",
 }
 """Each sub-command and the module that holds it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line and the environment say for every command."""
-
-    fleet: Path
-    database: str | None = None
 
 
 class LazyGroup(click.Group):
@@ -62,17 +53,10 @@ class LazyGroup(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found = getattr(importlib.import_module(f"reconciler.{module}"), cmd_name.replace("-", "_"))
+        found = getattr(
+            importlib.import_module(f"reconciler.cli.{module}"), cmd_name.replace("-", "_")
+        )
         return found if isinstance(found, click.Command) else None
-
-
-def default_fleet() -> Path:
-    """Return the fleet's folder when none is named: here, or `desired/fleet` below here."""
-    here = Path.cwd()
-    for folder in (here, here / "desired" / "fleet"):
-        if (folder / "fleet.yaml").is_file():
-            return folder
-    return here
 
 
 @click.group(
@@ -160,14 +144,14 @@ def cli(
     if dry_run and approve:
         raise click.UsageError("--approve has no place in a dry run")
     if list_jobs or clear_locks:
-        from reconciler import cli_job
+        from reconciler.cli import job as cli_job
 
         ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear)
     elif once or run_task is not None:
-        from reconciler.cli_once import Once, once_or_dry
+        from reconciler.cli.once import Once, once_or_dry
 
         if run_task is not None:
-            from reconciler.cli_job import known_job
+            from reconciler.cli.job import known_job
 
             known_job(run_task)
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
@@ -204,7 +188,7 @@ def main() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except Exception as error:
-        from reconciler.cli_errors import status_and_words
+        from reconciler.cli.errors import status_and_words
 
         known = status_and_words(error)
         if known is None:

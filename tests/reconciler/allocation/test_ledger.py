@@ -1,7 +1,7 @@
 """What one look has promised: RAM by node, clones at work."""
 
 from desired.units import GIB
-from reconciler.ledger import Ledger, clones_at_work
+from reconciler.allocation.ledger import Ledger, clones_at_work
 from tests.engine import binding, node, task, view, vm
 
 

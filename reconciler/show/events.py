@@ -19,8 +19,8 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
-from reconciler.show import json_when
-from reconciler.show_run import Write
+from reconciler.show.run import Write
+from reconciler.show.text import json_when
 from state.api import Json
 
 

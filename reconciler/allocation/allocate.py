@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.marker import read_marker
-from reconciler.addressing import lease_addresses
-from reconciler.credentials import Resolve, with_credentials
-from reconciler.ledger import Addresses, Ledger
-from reconciler.placing import Placed, place, problem, still_placed
+from reconciler.allocation.addressing import lease_addresses
+from reconciler.allocation.credentials import Resolve, with_credentials
+from reconciler.allocation.ledger import Addresses, Ledger
+from reconciler.allocation.placing import Placed, place, problem, still_placed
 from state.change import Note
 from state.memory import Binding
 from state.observe import Machine

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import click
 
-from reconciler.cli import EXIT_FAILED, Settings
+from reconciler.cli.settings import EXIT_FAILED, Settings
 
 PLANNING = timedelta(minutes=5)
 """How long planning afresh may take."""
@@ -24,9 +24,9 @@ def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
     Examples:
       reconcile hold web-1 --why "debugging the kernel" --until 4h
     """
-    from reconciler.cli_open import known_key, moment, now
+    from reconciler.cli.opening import known_key, moment, now
     from reconciler.config import open_live
-    from reconciler.show import show_when
+    from reconciler.show.text import show_when
     from state.memory import Hold
 
     at = now()
@@ -47,7 +47,7 @@ def unhold(settings: Settings, vm: str) -> None:
     Examples:
       reconcile unhold web-1
     """
-    from reconciler.cli_open import known_key, now
+    from reconciler.cli.opening import known_key, now
     from reconciler.config import open_live
 
     with open_live(settings.fleet, settings.database, now()) as opened:
@@ -72,14 +72,14 @@ def approve(settings: Settings, digest: str, lasts: str) -> None:
       reconcile approve 3f9a1c5b7d2e4860 --for 8h
     """
     from reconciler.approval import grant
-    from reconciler.cli_open import length, person
-    from reconciler.cli_print import paint
+    from reconciler.cli.opening import length, person
+    from reconciler.cli.output import paint
     from reconciler.clock import SystemClock
     from reconciler.config import open_live
     from reconciler.dryrun import look_once
     from reconciler.prepare import Stage, turns_of
-    from reconciler.show import count_of, show_when
-    from reconciler.show_run import QuietReporter
+    from reconciler.show.run import QuietReporter
+    from reconciler.show.text import count_of, show_when
 
     clock = SystemClock()
     at = clock.now()
@@ -105,7 +105,7 @@ def password(settings: Settings, vm: str, show_once: bool) -> None:
     Examples:
       reconcile password web-1 --show-once
     """
-    from reconciler.cli_open import known_key, now
+    from reconciler.cli.opening import known_key, now
     from reconciler.config import open_live
 
     if not show_once:
@@ -141,15 +141,15 @@ def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
       reconcile rebuild-state --dry-run
       reconcile rebuild-state
     """
-    from reconciler.cli_print import paint
+    from reconciler.cli.output import paint
     from reconciler.clock import SystemClock, Workers
     from reconciler.config import lock_path, open_live, open_preview
     from reconciler.lock import RunnerLock
     from reconciler.prepare import Stage
     from reconciler.rebuild import find_marked, take_in
-    from reconciler.show import count_of
-    from reconciler.show_run import QuietReporter
-    from reconciler.show_status import render_found
+    from reconciler.show.run import QuietReporter
+    from reconciler.show.status import render_found
+    from reconciler.show.text import count_of
 
     settings: Settings = ctx.obj
     clock = SystemClock()

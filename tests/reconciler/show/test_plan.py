@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.report import DryRun, PlannedVM
-from reconciler.show import Paint
-from reconciler.show_plan import plan_json, render_plan
+from reconciler.show.plan import plan_json, render_plan
+from reconciler.show.text import Paint
 from state.change import Call, Change, Effect, Method, Note
 from state.secret import Secret
 

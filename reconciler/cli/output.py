@@ -5,9 +5,9 @@ import sys
 from typing import TextIO
 
 from reconciler.report import Reporter
-from reconciler.show import Paint, wants_colour
-from reconciler.show_events import JsonReporter
-from reconciler.show_run import QuietReporter, TextReporter, Write
+from reconciler.show.events import JsonReporter
+from reconciler.show.run import QuietReporter, TextReporter, Write
+from reconciler.show.text import Paint, wants_colour
 
 
 def paint() -> Paint:
@@ -50,7 +50,7 @@ def run_reporter(output: str, *, verbose: bool, quiet: bool) -> Reporter:
     text = TextReporter(write, colours, verbose=verbose)
     if verbose or not sys.stderr.isatty():
         return text
-    from reconciler.progress import ProgressReporter, screen
+    from reconciler.show.progress import ProgressReporter, screen
 
     beside = QuietReporter(write, colours, always=True) if sys.stdout.isatty() else text
     return ProgressReporter(text, beside, *screen())

@@ -13,14 +13,14 @@ import pytest
 from desired.errors import Place, SpecError, UnusableSource
 from reconciler.approval import ApprovalRefused
 from reconciler.cli import cli
-from reconciler.cli_errors import status_and_words
-from reconciler.cli_print import line_writer, run_reporter
+from reconciler.cli.errors import status_and_words
+from reconciler.cli.output import line_writer, run_reporter
 from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
-from reconciler.progress import ProgressReporter, screen
 from reconciler.secrets import SecretError
-from reconciler.show_events import JsonReporter
-from reconciler.show_run import QuietReporter, TextReporter
+from reconciler.show.events import JsonReporter
+from reconciler.show.progress import ProgressReporter, screen
+from reconciler.show.run import QuietReporter, TextReporter
 from reconciler.sim.embedded import EmbeddedFailed
 from state.api import Forbidden
 from state.store import Unreadable

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from desired.catalog import Pool
 from desired.spec import VMSpec
-from reconciler.addressing import lease_addresses, pooled, surplus, wanted_slots
-from reconciler.ledger import Addresses
+from reconciler.allocation.addressing import lease_addresses, pooled, surplus, wanted_slots
+from reconciler.allocation.ledger import Addresses
 from state.memory import Lease
 from state.store import Store, Taken
 from tests.engine import AT, POOL, binding, fleet, lease, spec

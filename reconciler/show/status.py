@@ -8,8 +8,8 @@ from typing import get_args
 from reconciler.pve.preflight import Finding
 from reconciler.rebuild import Found
 from reconciler.report import Action, Step, StepResult
-from reconciler.show import Paint, count_of, json_when, show_duration, show_when, table
-from reconciler.show_run import step_line
+from reconciler.show.run import step_line
+from reconciler.show.text import Paint, count_of, json_when, show_duration, show_when, table
 from reconciler.status import VMStatus, totals
 from reconciler.why import Explanation, shown
 from state.api import Json

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import click
 
-from reconciler.cli import EXIT_CHANGES, EXIT_FAILED, Settings
-from reconciler.cli_open import person
-from reconciler.cli_print import paint, run_reporter
+from reconciler.cli.opening import person
+from reconciler.cli.output import paint, run_reporter
+from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 from reconciler.options import RunOptions
-from reconciler.show_run import QuietReporter
+from reconciler.show.run import QuietReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def once_or_dry(settings: Settings, once: Once) -> int:
 
 def _live(options: RunOptions, once: Once) -> int:
     from reconciler.loop import run_once
-    from reconciler.progress import ProgressReporter
+    from reconciler.show.progress import ProgressReporter
 
     reporter = run_reporter(once.output, verbose=once.verbose, quiet=once.quiet)
     before = signal.signal(signal.SIGTERM, _interrupt)
@@ -69,7 +69,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _dry(options: RunOptions, once: Once) -> int:
     from reconciler.dryrun import dry_run
-    from reconciler.show_plan import plan_json, render_plan
+    from reconciler.show.plan import plan_json, render_plan
 
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
     dry = dry_run(options, aside)

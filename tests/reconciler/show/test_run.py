@@ -17,9 +17,9 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
-from reconciler.show import Paint
-from reconciler.show_events import JsonReporter
-from reconciler.show_run import QuietReporter, TextReporter, step_line, summary_line
+from reconciler.show.events import JsonReporter
+from reconciler.show.run import QuietReporter, TextReporter, step_line, summary_line
+from reconciler.show.text import Paint
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 QUIET = Summary(vms=12, ready=12, changed=0, failed=0, reads=7, writes=0, seconds=0.61)

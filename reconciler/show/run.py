@@ -26,7 +26,7 @@ from reconciler.report import (
     VMPaused,
     VMStarted,
 )
-from reconciler.show import Paint, count_of, show_duration, show_interval, show_when
+from reconciler.show.text import Paint, count_of, show_duration, show_interval, show_when
 
 Write = Callable[[str], None]
 LABEL_WIDTH = max(len(step.label) for step in (*DEPLOY.transitions, *CHANGE.transitions))

@@ -2,7 +2,7 @@
 
 from desired.errors import UnusableSource
 from reconciler.approval import ApprovalRefused
-from reconciler.cli import EXIT_FAILED, EXIT_LOCKED
+from reconciler.cli.settings import EXIT_FAILED, EXIT_LOCKED
 from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
 from reconciler.secrets import SecretError

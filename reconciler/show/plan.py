@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from reconciler.report import DryRun, PlanKind, PlannedVM
-from reconciler.show import Paint, count_of, json_when, show_change
+from reconciler.show.text import Paint, count_of, json_when, show_change
 from state.api import Json
 from state.change import Call, Change, Effect, Note, Value
 

@@ -8,8 +8,8 @@ import pytest
 from desired.catalog import Pool
 from desired.source import Fleet
 from desired.spec import VMSpec
-from reconciler.allocate import Allocated, Ground, Vmids, allocate
-from reconciler.ledger import Addresses, Ledger
+from reconciler.allocation.allocate import Allocated, Ground, Vmids, allocate
+from reconciler.allocation.ledger import Addresses, Ledger
 from state.memory import Attempt, Binding, Memory, OpenTask, Phase
 from state.observed import ClusterView, Presence, SeenVM
 from state.secret import Secret

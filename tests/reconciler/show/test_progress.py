@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from reconciler.progress import ProgressReporter
 from reconciler.report import Event, Heartbeat, RunDone, RunStarted, Summary, VMDone, VMStarted
+from reconciler.show.progress import ProgressReporter
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DONE = RunDone(AT, Summary(3, 3, 3, 0, 1, 1, 1.0))

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from reconciler import VERSION
 from reconciler.cli import COMMANDS, cli, main
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 HEAVY = ("pydantic", "sqlalchemy", "jinja2", "yaml", "rich", "cryptography", "urllib3", "alembic")
 
 
@@ -176,7 +176,7 @@ def test_c_17_a_password_is_shown_once_and_only_on_purpose(fleet: Path) -> None:
 
 def test_c_02_jobs_answer_to_their_names_in_both_spellings(fleet: Path) -> None:
     """C-02"""
-    from reconciler.cli_job import known_job
+    from reconciler.cli.job import known_job
 
     assert known_job("processVirtualMachines") == known_job("process_vms") == "process_vms"
     assert "process_vms" in call(fleet, "job", "list").output
@@ -228,7 +228,7 @@ def test_a_strange_database_ends_a_command_in_words(
 
 
 def test_a_user_without_a_name_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.cli_open import person
+    from reconciler.cli.opening import person
 
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
@@ -244,7 +244,7 @@ def test_completion_scripts_name_the_command(fleet: Path) -> None:
 def test_the_fleet_is_looked_for_here_and_in_the_sample_place(
     fleet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reconciler.cli import default_fleet
+    from reconciler.cli.settings import default_fleet
 
     monkeypatch.chdir(fleet)
     assert default_fleet() == fleet

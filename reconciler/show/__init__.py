@@ -1,0 +1,1 @@
+"""How runs, plans and states look: plain functions from values to text."""
