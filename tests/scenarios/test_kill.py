@@ -73,7 +73,7 @@ def wanted(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def ends_well(grounds: Grounds, wanted: str) -> None:
     """Run on: everything is ready, nothing was made twice, and nothing is left to do."""
-    grounds.settle(apart=100.0)
+    grounds.settle(apart=100.0, time_limit=15.0)
     assert alike(grounds.shot()) == wanted
     calls = grounds.sim("GET", "calls")
     assert calls["POST /nodes/{node}/qemu/{vmid}/clone"] == 12
