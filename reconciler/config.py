@@ -22,7 +22,7 @@ from state.secret import Secret
 from state.store import Store
 
 if TYPE_CHECKING:
-    from reconciler.prepare import TracedApi
+    from reconciler.pve.contact import TracedApi
 
 logger = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ from desired.spec import VMSpec
 from handlers.handler import distinct_calls
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_preview
-from reconciler.execute import turn as first_turn
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
 from reconciler.outcome import addresses
+from reconciler.outgoing import turn as first_turn
 from reconciler.plan import VMPlan, approval_digest
 from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of, unmatched
 from reconciler.registry import vm_handlers

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from handlers.handler import Context, Handler, is_config_call, merge_config, vmid_of
+from handlers.handler import Context, Handler, is_config_call, vmid_of
 from reconciler.backoff import not_before, soon
 from reconciler.guard import counted
+from reconciler.outgoing import groups, is_config, merged, names_of, signed_with, turn
 from reconciler.plan import change_hash
 from state.api import (
     Api,
@@ -32,7 +33,6 @@ logger = logging.getLogger(__name__)
 START, REVERT, WRITE = "start", "revert", "write:"
 PASSWORD = "password"
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
-_TASK_ENDINGS = ("/clone", "/resize", "/template", "/move_disk", "/migrate")
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Executor:
             self._revert(seen, seen.memory.intents[REVERT].detail)
             done.look_again("a pending value was taken back")
             return done
-        for group in self._groups(seen, turn(changes)):
+        for group in groups(turn(changes), separately=seen.key in self.separate):
             began = self.clock()
             outcomes = self._attempt(seen, group, done)
             took = (self.clock() - began).total_seconds()
@@ -95,26 +95,10 @@ class Executor:
                 break
         return done
 
-    def _groups(self, seen: SeenVM, changes: Sequence[Change]) -> list[list[Change]]:
-        """Return what is sent together: merged config first, quick calls, then what starts tasks.
-
-        One VM's trouble with one handler's non-config calls must not hide behind another's.
-        """
-        config = [change for change in changes if _is_config(change)]
-        others: dict[str, list[Change]] = {}
-        for change in changes:
-            if not _is_config(change):
-                others.setdefault(change.handler, []).append(change)
-        if seen.key in self.separate and config:
-            first = config[0].handler
-            return [[change for change in config if change.handler == first]]
-        rest = sorted(others.values(), key=starts_task)
-        return [config, *rest] if config else rest
-
     def _attempt(self, seen: SeenVM, group: list[Change], done: Done) -> dict[str, Outcome]:
         """Send a group; where its config keys are refused by name, once more without the owners."""
         try:
-            return dict.fromkeys(_names(group), self._send(seen, group))
+            return dict.fromkeys(names_of(group), self._send(seen, group))
         except ApiError as error:
             blamed = self._blamed(group, error)
             rest = [change for change in group if change.handler not in blamed]
@@ -122,7 +106,7 @@ class Executor:
                 return self._failed(seen, group, error, done)
             found = self._failed(seen, [c for c in group if c not in rest], error, done)
         try:
-            return found | dict.fromkeys(_names(rest), self._send(seen, rest))
+            return found | dict.fromkeys(names_of(rest), self._send(seen, rest))
         except ApiError as error:
             return found | self._failed(seen, rest, error, done)
 
@@ -134,12 +118,12 @@ class Executor:
         self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, firewall=firewall)
         self._intend(seen, group, at)
         digest = seen.config.digest if seen.config else ""
-        if all(_is_config(change) for change in group):
-            self.api.send(_merged(group, digest), heavy=True)
+        if all(is_config(change) for change in group):
+            self.api.send(merged(group, digest), heavy=True)
             outcome = Outcome()
         else:
             handler = self.handlers[group[0].handler]
-            signed = [_signed(change, digest) for change in group]
+            signed = [signed_with(change, digest) for change in group]
             outcome = handler.apply(signed, Context(self.api, at))
         if outcome.upid:
             task = OpenTask(outcome.upid, seen.key, self.cluster, group[0].handler, self.clock())
@@ -218,7 +202,7 @@ class Executor:
         self, seen: SeenVM, group: list[Change], error: ApiError, done: Done
     ) -> dict[str, Outcome]:
         """Sort one error by the tree of `state.api`, and set down what follows from it."""
-        at, names = self.clock(), _names(group)
+        at, names = self.clock(), names_of(group)
         later = dict.fromkeys(names, Outcome(retry_at=at))
         if "power" in names and not isinstance(error, MaybeRunning):
             self.store.intents.drop(seen.key, START)
@@ -278,45 +262,3 @@ class Executor:
             path = f"/nodes/{seen.row.node}/qemu/{vmid}/config"
             self.api.send(Call(Method.PUT, path, {"revert": keys}))
             self.store.intents.drop(seen.key, REVERT)
-
-
-def turn(changes: Sequence[Change]) -> list[Change]:
-    """Return what goes out in this look: all but the gates; when only gates are left, the first."""
-    plain = [change for change in changes if not change.gate]
-    return plain or list(changes[:1])
-
-
-def starts_task(group: Iterable[Change]) -> bool:
-    """Whether a call of the group answers with a UPID, which ends the VM's turn."""
-    calls = [call for change in group for call in change.calls]
-    return any(
-        call.path.endswith(_TASK_ENDINGS)
-        or "/status/" in call.path
-        or (call.method is Method.POST and call.path.endswith("/config"))
-        for call in calls
-    )
-
-
-def _names(group: Iterable[Change]) -> list[str]:
-    return list(dict.fromkeys(change.handler for change in group))
-
-
-def _is_config(change: Change) -> bool:
-    return bool(change.calls) and all(is_config_call(call) for call in change.calls)
-
-
-def _merged(group: Iterable[Change], digest: str) -> Call:
-    call = merge_config(call for change in group for call in change.calls)
-    assert call is not None
-    return replace(call, params={**call.params, "digest": digest} if digest else call.params)
-
-
-def _signed(change: Change, digest: str) -> Change:
-    """Give a POST of config keys (an allocation) the digest seen."""
-    calls = tuple(
-        replace(call, params={**call.params, "digest": digest})
-        if digest and call.method is Method.POST and call.path.endswith("/config")
-        else call
-        for call in change.calls
-    )
-    return replace(change, calls=calls)

@@ -16,6 +16,7 @@ from reconciler.outcome import conditions_of, results_of
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter, RunDone, RunStarted, Summary
+from reconciler.settle import Settler
 from reconciler.site import Site
 from reconciler.tick import Tick, deadline
 from reconciler.turn import Narrator, Turn
@@ -110,6 +111,7 @@ class Run:
             deadline=deadline(self.start, self.options.time_limit),
             turns=turns,
             follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
+            settler=Settler(store, self.clock),
             look=look,
         )
 

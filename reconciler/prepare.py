@@ -2,11 +2,11 @@
 
 import fnmatch
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol, cast
+from typing import cast
 
 from desired.source import Fleet
 from desired.spec import VMSpec
@@ -14,13 +14,14 @@ from reconciler.allocation.ledger import Addresses
 from reconciler.clock import Clock
 from reconciler.config import Opened
 from reconciler.execute import Executor
-from reconciler.pve.preflight import Contact, firewall_enabled, preflight
+from reconciler.pve.contact import ClosedApi, CountingApi
+from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
-from reconciler.site import ClosedApi, Site
+from reconciler.site import Site
 from reconciler.turn import Turn
 from state.api import ApiError, Json
 from state.observe import Observer, rotation_share
@@ -28,22 +29,6 @@ from state.store import Store
 
 KEPT, KEPT_WITH_FINDINGS = timedelta(hours=24), timedelta(minutes=10)
 """How long what preflight learned is believed; less while something is missing."""
-
-
-class CountingApi(Contact, Protocol):
-    """An API that counts its requests."""
-
-    @property
-    def reads(self) -> int: ...
-
-    @property
-    def writes(self) -> int: ...
-
-
-class TracedApi(CountingApi, Protocol):
-    """An API that also tells of each request: method, path, seconds, status (0: no answer)."""
-
-    trace: Callable[[str, str, float, int], None] | None
 
 
 @dataclass(slots=True)

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from desired.catalog import Cluster
 from reconciler.execute import Executor
-from state.api import Api, Json, Refused, Unavailable
-from state.change import Call, Param
+from state.api import Api, Json, Refused
 from state.observe import Observer
 
 
@@ -46,20 +45,3 @@ class Site:
         except Refused:
             return False
         return True
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedApi:
-    """The API of a cluster that could not be opened: every call is Unavailable, with the reason."""
-
-    reason: str
-    identity: str = ""
-    skew: float | None = None
-    reads: int = 0
-    writes: int = 0
-
-    def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
-        raise Unavailable(self.reason)
-
-    def send(self, call: Call, *, heavy: bool = False) -> Json:
-        raise Unavailable(self.reason)

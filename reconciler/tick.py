@@ -6,32 +6,29 @@ order of things, and the one place where an exception of one VM is caught.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from reconciler.allocation.addressing import in_use, surplus
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
-from reconciler.execute import REVERT, START, WRITE, Done
+from reconciler.execute import REVERT, START, Done
 from reconciler.follow import Follower
 from reconciler.guard import Gate, Guarded
 from reconciler.look import SiteLook
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
 from reconciler.secrets import SecretError
+from reconciler.settle import Settler
 from reconciler.site import Site
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Contention, Locked
 from state.change import Change
-from state.memory import Intent, Memory, OpenTask, Phase
-from state.observed import Presence, SeenVM
-from state.outbox import Event
+from state.memory import Memory, OpenTask, Phase
+from state.observed import Presence
 from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
-VACATE = "vacate"
-"""The intent to give an address back when the guest has booted without it."""
 PATIENT = ("Held", "Locked", "ApprovalNeeded", "NotRead")
 """Conditions under which a VM waits for a person, Proxmox or the next tick; nothing has failed."""
 UNTOUCHED = ("observe", "allocate", "exists")
@@ -52,6 +49,7 @@ class Tick:
     deadline: datetime
     turns: dict[str, Turn]
     follower: Follower
+    settler: Settler
     look: Callable[[Site, bool], SiteLook]
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     looks: int = 0
@@ -170,7 +168,7 @@ class Tick:
             return
         blocking = [note for note in guarded.notes if note.blocking]
         if not blocking:
-            self._settle(turn, guarded, memory)
+            self.settler.settle(turn, guarded, memory)
         elif all(note.condition is None for note in blocking):
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
@@ -180,46 +178,6 @@ class Tick:
             turn.why = first.reason
             if worst and not (worst.condition == "BackOff" and turn.wrote):
                 self.narrator.broke(turn, self.clock.now(), turn.why)
-
-    def _settle(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
-        """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
-        seen = guarded.plan.seen
-        turn.standing, turn.why = Standing.READY, ""
-        binding = seen.memory.binding
-        if binding is not None and binding.phase is Phase.DEPLOY:
-            now = self.clock.now()
-            event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
-            ready = replace(binding, phase=Phase.READY, ready_at=now)
-            self.store.bindings.change(ready, event=event)
-        self._give_back(turn, seen, memory)
-        self._confirm(seen)
-        open_handlers = {change.handler for change in guarded.withheld}
-        for handler in sorted(seen.memory.attempts.keys() - open_handlers):
-            self.store.attempts.clear(turn.key, handler)
-
-    def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
-        """Release what the spec no longer asks for, once the guest cannot use it any more."""
-        given_up = seen.memory.intents.get(VACATE)
-        since = given_up.at if given_up else None
-        there = seen.config.live.nics if seen.config else ()
-        over = surplus(turn.spec, memory.leases, there)
-        kept = [lease for lease in over if in_use(lease, seen, since)]
-        for lease in over:
-            if lease not in kept:
-                self.store.leases.release(lease)
-        if kept and given_up is None:
-            self.store.intents.put(Intent(turn.key, VACATE, self.clock.now()))
-        elif given_up is not None and not kept:
-            self.store.intents.drop(turn.key, VACATE)
-
-    def _confirm(self, seen: SeenVM) -> None:
-        """Close what was begun: the start window, and writes whose answer was never heard."""
-        for kind, intent in seen.memory.intents.items():
-            if kind.startswith(WRITE):
-                use = kind.removeprefix(WRITE)
-                self.store.vault.set_fingerprint(seen.key, use, intent.detail)
-            if kind == START or kind.startswith(WRITE):
-                self.store.intents.drop(seen.key, kind)
 
     def _grouped(
         self, site: Site, ready: list[tuple[Turn, Guarded]]

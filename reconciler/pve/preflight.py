@@ -6,13 +6,13 @@ Used on first contact and by `reconcile doctor`; `facts` are kept between runs.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from desired.source import Fleet
+from reconciler.pve.contact import Contact
 from reconciler.pve.form import quote_segment
 from reconciler.pve.rights import grant, lacking, needs
 from reconciler.pve.usage import Usage, usage
-from state.api import Api, ApiError, Forbidden, Json
+from state.api import ApiError, Forbidden, Json
 
 MAJORS = ("8", "9")
 """Major versions whose behaviour is known; others are only read."""
@@ -25,16 +25,6 @@ FIREWALL_ADVICE = (
 )
 
 Row = Mapping[str, Json]
-
-
-class Contact(Api, Protocol):
-    """An API that also knows who we are to it and how far its clock is from ours."""
-
-    @property
-    def identity(self) -> str: ...
-
-    @property
-    def skew(self) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +221,7 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
     return Preflight(tuple(findings), {**look.facts, "checked_at": at.isoformat()})
 
 
-def firewall_enabled(api: Api) -> bool:
+def firewall_enabled(api: Contact) -> bool:
     """Whether the cluster's firewall is on (`GET /cluster/firewall/options`). Raises ApiError."""
     answer = api.get("/cluster/firewall/options")
     return isinstance(answer, dict) and str(answer.get("enable") or "0") != "0"

@@ -18,10 +18,11 @@ from reconciler.prepare import (
     turns_of,
     unmatched,
 )
+from reconciler.pve.contact import ClosedApi
 from reconciler.report import Remark, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
-from reconciler.site import ClosedApi, Site
+from reconciler.site import Site
 from state.api import Forbidden, Json, Refused, Unavailable
 from state.change import Call, Method
 from state.store import Store

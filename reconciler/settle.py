@@ -1,0 +1,64 @@
+"""What follows when nothing differs any more: the VM is ready, and gives back what it had."""
+
+from dataclasses import dataclass, replace
+
+from reconciler.allocation.addressing import in_use, surplus
+from reconciler.clock import Clock
+from reconciler.execute import START, WRITE
+from reconciler.guard import Guarded
+from reconciler.turn import Standing, Turn
+from state.memory import Intent, Memory, Phase
+from state.observed import SeenVM
+from state.outbox import Event
+from state.store import Store
+
+VACATE = "vacate"
+"""The intent to give an address back when the guest has booted without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settler:
+    """Writes down that a VM is ready; each step is a transaction that may be made again."""
+
+    store: Store
+    clock: Clock
+
+    def settle(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
+        """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
+        seen = guarded.plan.seen
+        turn.standing, turn.why = Standing.READY, ""
+        binding = seen.memory.binding
+        if binding is not None and binding.phase is Phase.DEPLOY:
+            now = self.clock.now()
+            event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
+            ready = replace(binding, phase=Phase.READY, ready_at=now)
+            self.store.bindings.change(ready, event=event)
+        self._give_back(turn, seen, memory)
+        self._confirm(seen)
+        open_handlers = {change.handler for change in guarded.withheld}
+        for handler in sorted(seen.memory.attempts.keys() - open_handlers):
+            self.store.attempts.clear(turn.key, handler)
+
+    def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
+        """Release what the spec no longer asks for, once the guest cannot use it any more."""
+        given_up = seen.memory.intents.get(VACATE)
+        since = given_up.at if given_up else None
+        there = seen.config.live.nics if seen.config else ()
+        over = surplus(turn.spec, memory.leases, there)
+        kept = [lease for lease in over if in_use(lease, seen, since)]
+        for lease in over:
+            if lease not in kept:
+                self.store.leases.release(lease)
+        if kept and given_up is None:
+            self.store.intents.put(Intent(turn.key, VACATE, self.clock.now()))
+        elif given_up is not None and not kept:
+            self.store.intents.drop(turn.key, VACATE)
+
+    def _confirm(self, seen: SeenVM) -> None:
+        """Close what was begun: the start window, and writes whose answer was never heard."""
+        for kind, intent in seen.memory.intents.items():
+            if kind.startswith(WRITE):
+                use = kind.removeprefix(WRITE)
+                self.store.vault.set_fingerprint(seen.key, use, intent.detail)
+            if kind == START or kind.startswith(WRITE):
+                self.store.intents.drop(seen.key, kind)
