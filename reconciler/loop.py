@@ -15,11 +15,12 @@ from reconciler.options import RunOptions
 from reconciler.outcome import conditions_of, results_of
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
-from reconciler.report import Remark, Reporter, RunDone, RunStarted, Summary
+from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
 from reconciler.settle import Settler
 from reconciler.site import Site
 from reconciler.tick import Tick, deadline
 from reconciler.turn import Narrator, Turn
+from reconciler.withdraw import withdraw
 from state.api import Json
 
 
@@ -61,30 +62,34 @@ class Run:
         run = store.journal.start_run(self.start, self.options.command, fleet.revision)
         begun = last.started_at if last else None
         self.reporter.report(RunStarted(self.start, keys=tuple(turns), last=begun, run=run))
-        self._remark_errors(fleet)
-        for glob in unmatched(fleet, self.options.only):
-            self.reporter.report(Remark(self.clock.now(), f"--only {glob}: no VM", "warning"))
+        self._remark_on_specs(fleet)
         for moved in renamed(fleet, store):
-            self.reporter.report(Remark(self.clock.now(), f"renamed {moved}"))
+            self._remark(f"renamed {moved}")
         stage = Stage(self.opened, self.reporter, self.clock)
         sites = stage.sites((turn.spec for turn in turns.values()), begun)
+        for key in withdraw(fleet, store, sites, self.start):
+            self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         if self.options.approve:
             until = deadline(self.start, self.options.time_limit)
             by = self.options.by
             grant_now(self.opened, sites, turns, self.options.approve, by, self.clock, until)
-        tick = self._tick(run, sites, turns)
-        tick.run()
+        self._tick(run, sites, turns).run()
         for copied in (text for site in sites.values() for text in site.copies):
-            self.reporter.report(Remark(self.clock.now(), copied, "warning"))
+            self._remark(copied, "warning")
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
         summary = self._summary(turns, stage)
         store.journal.finish_run(run, self.clock.now(), _plain(summary))
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
 
-    def _remark_errors(self, fleet: Fleet) -> None:
+    def _remark_on_specs(self, fleet: Fleet) -> None:
         for error in fleet.errors:
-            self.reporter.report(Remark(self.clock.now(), str(error), "error", error.vm or ""))
+            self._remark(str(error), "error", error.vm or "")
+        for glob in unmatched(fleet, self.options.only):
+            self._remark(f"--only {glob}: no VM", "warning")
+
+    def _remark(self, text: str, level: Level = "note", key: str = "") -> None:
+        self.reporter.report(Remark(self.clock.now(), text, level, key))
 
     def _tick(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> Tick:
         fleet, store = self.opened.fleet, self.opened.store
@@ -124,7 +129,7 @@ class Run:
         return Summary(
             vms=len(turns) + broken,
             ready=ready,
-            changed=sum(turn.wrote for turn in turns.values()),
+            changed=sum(bool(turn.changes) for turn in turns.values()),
             failed=failed,
             reads=sum(api.reads for api in stage.apis),
             writes=sum(api.writes for api in stage.apis),

@@ -14,9 +14,18 @@ READY = "Ready"
 
 
 def results_of(turns: Mapping[str, Turn]) -> dict[str, str]:
-    """Return `ready`, `waiting` or `error` by key."""
-    words = {Standing.READY: "ready", Standing.FAILED: "error"}
-    return {key: words.get(turn.standing, "waiting") for key, turn in turns.items()}
+    """Return `ready`, `waiting` or `error` by key.
+
+    A VM that is ready, but to which something beside was refused (its tags, its pool), is an error.
+    """
+    return {key: _result(turn) for key, turn in turns.items()}
+
+
+def _result(turn: Turn) -> str:
+    refused = any(note.condition == "BackOff" for note in turn.last.notes) if turn.last else False
+    if turn.standing is Standing.FAILED or refused:
+        return "error"
+    return "ready" if turn.standing is Standing.READY else "waiting"
 
 
 def conditions_of(

@@ -18,7 +18,7 @@ from reconciler.pve.contact import ClosedApi, CountingApi
 from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import vm_handlers
-from reconciler.report import Remark, Reporter, Traced
+from reconciler.report import Level, Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.site import Site
@@ -87,7 +87,7 @@ class Stage:
                 return
         result = preflight(api, fleet, site.name, now)
         for finding in result.missing:
-            level = "error" if finding.readonly else "warning"
+            level: Level = "error" if finding.readonly else "warning"
             advice = f": {finding.advice}" if finding.advice else ""
             self._remark(f"cluster {site.name}: {finding.what}: {finding.message}{advice}", level)
         site.facts, site.problem = result.facts, result.problem
@@ -114,8 +114,8 @@ class Stage:
         except ApiError:
             return {**facts, "firewall_enabled": None}
 
-    def _remark(self, text: str, level: str) -> None:
-        self.reporter.report(Remark(self.clock.now(), text, level))  # type: ignore[arg-type]
+    def _remark(self, text: str, level: Level) -> None:
+        self.reporter.report(Remark(self.clock.now(), text, level))
 
     def _traced(self, cluster: str, method: str, path: str, seconds: float, status: int) -> None:
         now = self.clock.now()

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from state.change import Call, Change, Note
 
 Action = Literal["deploy", "change", "terminate", "reinstall", "repair"]
+Level = Literal["detail", "note", "warning", "error"]
 StepResult = Literal["success", "skip", "error"]
 
 
@@ -114,7 +115,7 @@ class Remark:
 
     at: datetime
     text: str
-    level: Literal["detail", "note", "warning", "error"] = "note"
+    level: Level = "note"
     key: str = ""
 
 

@@ -13,6 +13,8 @@ from state.memory import Memory
 ADVICE = {
     "AntiSpoofEffective": "it takes a firewall that is on for the VM, the nic and the cluster; "
     "`reconcile doctor` tells of the last",
+    "ApprovalNeeded": "`reconcile --once --dry-run` shows the plan and its digest; "
+    "`reconcile approve DIGEST` lets it pass once",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "

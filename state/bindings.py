@@ -120,6 +120,14 @@ class Bindings:
             _move_hold(link, old, new)
         return True
 
+    def withdraw(self, key: str) -> None:
+        """Unbinds a key that never had a machine, with its addresses, and remembers nothing."""
+        with self._database.writing(f"withdraw {key}") as link:
+            binding = binding_of(link, key)
+            if binding is not None:
+                link.execute(delete(tables.leases).where(tables.leases.c.key == key))
+                _drop_rows(link, binding)
+
     def forget(self, key: str, at: datetime) -> None:
         """Unbinds a key and remembers its vmid as forgotten, so that its marker alarms nobody.
 

@@ -10,6 +10,9 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from state import tables
 from state.database import Database, upsert
 
+MOST_NAMED = 1000
+"""Values in one list of a statement: databases take so many and no more."""
+
 DirtyReason = Literal["", "write", "maybe-running", "hint"]
 
 
@@ -107,10 +110,13 @@ class Cache:
         if not vmids:
             return
         columns = tables.cache.c
-        mine = (columns.cluster == cluster, columns.vmid.in_(sorted(vmids)), ~columns.dirty)
+        every = sorted(vmids)
         marks = {"dirty": True, "dirty_reason": "hint", "dirty_since": at, "settled": ""}
         with self._database.writing(f"suspect VMs of {cluster}") as link:
-            link.execute(update(tables.cache).where(*mine).values(marks))
+            for first in range(0, len(every), MOST_NAMED):
+                named = every[first : first + MOST_NAMED]
+                mine = (columns.cluster == cluster, columns.vmid.in_(named), ~columns.dirty)
+                link.execute(update(tables.cache).where(*mine).values(marks))
 
     def inherit(self, at: datetime) -> None:
         """A new process cannot know whether an older one heard the answers to its writes."""

@@ -1,4 +1,4 @@
-"""What is to be done, as data: calls, changes, notes, outcomes, plans and looks."""
+"""What is to be done, as data: calls, changes, notes and outcomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,30 +89,7 @@ class Outcome:
     upid: str | None = None
     error: str | None = None
     retry_at: datetime | None = None
-    deactivate: bool = False
 
     @property
     def done(self) -> bool:
         return self.upid is None and self.error is None and self.retry_at is None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one look wants: changes that may run, notes, and changes that `guard` withheld.
-
-    `digest` is the hash of the sorted approval changes only; empty when none needs approval.
-    """
-
-    at: datetime
-    changes: tuple[Change, ...] = ()
-    notes: tuple[Note, ...] = ()
-    withheld: tuple[Change, ...] = ()
-    digest: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One observe-allocate-plan-guard-execute pass and what came of it, by (subject, handler)."""
-
-    plan: Plan
-    outcomes: Mapping[tuple[str, str], Outcome] = field(default_factory=dict)

@@ -12,6 +12,7 @@ from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
 from state.api import Json
 from state.change import Call, Param
+from state.memory import Phase
 from tests.lab import Lab, WiredApi
 from tests.laws.fleets import FLEET, Spec, fleet_files
 
@@ -125,12 +126,16 @@ def test_a_start_that_does_not_come_about_is_told_as_a_failed_step(
 
 
 def test_the_failures_of_what_holds_nothing_back_are_counted_on(tmp_path: Path) -> None:
-    """DEP-06: a pool that is not there leaves the VM ready, and is tried ever more seldom."""
+    """DEP-06: a pool that is not there leaves the VM ready, fails the run all the same, and is
+    tried ever more seldom."""
     lab = Lab(tmp_path, fleet_files({"one": {"node": "pve1", "pool": "nowhere"}}))
     for _ in range(3):
-        assert lab.run().ready == 1
+        assert lab.run().failed == 1
         lab.clock.sleep(200)
     with lab.store() as store:
+        binding = store.bindings.of("one")
+        assert binding is not None
+        assert binding.phase is Phase.READY
         assert store.attempts.of("one")["pool"].count == 3
     lab.ask("POST", "/pools", poolid="nowhere")
     lab.clock.sleep(900)
