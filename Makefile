@@ -13,7 +13,7 @@ help:
 	@echo 'make demo          a simulated cluster of 3 nodes gets its 12 VMs; run it twice'
 	@echo 'make test          the whole suite (under 15 minutes on 2 cores)'
 	@echo 'make test-nightly  the tests that take longer'
-	@echo 'make coverage      the suite again on one core, with branch coverage'
+	@echo 'make coverage      the same, and every line that is not covered'
 	@echo 'make bench         figures of this machine: no-op ticks of 100 to 10,000 VMs, deploys, start'
 	@echo 'make check         ruff, mypy, import-linter and the suite'
 	@echo 'make truth         replay recorded Proxmox flows against the simulator (needs ../shared)'
@@ -46,14 +46,13 @@ demo: $(VENV)/.installed
 	@$(DEMO) status
 
 test: $(VENV)/.test-extras
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not nightly'
+	BIN=$(BIN) WORKERS=$(WORKERS) scripts/test
 
 test-nightly: $(VENV)/.test-extras
 	$(BIN)/python -m pytest -n $(WORKERS) -m nightly
 
-coverage: $(VENV)/.test-extras
-	$(BIN)/python -m coverage run -m pytest -m 'not nightly'
-	$(BIN)/python -m coverage report --show-missing --skip-covered
+coverage: test
+	$(BIN)/python -m coverage report
 
 bench: $(VENV)/.test-extras
 	$(BIN)/python -m tests.bench
