@@ -20,8 +20,9 @@ from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.turn import Turn
 from state.change import Change, Effect
+from state.machine import Machine
 from state.memory import Memory, Phase
-from state.observe import Machine, Reading
+from state.observe import Reading
 from state.observed import ClusterView, Presence, SeenVM
 from state.store import Store
 

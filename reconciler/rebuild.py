@@ -14,8 +14,9 @@ from desired.spec import VMSpec
 from handlers.marker import Marker, marker_tag, read_marker
 from reconciler.clock import Workers
 from reconciler.site import Site
+from state.machine import Machine
 from state.memory import Binding, Lease, Phase
-from state.observe import Machine, Reading
+from state.observe import Reading
 from state.observed import ClusterView
 from state.store import Store, Taken
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from state.machine import Machine
 from state.memory import Memory
-from state.observe import Machine
 from state.observed import ClusterView, Presence, SeenVM
 
 

@@ -67,9 +67,7 @@ class Database:
     @classmethod
     def file(cls, path: Path) -> "Database":
         """The SQLite file at `path`, made when it is not there."""
-        return cls(
-            _sqlite(path, "journal_mode=wal", "synchronous=full"), str(path), nullcontext()
-        )
+        return cls(_sqlite(path, "journal_mode=wal", "synchronous=full"), str(path), nullcontext())
 
     @classmethod
     def readonly(cls, path: Path) -> "Database":

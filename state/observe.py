@@ -12,9 +12,7 @@ from state.api import Api, ApiError, Json, NotFound
 from state.cache import CachedVM
 from state.conf import split_pending
 from state.hints import known_tasks, log_suspects, row_hints, row_moved, task_suspects
-from state.machine import Machine as Machine
-from state.machine import Machines, machine, unreadable
-from state.machine import parse_firewall as parse_firewall
+from state.machine import Machine, Machines, machine, unreadable
 from state.observed import ClusterView, VMRow
 from state.store import Store
 from state.view import Row, cluster_view, rows, text

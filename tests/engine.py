@@ -14,8 +14,8 @@ from reconciler.report import Event
 from state.api import Json, NotFound
 from state.change import Call, Change, Effect, Method, Param
 from state.conf import VMConfig
+from state.machine import Machine
 from state.memory import Binding, Lease, Memory
-from state.observe import Machine
 from state.observed import (
     ClusterView,
     NodeRow,

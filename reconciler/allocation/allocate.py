@@ -15,8 +15,8 @@ from reconciler.allocation.credentials import Resolve, with_credentials
 from reconciler.allocation.ledger import Addresses, Ledger
 from reconciler.allocation.placing import Placed, place, problem, still_placed
 from state.change import Note
+from state.machine import Machine
 from state.memory import Binding
-from state.observe import Machine
 from state.observed import ClusterView, Presence, SeenVM
 from state.store import Store, Taken
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from desired.spec import VMSpec
 from reconciler.allocation.ledger import Ledger
 from state.change import Note
+from state.machine import Machine
 from state.memory import Binding
-from state.observe import Machine
 from state.observed import ClusterView, VMRow
 
 

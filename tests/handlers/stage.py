@@ -15,8 +15,9 @@ from reconciler.sim.samples import demo_world
 from state.api import Json
 from state.change import Call, Change, Param
 from state.conf import VMConfig, split_pending
+from state.machine import parse_firewall
 from state.memory import Binding, Intent, Lease, Memory, Phase
-from state.observe import parse_firewall, read_firewall, read_pending
+from state.observe import read_firewall, read_pending
 from state.observed import ClusterView, Presence, SeenConfig, SeenVM
 from state.secret import Secret
 from state.view import cluster_view

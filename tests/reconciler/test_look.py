@@ -9,7 +9,7 @@ from reconciler.config import open_live
 from reconciler.look import _frozen, clone_place
 from reconciler.report import Remark
 from reconciler.sim.faults import Fault
-from state.observe import Machine
+from state.machine import Machine
 from tests.engine import AT, machine, storage, template, view
 from tests.lab import Lab
 from tests.laws.fleets import FLEET, POOLS, Spec, fleet_files

@@ -3,8 +3,8 @@
 import pytest
 
 from reconciler.sight import see
+from state.machine import Machine
 from state.memory import Binding, Memory
-from state.observe import Machine
 from state.observed import ClusterView, Presence, SeenVM
 from tests.engine import UUID, binding, machine, node, view, vm
 

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 from reconciler.clock import Workers
 from state.api import Forbidden, Json, NotFound, Unavailable
 from state.cache import CachedVM
+from state.machine import Machine, machine, parse_firewall
 from state.memory import Binding
-from state.observe import (
-    Machine,
-    Observer,
-    Reading,
-    machine,
-    parse_firewall,
-    read_firewall,
-    rotation,
-    rotation_share,
-)
+from state.observe import Observer, Reading, read_firewall, rotation, rotation_share
 from state.observed import ClusterView, SeenRule
 from state.store import Store
 from tests.engine import AT, Answer, Answers, HandClock, pending, vm

@@ -9,7 +9,7 @@ from desired.units import GIB
 from reconciler.allocation.ledger import Ledger
 from reconciler.allocation.placing import Placed, place, still_placed
 from state.change import Note
-from state.observe import Machine
+from state.machine import Machine
 from state.observed import ClusterView, NodeRow, StorageRow
 from tests.engine import binding, machine, node, spec, storage, template, view, vm
 
