@@ -95,7 +95,13 @@ def _quiet(spec: VMSpec, memory: Memory, found: Guarded) -> bool:
 
 def code_stamp(handlers: Iterable[Handler]) -> list[tuple[str, int, int]]:
     """Names, sizes and times (ns) of the program's files: changed code may judge differently."""
-    theirs = {type(handler).__module__.partition(".")[0] for handler in handlers}
-    folders = {str(Path(str(sys.modules[name].__file__)).parent) for name in {*PACKAGES, *theirs}}
-    files = sorted(file for folder in folders for file in Path(folder).rglob("*.py"))
-    return [(str(file), one.st_size, one.st_mtime_ns) for file in files if (one := file.stat())]
+    theirs = {type(handler).__module__.partition(".")[0] for handler in handlers} - {*PACKAGES}
+    files = {file for name in PACKAGES for file in _folder(name).rglob("*.py")}
+    files |= {file for name in theirs for file in _folder(name).glob("*.py")}
+    return [
+        (str(file), one.st_size, one.st_mtime_ns) for file in sorted(files) if (one := file.stat())
+    ]
+
+
+def _folder(package: str) -> Path:
+    return Path(str(sys.modules[package].__file__)).parent
