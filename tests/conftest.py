@@ -5,12 +5,18 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REQUIRE_ALL = os.environ.get("RECONCILE_REQUIRE_ALL") == "1"
 
-settings.register_profile("house", deadline=None)
+# A merge is judged by the same examples each time; a developer's run and the night look further.
+settings.register_profile(
+    "house",
+    deadline=None,
+    derandomize=os.environ.get("CI") == "true",
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("house")
 
 
