@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from desired.source import Fleet
 from reconciler.site import Site
 from state.api import ApiError
-from state.memory import Binding
+from state.cache import CachedVM
 from state.store import Store
 
 LATE = timedelta(days=1)
@@ -21,19 +21,23 @@ def withdraw(fleet: Fleet, store: Store, sites: Mapping[str, Site], at: datetime
     """
     done = []
     tasks = store.tasks.all()
-    for key, binding in sorted(store.bindings.all().items()):
-        promised = binding.uuid is None and binding.cluster in sites and key not in tasks
-        if not promised or fleet.knows(key):
-            continue
-        if not _maybe_sent(store, binding, at) and _is_free(sites[binding.cluster], binding.vmid):
-            store.bindings.withdraw(key)
-            done.append(key)
+    for site in sites.values():
+        promised = [
+            binding
+            for binding in store.bindings.deploying(site.name)
+            if binding.uuid is None and binding.key not in tasks and not fleet.knows(binding.key)
+        ]
+        cached = store.cache.all(site.name) if promised else {}
+        for binding in promised:
+            sent = _maybe_sent(cached.get(binding.vmid), at)
+            if not sent and _is_free(site, binding.vmid):
+                store.bindings.withdraw(binding.key)
+                done.append(binding.key)
     return done
 
 
-def _maybe_sent(store: Store, binding: Binding, at: datetime) -> bool:
+def _maybe_sent(kept: CachedVM | None, at: datetime) -> bool:
     """Whether a clone may still come: the mark that is made before any write is not a day old."""
-    kept = store.cache.all(binding.cluster).get(binding.vmid)
     return kept is not None and (kept.dirty_since is None or at - kept.dirty_since < LATE)
 
 
