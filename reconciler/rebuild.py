@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_network
-from typing import Literal
 
 from desired.addresses import Address
-from desired.catalog import Pool
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.marker import Marker, marker_tag, read_marker
+from reconciler.allocation.addressing import Slot, lease_from
 from reconciler.clock import Workers
 from reconciler.site import Site
 from state.machine import Machine
@@ -137,7 +136,8 @@ def _leases(
             family = fleet.pools[pool].family
             ordinal = counts.get(family, 0)
             counts[family] = ordinal + 1
-            yield _lease(key, nic, family, ordinal, str(address), pool, fleet.pools[pool])
+            slot = Slot(key, nic, family, ordinal)
+            yield lease_from(pool, fleet.pools[pool], slot, str(address))
 
 
 def _host(text: str) -> Address | None:
@@ -164,28 +164,6 @@ def _pool(
         if pool and pool.cluster in (None, cluster) and address in pool.network:
             return name
     return None
-
-
-def _lease(
-    key: str,
-    nic: str,
-    family: Literal["ipv4", "ipv6"],
-    ordinal: int,
-    address: str,
-    name: str,
-    pool: Pool,
-) -> Lease:
-    return Lease(
-        key=key,
-        nic=nic,
-        family=family,
-        ordinal=ordinal,
-        address=address,
-        prefix=pool.network.prefixlen,
-        pool=name,
-        gateway=str(pool.gateway) if pool.gateway else None,
-        dns=tuple(str(server) for server in pool.dns),
-    )
 
 
 def take_in(rebuilt: Rebuilt, store: Store, at: datetime) -> list[str]:

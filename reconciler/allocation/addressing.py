@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from typing import Literal
+from typing import NamedTuple
 
 from desired.catalog import Pool
 from desired.hardware import Family
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.addresses import FAMILIES, FamilyName, family_of
 from handlers.effects import running
+from handlers.slots import in_order
 from reconciler.allocation.ledger import Addresses
 from reconciler.allocation.placing import problem
 from state.change import Note
@@ -16,19 +18,38 @@ from state.memory import Lease
 from state.observed import SeenVM
 from state.store import Store, Taken
 
-FAMILIES: tuple[Literal["ipv4", "ipv6"], ...] = ("ipv4", "ipv6")
+
+class Slot(NamedTuple):
+    """The place of one address: a VM's key, its nic, the family, and the how-manieth it is."""
+
+    key: str
+    nic: str
+    family: FamilyName
+    ordinal: int
 
 
-def pooled(spec: VMSpec) -> Iterator[tuple[str, Literal["ipv4", "ipv6"], Family]]:
+def lease_from(name: str, pool: Pool, slot: Slot, address: str) -> Lease:
+    """Return the lease of an address of a pool, with what the pool says beside it (IP-07)."""
+    return Lease(
+        *slot,
+        address=address,
+        prefix=pool.network.prefixlen,
+        pool=name,
+        gateway=str(pool.gateway) if pool.gateway else None,
+        dns=tuple(str(server) for server in pool.dns),
+    )
+
+
+def pooled(spec: VMSpec) -> Iterator[tuple[str, FamilyName, Family]]:
     """Yield (nic, family, its addressing) of everything that takes addresses from a pool."""
-    for nic in sorted(spec.nics, key=lambda slot: int(slot[3:])):
+    for nic in in_order(spec.nics):
         for family in FAMILIES:
-            wanted: Family | None = getattr(spec.nics[nic], family)
+            wanted = family_of(spec.nics[nic], family)
             if wanted is not None and wanted.mode == "pool" and wanted.pool is not None:
                 yield nic, family, wanted
 
 
-def wanted_slots(spec: VMSpec) -> list[tuple[str, Literal["ipv4", "ipv6"], int, str]]:
+def wanted_slots(spec: VMSpec) -> list[tuple[str, FamilyName, int, str]]:
     """Return (nic, family, ordinal, pool) of every address that the VM should have."""
     return [
         (nic, family, ordinal, wanted.pool or "")
@@ -60,7 +81,8 @@ def lease_addresses(
             continue
         if lease is None:
             pool = fleet.pools[pool_name]
-            lease = _take(spec.key, nic, family, ordinal, pool_name, pool, addresses, store)
+            free = Slot(spec.key, nic, family, ordinal)
+            lease = _take(free, pool_name, pool, addresses, store)
         if lease is not None:
             leases.append(lease)
         else:
@@ -69,27 +91,10 @@ def lease_addresses(
 
 
 def _take(
-    key: str,
-    nic: str,
-    family: Literal["ipv4", "ipv6"],
-    ordinal: int,
-    name: str,
-    pool: Pool,
-    addresses: Addresses,
-    store: Store | None,
+    slot: Slot, name: str, pool: Pool, addresses: Addresses, store: Store | None
 ) -> Lease | None:
     while (address := addresses.free(name, pool)) is not None:
-        lease = Lease(
-            key=key,
-            nic=nic,
-            family=family,
-            ordinal=ordinal,
-            address=str(address),
-            prefix=pool.network.prefixlen,
-            pool=name,
-            gateway=str(pool.gateway) if pool.gateway else None,
-            dns=tuple(str(server) for server in pool.dns),
-        )
+        lease = lease_from(name, pool, slot, str(address))
         if store is None:
             return lease
         try:
