@@ -9,7 +9,7 @@ from desired.spec import VMSpec
 from handlers.handler import distinct_calls
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_preview
-from reconciler.guard import Guarded
+from reconciler.guard import PATIENT, Guarded
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
 from reconciler.outcome import addresses
@@ -25,7 +25,7 @@ from state.api import ApiError
 from state.memory import Memory, Phase
 from state.observed import Presence
 
-PATIENT = (None, "Held", "Locked", "ApprovalNeeded", "BackOff")
+WAITS = (None, *PATIENT, "BackOff")
 """What a VM may wait for without being stuck; a run goes on with it by itself."""
 
 
@@ -153,7 +153,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
     binding = seen.memory.binding
     unknown = seen.presence is Presence.UNKNOWN
     blocking = [note for note in guarded.notes if note.blocking]
-    stuck = not plan.changes and any(note.condition not in PATIENT for note in blocking)
+    stuck = not plan.changes and any(note.condition not in WAITS for note in blocking)
     kind = "unchanged"
     if unknown:
         kind = "unknown"

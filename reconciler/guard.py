@@ -15,6 +15,8 @@ from state.change import Change, Effect, Note
 from state.observed import SeenVM
 
 HOLD_TAG = "hold"
+PATIENT = ("Held", "Locked", "ApprovalNeeded")
+"""Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
 
 
 @dataclass(frozen=True, slots=True)

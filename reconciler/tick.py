@@ -13,7 +13,7 @@ from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT, START, Done
 from reconciler.follow import Follower
-from reconciler.guard import Gate, Guarded
+from reconciler.guard import PATIENT, Gate, Guarded
 from reconciler.look import SiteLook
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
@@ -29,8 +29,8 @@ from state.store import Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
-PATIENT = ("Held", "Locked", "ApprovalNeeded", "NotRead")
-"""Conditions under which a VM waits for a person, Proxmox or the next tick; nothing has failed."""
+WAITS = (None, *PATIENT, "NotRead")
+"""Conditions of a note that is no failure: a short wait, or one for a person or the next tick."""
 UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
@@ -172,7 +172,7 @@ class Tick:
         elif all(note.condition is None for note in blocking):
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
-            worst = next((n for n in blocking if n.condition not in (None, *PATIENT)), None)
+            worst = next((n for n in blocking if n.condition not in WAITS), None)
             turn.standing = Standing.FAILED if worst else Standing.PAUSED
             first = worst or next(note for note in blocking if note.condition)
             turn.why = first.reason
