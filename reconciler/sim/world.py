@@ -10,13 +10,17 @@ import random
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from reconciler.sim.accounts.access import Access, Grant, Group, Pool, Token, User
 from reconciler.sim.cluster import broadcast
 from reconciler.sim.cluster.inventory import Bridge, Node, Storage, Volume
 from reconciler.sim.cluster.tasks import Task, Tasks
 from reconciler.sim.vm.machine import Machine
+
+Room = TypeVar("Room")
 
 LOG_KEPT = 500
 """Entries of the cluster log; Proxmox keeps 128 KiB, about as many."""
@@ -71,6 +75,7 @@ class World:
     seen_at: float = 0.0
     seen_revision: int = -1
     task_hook: Callable[[Task], None] = no_hook
+    rooms: dict[str, Any] = field(default_factory=dict)
     tasks: Tasks = field(init=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +121,16 @@ class World:
 
     def pool_of(self, vmid: int) -> str | None:
         return next((name for name, pool in self.pools.items() if vmid in pool.vms), None)
+
+    def room(self, name: str, form: type[Room]) -> Room:
+        """What a part of the cluster keeps for itself: a dataclass of plain values that is made
+        when first asked for, and is saved with the world without being known here."""
+        held = self.rooms.get(name)
+        if isinstance(held, form):
+            return held
+        made = form() if held is None else msgspec.convert(held, form)
+        self.rooms[name] = made
+        return made
 
     # ------------------------------------------------------------------ making things
 
@@ -168,6 +183,7 @@ class World:
             "rng": _rng_dump(self.rng),
             "seen": {str(vmid): row for vmid, row in self.seen.items()},
             "seen_at": self.seen_at,
+            "rooms": {name: msgspec.to_builtins(held) for name, held in self.rooms.items()},
             "tasks": self.tasks.dump(),
         }
 
@@ -191,6 +207,7 @@ class World:
         world.seen = {int(vmid): row for vmid, row in saved["seen"].items()}
         version, words, gauss = saved["rng"]
         world.rng.setstate((version, tuple(words), gauss))
+        world.rooms = dict(saved.get("rooms", {}))
         world.tasks.load(saved["tasks"])
         return world
 
