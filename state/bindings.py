@@ -21,6 +21,7 @@ FOLLOWING_ALONE = (
     tables.fingerprints,
     tables.secrets,
     tables.conditions,
+    tables.applied,
     tables.vm_runs,
 )
 # Rows that mean nothing without the machine. The journal, effects and events outlive it.
@@ -31,6 +32,7 @@ FORGOTTEN_TOO = (
     tables.fingerprints,
     tables.secrets,
     tables.conditions,
+    tables.applied,
 )
 
 

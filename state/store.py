@@ -17,6 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from state.applied import Applied
 from state.approvals import Approvals
 from state.attempts import Attempts
 from state.bindings import Bindings
@@ -34,6 +35,7 @@ from state.revision import make_current
 from state.secret import Secret
 from state.settings import Settings
 from state.tasks import Tasks
+from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
 
 __all__ = ["Store", "StoreError", "Taken", "Unreadable"]
@@ -61,6 +63,8 @@ class Store:
         self.conditions = Conditions(database)
         self.outbox = Outbox(database)
         self.settings = Settings(database)
+        self.applied = Applied(database)
+        self.traces = Traces(database)
 
     @classmethod
     def open(cls, url: str, *, at: datetime) -> "Store":

@@ -319,3 +319,24 @@ outbox = Table(
     Column("delivered_at", Moment),
     Index(None, "delivered_at"),
 )
+
+applied = Table(
+    "applied",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("vmid", Integer, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Index(None, "cluster", "vmid"),
+    Index(None, "at"),
+)

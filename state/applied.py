@@ -1,0 +1,38 @@
+"""The spec under which each VM last settled: what differs from it was changed outside."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from state import tables
+from state.database import Database, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedSpec:
+    """A VM's spec as JSON, and when the VM was last seen to be as it says after a change."""
+
+    key: str
+    document: str
+    at: datetime
+
+
+class Applied:
+    """One spec a VM."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def of(self, key: str) -> AppliedSpec | None:
+        """The spec of a key; None when its VM never settled."""
+        columns = tables.applied.c
+        with self._database.reading(f"read the applied spec of {key}") as link:
+            row = link.execute(select(tables.applied).where(columns.key == key)).first()
+        return AppliedSpec(*row) if row else None
+
+    def put(self, spec: AppliedSpec) -> None:
+        """Keeps a VM's spec in place of the one before."""
+        with self._database.writing(f"keep the applied spec of {spec.key}") as link:
+            row = {"key": spec.key, "document": spec.document, "at": spec.at}
+            upsert(link, tables.applied, [row])
