@@ -13,15 +13,17 @@ from reconciler.sim.accounts.access import (
     both,
     check,
     check_pool,
-    effective_permissions,
     either,
-    normal_path,
     own_user,
     perm,
+    root_only,
+)
+from reconciler.sim.accounts.privileges import (
+    effective_permissions,
+    normal_path,
     prefixes,
     privileges_at,
     roles_at,
-    root_only,
 )
 from reconciler.sim.api import Simulator
 from reconciler.sim.errors import Refusal

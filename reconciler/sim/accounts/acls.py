@@ -3,7 +3,8 @@
 import re
 from collections.abc import Mapping
 
-from reconciler.sim.accounts.access import Grant, Identity, normal_path, privileges_at
+from reconciler.sim.accounts.access import Grant, Identity
+from reconciler.sim.accounts.privileges import normal_path, privileges_at
 from reconciler.sim.accounts.rights import find_token
 from reconciler.sim.accounts.user_config import (
     group_name,

@@ -13,13 +13,11 @@ from reconciler.sim.accounts.access import (
     all_users,
     allowed,
     check,
-    effective_permissions,
     either,
-    normal_path,
     open_to_world,
     own_user,
-    privileges_at,
 )
+from reconciler.sim.accounts.privileges import effective_permissions, normal_path, privileges_at
 from reconciler.sim.accounts.roles import BUILT_IN
 from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.parameters.formats import REALM, TOKEN_NAME, USER_NAME, user_id

@@ -11,7 +11,8 @@ import hmac
 import re
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import Identity, User, open_to_world, privileges_at
+from reconciler.sim.accounts.access import Identity, User, open_to_world
+from reconciler.sim.accounts.privileges import privileges_at
 from reconciler.sim.errors import Refusal, unauthorized
 from reconciler.sim.parameters.formats import TOKEN_NAME, USER_ID
 from reconciler.sim.parameters.schema import Boolean, Text

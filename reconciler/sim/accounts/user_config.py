@@ -7,13 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from reconciler.sim.accounts.access import (
-    Identity,
-    Permission,
-    allowed,
-    check,
-    normal_path,
-)
+from reconciler.sim.accounts.access import Identity, Permission, allowed, check
+from reconciler.sim.accounts.privileges import normal_path
 from reconciler.sim.accounts.rights import find_user, modify_permissions
 from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.parameters.formats import TOKEN_NAME, USER_ID, user_id

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import Identity, all_users, allowed, privileges_at
+from reconciler.sim.accounts.access import Identity, all_users, allowed
+from reconciler.sim.accounts.privileges import privileges_at
 from reconciler.sim.cluster import broadcast, nodes
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route

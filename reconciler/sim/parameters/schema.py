@@ -6,31 +6,31 @@ raises one 400 with every error. Sources: pve-common PVE/JSONSchema.pm, PVE/REST
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.sim.errors import bad_parameters
-
-INTEGER = re.compile(r"[+-]?\d+\Z")
-NUMBER = re.compile(r"[+-]?(\d+\.\d+|\d+\.|\.\d+|\d+)([eE][+-]?\d+)?\Z")
-TRUE = frozenset(("1", "on", "yes", "true"))
-FALSE = frozenset(("0", "off", "no", "false"))
-LIST_BREAK = re.compile(r"[,;\s\0]+")
-
-UNKNOWN_KEY = (
-    "property is not defined in schema and the schema does not allow additional properties"
+from reconciler.sim.parameters.faults import (
+    INTEGER,
+    MISSING,
+    NUMBER,
+    UNKNOWN_KEY,
+    Errors,
+    Format,
+    add,
+    enum_fault,
+    format_fault,
+    length_fault,
+    list_fault,
+    matches,
+    range_fault,
+    split_properties,
 )
-MISSING = "property is missing and it is not optional"
+from reconciler.sim.parameters.faults import FormatError as FormatError
+from reconciler.sim.parameters.faults import split_list as split_list
 
 Value = Any
-Format = Callable[[str], object]
-Errors = dict[str, str]
-
-
-class FormatError(ValueError):
-    """A value has the wrong form; the text is Proxmox's, without the final newline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,67 +211,12 @@ class Array(Field):
 Fields = Mapping[str, Field]
 
 
-def add(errors: Errors, path: str, text: str) -> None:
-    """Proxmox joins several errors of one key with a backslash and an n (single quotes in Perl)."""
-    errors[path] = f"{errors[path]}\\n{text}" if path in errors else text
-
-
-def format_fault(check: Format | None, text: str) -> str | None:
-    if check is None:
-        return None
-    try:
-        check(text)
-    except FormatError as error:
-        return f"invalid format - {error}\n"
-    return None
-
-
-def list_fault(check: Format, text: str) -> str | None:
-    for one in split_list(text):
-        wrong = format_fault(check, one)
-        if wrong is not None:
-            return wrong
-    return None
-
-
-def range_fault(text: str, minimum: float | None, maximum: float | None) -> str | None:
-    number = float(text)
-    if maximum is not None and number > maximum:
-        return f"value must have a maximum value of {maximum}"
-    if minimum is not None and number < minimum:
-        return f"value must have a minimum value of {minimum}"
-    return None
-
-
-def length_fault(text: str, minimum: int | None, maximum: int | None) -> str | None:
-    if maximum is not None and len(text) > maximum:
-        return f"value may only be {maximum} characters long"
-    if minimum is not None and len(text) < minimum:
-        return f"value must be at least {minimum} characters long"
-    return None
-
-
-def enum_fault(text: str, allowed: tuple[str, ...]) -> str:
-    listed = ", ".join(allowed)
-    return f"value '{text}' does not have a value in the enumeration '{listed}'"
-
-
-def matches(pattern: str, text: str) -> bool:
-    """Perl's m/^PATTERN$/: a final newline is let through."""
-    return re.fullmatch(f"(?:{pattern})\\n?", text) is not None
-
-
-def split_list(text: str) -> list[str]:
-    """The parts of a `-list` value, separated by comma, semicolon or white space."""
-    return [one for one in LIST_BREAK.split(text.strip()) if one]
-
-
 def parse_properties(form: Properties, text: str, path: str) -> dict[str, str]:
     """The parts of a property string, aliases resolved, default key named.
 
     Raises FormatError with Proxmox's words (`format error` and a line per key).
     """
-    parts = _split_properties(form.parts, text)
+    parts = split_properties(form.parts, text)
     errors: Errors = {}
     check_object(form.parts, parts, path, errors)
     if errors:
@@ -280,44 +225,6 @@ def parse_properties(form: Properties, text: str, path: str) -> dict[str, str]:
     if form.validator is not None:
         form.validator(parts)
     return parts
-
-
-def _split_properties(known: Fields, text: str) -> dict[str, str]:
-    parts: dict[str, str] = {}
-    default_seen = False
-    for part in text.split(","):
-        if not part.strip():
-            continue
-        key, equals, value = part.partition("=")
-        if not equals:
-            default = next((name for name, one in known.items() if one.default_key), None)
-            if default is None:
-                raise FormatError("value without key, but schema does not define a default key")
-            if default_seen or parts.get(default):
-                raise FormatError(f"duplicate key in comma-separated list property: {default}")
-            default_seen = True
-            parts[default] = part
-        elif not key or not value:
-            raise FormatError("missing key in comma-separated list property")
-        else:
-            _put_property(known, parts, key, value)
-    return parts
-
-
-def _put_property(known: Fields, parts: dict[str, str], key: str, value: str) -> None:
-    if key in parts:
-        raise FormatError(f"duplicate key in comma-separated list property: {key}")
-    form = known.get(key)
-    if form is not None and form.alias is not None:
-        if form.key_alias is not None:
-            if form.key_alias in parts:
-                raise FormatError(f"key alias '{form.key_alias}' is already defined")
-            parts[form.key_alias] = key
-        key = form.alias
-        form = known.get(key)
-    if isinstance(form, Boolean):
-        value = "1" if value.lower() in TRUE else "0" if value.lower() in FALSE else value
-    parts[key] = value
 
 
 def check_field(form: Field, value: Value, path: str, errors: Errors) -> None:
