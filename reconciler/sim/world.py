@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import msgspec
-
-from reconciler.sim.accounts.access import Access, Grant, Group, Pool, Token, User
+from reconciler.sim.accounts.access import Access, Pool
 from reconciler.sim.cluster import broadcast
-from reconciler.sim.cluster.inventory import Bridge, Node, Storage, Volume
+from reconciler.sim.cluster.inventory import Node, Storage, Volume
 from reconciler.sim.cluster.tasks import Task, Tasks
+from reconciler.sim.record import DERIVED, recorded, restored
 from reconciler.sim.vm.machine import Machine
+
+FORMAT = 2
+"""Of saved worlds; another number is refused."""
 
 Room = TypeVar("Room")
 
@@ -69,18 +71,18 @@ class World:
     seed: int = 0
     quorate: bool = True
     secret: str = ""
-    rng: random.Random = field(default_factory=random.Random)
-    revision: int = 0
+    rng: random.Random = field(init=False)
     seen: dict[int, dict[str, Any]] = field(default_factory=dict)
     seen_at: float = 0.0
-    seen_revision: int = -1
-    task_hook: Callable[[Task], None] = no_hook
     rooms: dict[str, Any] = field(default_factory=dict)
-    tasks: Tasks = field(init=False)
+    revision: int = field(default=0, metadata=DERIVED)
+    seen_revision: int = field(default=-1, metadata=DERIVED)
+    task_hook: Callable[[Task], None] = field(default=no_hook, metadata=DERIVED)
+    tasks: Tasks = field(init=False, repr=False, metadata=DERIVED)
 
     def __post_init__(self) -> None:
+        self.rng = random.Random(self.seed)
         self.tasks = Tasks(self)
-        self.rng.seed(self.seed)
 
     # ------------------------------------------------------------------ the clock
 
@@ -122,13 +124,18 @@ class World:
     def pool_of(self, vmid: int) -> str | None:
         return next((name for name, pool in self.pools.items() if vmid in pool.vms), None)
 
+    @property
+    def major(self) -> int:
+        """The major version that the cluster's first node runs, 8 or 9."""
+        return int(next(iter(self.nodes.values())).version.partition(".")[0])
+
     def room(self, name: str, form: type[Room]) -> Room:
         """What a part of the cluster keeps for itself: a dataclass of plain values that is made
         when first asked for, and is saved with the world without being known here."""
         held = self.rooms.get(name)
         if isinstance(held, form):
             return held
-        made = form() if held is None else msgspec.convert(held, form)
+        made = form() if held is None else restored(form, held)
         self.rooms[name] = made
         return made
 
@@ -155,76 +162,17 @@ class World:
     # ------------------------------------------------------------------ saving
 
     def dump(self) -> dict[str, Any]:
-        """The whole world as JSON values, tasks in flight included."""
-        access = self.access
-        return {
-            "name": self.name,
-            "nodes": [asdict(one) for one in self.nodes.values()],
-            "storages": [asdict(one) for one in self.storages.values()],
-            "volumes": [asdict(one) for one in self.volumes.values()],
-            "vms": [one.dump() for one in self.vms.values()],
-            "pools": {name: asdict(one) for name, one in self.pools.items()},
-            "access": {
-                "users": {name: asdict(one) for name, one in access.users.items()},
-                "groups": {name: asdict(one) for name, one in access.groups.items()},
-                "roles": access.roles,
-                "grants": [asdict(one) for one in access.grants],
-            },
-            "firewall": self.firewall,
-            "options": self.options,
-            "logbook": [asdict(one) for one in self.logbook],
-            "next_uid": self.next_uid,
-            "now": self.now,
-            "booted": self.booted,
-            "speed": self.speed,
-            "seed": self.seed,
-            "quorate": self.quorate,
-            "secret": self.secret,
-            "rng": _rng_dump(self.rng),
-            "seen": {str(vmid): row for vmid, row in self.seen.items()},
-            "seen_at": self.seen_at,
-            "rooms": {name: msgspec.to_builtins(held) for name, held in self.rooms.items()},
-            "tasks": self.tasks.dump(),
-        }
+        """The whole world as JSON values, tasks in flight included. Every field is in it that is
+        not `derived`, so a new room's state is saved without a line here."""
+        found: dict[str, Any] = recorded(self)
+        return found | {"format": FORMAT, "tasks": self.tasks.dump()}
 
     @classmethod
-    def load(cls, saved: dict[str, Any]) -> World:
-        """A world from its dump; its tasks go on when it is advanced."""
-        plain = ("name", "firewall", "options", "next_uid", "now", "booted", "speed", "seed")
-        world = cls(**{key: saved[key] for key in (*plain, "quorate", "secret", "seen_at")})
-        for row in saved["nodes"]:
-            bridges = [Bridge(**one) for one in row["bridges"]]
-            world.nodes[row["name"]] = Node(**(row | {"bridges": bridges}))
-        world.storages = {row["name"]: Storage(**row) for row in saved["storages"]}
-        for row in saved["volumes"]:
-            world.volumes[row["node"], row["volid"]] = Volume(**row)
-        for row in saved["vms"]:
-            machine = Machine.load(row)
-            world.vms[machine.vmid] = machine
-        world.pools = {name: Pool(**row) for name, row in saved["pools"].items()}
-        world.access = _load_access(saved["access"])
-        world.logbook = [LogEntry(**row) for row in saved["logbook"]]
-        world.seen = {int(vmid): row for vmid, row in saved["seen"].items()}
-        version, words, gauss = saved["rng"]
-        world.rng.setstate((version, tuple(words), gauss))
-        world.rooms = dict(saved.get("rooms", {}))
+    def load(cls, saved: Mapping[str, Any]) -> World:
+        """A world from its dump; its tasks go on when it is advanced. ValueError for the dump of
+        another version."""
+        if saved.get("format") != FORMAT:
+            raise ValueError("the saved world is of another version; remove it and begin anew")
+        world: World = restored(cls, saved)
         world.tasks.load(saved["tasks"])
         return world
-
-
-def _rng_dump(rng: random.Random) -> list[Any]:
-    version, words, gauss = rng.getstate()
-    return [version, list(words), gauss]
-
-
-def _load_access(saved: dict[str, Any]) -> Access:
-    users = {}
-    for name, row in saved["users"].items():
-        tokens = {key: Token(**one) for key, one in row["tokens"].items()}
-        users[name] = User(**(row | {"tokens": tokens}))
-    return Access(
-        users=users,
-        groups={name: Group(**row) for name, row in saved["groups"].items()},
-        roles={name: list(privileges) for name, privileges in saved["roles"].items()},
-        grants=[Grant(**row) for row in saved["grants"]],
-    )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.privileges import ROOT as ROOT
 from reconciler.sim.accounts.privileges import Privileges, normal_path, privileges_at
 from reconciler.sim.errors import Refusal, failed, forbidden
-from reconciler.sim.record import derived
+from reconciler.sim.record import DERIVED
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -103,7 +103,7 @@ class Access:
     roles: dict[str, list[str]] = field(default_factory=dict)
     grants: list[Grant] = field(default_factory=list)
     generation: int = 0
-    cache: dict[tuple[str, str], Privileges] = derived(dict)
+    cache: dict[tuple[str, str], Privileges] = field(default_factory=dict, metadata=DERIVED)
 
     def changed(self) -> None:
         """Forget what was computed; also to be called when pool membership changes."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity
 from reconciler.sim.errors import Blocked, Refusal, TaskFailed
+from reconciler.sim.record import recorded, restored
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -298,23 +299,19 @@ class Tasks:
     def dump(self) -> dict[str, Any]:
         return {
             "next_pid": self.next_pid,
-            "last_start": self.last_start,
-            "all": [asdict(task) for task in self.all.values()],
+            "order": self.order,
+            "last_start": dict(self.last_start),
+            "waiting": [list(one) for one in sorted(self.waiting)],
+            "all": [recorded(task) for task in self.all.values()],
         }
 
-    def load(self, saved: dict[str, Any]) -> None:
+    def load(self, saved: Mapping[str, Any]) -> None:
         """Take up saved tasks; steps that came due in between run at the next advance."""
-        self.next_pid = saved["next_pid"]
+        self.next_pid, self.order = saved["next_pid"], saved["order"]
         self.last_start = dict(saved["last_start"])
-        self.all.clear()
-        self.waiting.clear()
-        for row in saved["all"]:
-            steps = [Step(**one) for one in row["steps"]]
-            undo = Step(**row["on_fail"]) if row["on_fail"] else None
-            task = Task(**(row | {"steps": steps, "on_fail": undo}))
-            self.all[task.upid] = task
-            if task.running and not task.hanging:
-                self._queue(task, task.due)
+        self.waiting = [(due, order, upid) for due, order, upid in saved["waiting"]]
+        tasks: list[Task] = restored(list[Task], saved["all"])
+        self.all = {task.upid: task for task in tasks}
 
 
 @step("task.fail")
