@@ -22,6 +22,7 @@ class Document:
     """A file's top-level entries; `broken` names those that could not be read.
 
     `unreadable` says that the text is no YAML map at all, so nobody knows what it meant to hold.
+    One that is not `positioned` is no file: its places have no line.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Document:
     faults: tuple[SpecError, ...] = ()
     broken: frozenset[str] = frozenset()
     unreadable: bool = False
+    positioned: bool = True
 
     @property
     def may_template(self) -> bool:
@@ -38,6 +40,8 @@ class Document:
 
     def place(self, path: Path, at_key: bool = False) -> Place:
         """Return where the value at `path` (or its key) stands, or what of the path there is."""
+        if not self.positioned:
+            return Place(self.file, 0, 0)
         node = root_node(self.text)
         mark = node.start_mark if node else None
         for depth, part in enumerate(path, 1):

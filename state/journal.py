@@ -59,7 +59,11 @@ class VMRun:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run; `summary` is what `finish_run` was given, `finished_at` None if it was killed."""
+    """One run; `summary` is what `finish_run` was given, `finished_at` None if it was killed.
+
+    `commit` is that of the folder of specs, with `+dirty` where they differed from it; empty where
+    the folder is in no git repository.
+    """
 
     id: int
     started_at: datetime
@@ -68,6 +72,7 @@ class Run:
     dry: bool = False
     finished_at: datetime | None = None
     summary: Mapping[str, Json] = field(default_factory=dict)
+    commit: str = ""
 
 
 class Journal:
@@ -76,9 +81,11 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def start_run(self, at: datetime, command: str, revision: str, dry: bool = False) -> int:
+    def start_run(
+        self, at: datetime, command: str, revision: str, dry: bool = False, commit: str = ""
+    ) -> int:
         """Opens a run and answers its number."""
-        run = Run(0, at, command, revision, dry)
+        run = Run(0, at, command, revision, dry, commit=commit)
         row = row_of(run, tables.runs)
         with self._database.writing("start a run") as link:
             number = _insert(link, tables.runs, row)

@@ -34,6 +34,7 @@ from state.recall import recall
 from state.revision import make_current
 from state.secret import Secret
 from state.settings import Settings
+from state.specs import Specs
 from state.tasks import Tasks
 from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
@@ -65,6 +66,7 @@ class Store:
         self.settings = Settings(database)
         self.applied = Applied(database)
         self.traces = Traces(database)
+        self.specs = Specs(database)
 
     @classmethod
     def open(cls, url: str, *, at: datetime) -> "Store":

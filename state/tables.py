@@ -231,6 +231,7 @@ runs = Table(
     Column("dry", Boolean, nullable=False),
     Column("finished_at", Moment),
     Column("summary", JSON, nullable=False),
+    Column("commit", Text, nullable=False, server_default=""),
 )
 
 vm_runs = Table(
@@ -339,4 +340,27 @@ traces = Table(
     Column("text", Text, nullable=False),
     Index(None, "cluster", "vmid"),
     Index(None, "at"),
+)
+
+# What stands now, and every revision that ever stood; a delete is a revision without a document.
+desired_vm = Table(
+    "desired_vm",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("document_json", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    CheckConstraint("revision >= 1", name="revision"),
+)
+
+desired_vm_history = Table(
+    "desired_vm_history",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("document_json", Text),
+    Column("author", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    CheckConstraint("revision >= 1", name="revision"),
 )

@@ -1,5 +1,6 @@
 """The revisions, the tables and the constant say the same."""
 
+import re
 import sqlite3
 from datetime import datetime
 from pathlib import Path
@@ -19,13 +20,18 @@ from state.database import Database, Taken, upsert
 from state.revision import MIGRATIONS, REVISIONS, make_current, upgrade
 from state.store import Store
 
+OUTER_COMMA = re.compile(r",(?![^()]*\))")
+
 
 def shape(link: Connection) -> dict[str, list[str]]:
-    """Tables and indexes as SQLite wrote them down, but for quotes; their lines in any order."""
+    """Tables and indexes as SQLite wrote them down, but for quotes; their parts in any order."""
     rows = link.exec_driver_sql("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
     texts = {name: sql.replace('"', "") for name, sql in rows}
     return {
-        name: sorted(line.strip(" ,\t") for line in sql.splitlines()) for name, sql in texts.items()
+        name: sorted(map(str.strip, OUTER_COMMA.split(sql.partition("(")[2][:-1])))
+        if sql.startswith("CREATE TABLE")
+        else [sql]
+        for name, sql in texts.items()
     }
 
 
@@ -85,6 +91,21 @@ def test_a_mark_in_the_cache_survives_its_new_column() -> None:
         assert link.exec_driver_sql(row).all() == [(101, "write", "")]
     with pytest.raises(Taken), database.writing("a mark without its time") as link:
         link.exec_driver_sql("UPDATE cache SET dirty_since = NULL")
+    database.close()
+
+
+def test_the_journal_survives_its_new_column() -> None:
+    database = Database.memory()
+    with database.writing("migrate") as link:
+        config = Config(attributes={"connection": link})
+        config.set_main_option("script_location", str(MIGRATIONS))
+        command.upgrade(config, "0003")
+        link.exec_driver_sql("INSERT INTO runs VALUES (1, '2026-01-01', '', '', 0, NULL, '{}')")
+        vm_run = "1, 'a', 'deploy', '2026-01-01', NULL, '', '', 'success', '', 1"
+        link.exec_driver_sql(f"INSERT INTO vm_runs VALUES ({vm_run})")
+        upgrade(link)
+        joined = 'SELECT "commit", key FROM runs JOIN vm_runs ON run = runs.id'
+        assert link.exec_driver_sql(joined).all() == [("", "a")]
     database.close()
 
 

@@ -1,0 +1,38 @@
+"""One VM's document as a database holds it: JSON, placed by name and revision, not by line."""
+
+import json
+
+from desired.document import Document
+from desired.errors import Place, SpecError
+from desired.nodes import Tree
+
+DATABASE = "db"
+"""What stands where a file's path would."""
+
+
+def read_record(name: str, revision: int, text: str) -> Document:
+    """Return the document of one VM; text that is no JSON breaks that VM alone."""
+    where = f"{DATABASE}:{name} revision {revision}"
+    try:
+        tree = json.loads(text, object_pairs_hook=_map, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        fault = SpecError(Place(where, 0, 0), name, f"not valid JSON: {error}")
+        return Document(where, text, {}, (fault,), frozenset({name}), positioned=False)
+    return Document(where, text, {name: tree}, positioned=False)
+
+
+def unreadable_records(why: str) -> Document:
+    """Return what stands for all specs of a database when none of them could be read."""
+    fault = SpecError(Place(DATABASE, 0, 0), "", f"the specs cannot be read: {why}")
+    return Document(DATABASE, "", {}, (fault,), unreadable=True, positioned=False)
+
+
+def _map(pairs: list[tuple[str, object]]) -> Tree:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise ValueError("a key stands twice in one map")
+    return tree
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no number of JSON")
