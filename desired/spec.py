@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from desired.cloudinit import CloudInit
+from desired.drift import Drift
 from desired.firewall import Firewall
 from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.model import Bool, Int, Model
@@ -80,6 +81,7 @@ class VMSpec(Model):
     anti_affinity: str | None = Field(None, min_length=1, max_length=100)
     power: Literal["running", "stopped", "unmanaged"] = "running"
     restart: Literal["never", "allow", "window"] = "never"
+    drift: Drift = Field(default_factory=dict)
     state: Literal["present", "absent"] = "present"
     was: str | None = None
     config: dict[str, Scalar] = Field(default_factory=dict)
@@ -89,3 +91,7 @@ class VMSpec(Model):
     def fqdn(self) -> str | None:
         """`<name>.<domain>` (C16); None without a domain."""
         return f"{self.name}.{self.domain.strip('.')}" if self.domain else None
+
+    def document(self) -> str:
+        """The spec as JSON; `VMSpec.model_validate_json` makes an equal spec of it."""
+        return self.model_dump_json(by_alias=True)

@@ -13,8 +13,9 @@ from reconciler.allocation.allocate import Ground, Vmids, allocate
 from reconciler.allocation.credentials import Resolve
 from reconciler.allocation.ledger import Addresses, Ledger, clones_at_work
 from reconciler.clock import Workers
+from reconciler.drift import judging
 from reconciler.guard import Gate, Guarded
-from reconciler.plan import VMPlan, change_hash, plan_vm
+from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
@@ -195,8 +196,11 @@ class SiteLook:
         given = allocate(spec, seen, self.ground)
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
-        plan = plan_vm(spec, given.seen, self.handlers)
+        plan = plan_vm(spec, given.seen, self.handlers, self._judge())
         return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)))
+
+    def _judge(self) -> Judge:
+        return judging(self.store, self.site.observer.fresh_traces)
 
 
 def clone_place(

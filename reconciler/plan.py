@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from desired.spec import VMSpec
@@ -11,6 +11,9 @@ from state.change import Change, Note, Value
 from state.observe import LATER
 from state.observed import Presence, SeenVM
 from state.secret import Secret
+
+Judge = Callable[[Handler, VMSpec, SeenVM, Change], Change | Note | None]
+"""Says what becomes of a change that a handler found: the change, a note in its place, nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,10 @@ class VMPlan:
         return frozenset(differing | {(n.handler, n.field) for n in self.notes if n.blocking})
 
 
-def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
-    """Return what differs between `spec` and `seen`.
+def plan_vm(
+    spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler], judge: Judge | None = None
+) -> VMPlan:
+    """Return what differs between `spec` and `seen`; `judge` has the last word on each change.
 
     A blocking note without a condition is a short wait (a clone runs), one with it needs more.
     A handler is asked only when nothing that it comes after is open. A VM that is not surely
@@ -49,7 +54,7 @@ def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
             open_handlers.add(handler.name)
             continue
         differs = False
-        for found in handler.diff(spec, seen):
+        for found in _judged(handler, spec, seen, judge):
             if isinstance(found, Change):
                 changes.append(found)
                 differs = True
@@ -59,6 +64,15 @@ def plan_vm(spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler]) -> VMPlan:
         if differs and handler.blocking:
             open_handlers.add(handler.name)
     return VMPlan(seen, tuple(changes), tuple(notes))
+
+
+def _judged(
+    handler: Handler, spec: VMSpec, seen: SeenVM, judge: Judge | None
+) -> Iterator[Change | Note]:
+    for found in handler.diff(spec, seen):
+        kept = judge(handler, spec, seen, found) if judge and isinstance(found, Change) else found
+        if kept is not None:
+            yield kept
 
 
 def in_order(handlers: Iterable[Handler]) -> tuple[Handler, ...]:

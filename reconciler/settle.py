@@ -7,6 +7,7 @@ from reconciler.clock import Clock
 from reconciler.execute import START, WRITE
 from reconciler.guard import Guarded
 from reconciler.turn import Standing, Turn
+from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
 from state.observed import SeenVM
 from state.outbox import Event
@@ -33,11 +34,19 @@ class Settler:
             event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
             ready = replace(binding, phase=Phase.READY, ready_at=now)
             self.store.bindings.change(ready, event=event)
+        self._applied(turn)
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
             self.store.attempts.clear(turn.key, handler)
+
+    def _applied(self, turn: Turn) -> None:
+        """Keep the spec that the VM now is as it says, so that later drift is told from edits."""
+        kept, document = self.store.applied.of(turn.key), turn.spec.document()
+        repaired = any(change.drift for change in turn.changes)
+        if kept is None or kept.document != document or repaired:
+            self.store.applied.put(AppliedSpec(turn.key, document, self.clock.now()))
 
     def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
         """Release what the spec no longer asks for, once the guest cannot use it any more."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
+from reconciler.drift import tell_drift
 from reconciler.execute import REVERT, START, Done
 from reconciler.follow import Follower
 from reconciler.guard import PATIENT, Gate, Guarded
@@ -152,6 +153,9 @@ class Tick:
         """Tell what has landed, and set where the turn stands without executing anything."""
         seen = guarded.plan.seen
         turn.last = guarded
+        for text in tell_drift(self.store, turn.key, guarded, seen.at):
+            remark = Remark(seen.at, f"{turn.key}: drift: {text}", "warning", turn.key)
+            self.narrator.reporter.report(remark)
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
         remaining = guarded.plan.remaining | {

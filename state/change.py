@@ -51,7 +51,7 @@ class Change:
     VM are merged into one request. A `gate` ends that VM's planning until the next look; `group`
     names what must be applied serially; `approval` asks for a person first (design 2 and 4).
     `remember` holds fingerprints (use, value) to keep once the change went through; until then
-    they are intents.
+    they are intents. `drift` says who made it differ in Proxmox, where no edit of the spec did.
     """
 
     subject: str
@@ -65,6 +65,7 @@ class Change:
     gate: bool = False
     approval: bool = False
     remember: tuple[tuple[str, str], ...] = ()
+    drift: str = ""
 
 
 @dataclass(frozen=True, slots=True)

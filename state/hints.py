@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import msgspec
 
 from state.api import Json
 from state.observed import TaskRow, VMRow
+from state.traces import Trace
 from state.view import rows, text, whole
 
 BOOT_SLACK = 30.0
@@ -72,6 +74,19 @@ def log_suspects(log: Json, position: Mapping[str, int]) -> Suspects:
         everything=bool(uids or position) and not known,
         position={node: max(seen) for node, seen in sorted(uids.items())},
     )
+
+
+def log_traces(log: Json, position: Mapping[str, int]) -> list[Trace]:
+    """Return the new lines of `/cluster/log` that name a VM, the oldest first."""
+    found = []
+    for row in rows(log):
+        message = text(row, "msg") or ""
+        if whole(row, "uid") > position.get(text(row, "node") or "", -1):
+            at = datetime.fromtimestamp(whole(row, "time"), UTC)
+            vmids = {*_VM.findall(message), *_TASK.findall(message)}
+            user = text(row, "user") or ""
+            found += [Trace(at, int(vmid), user, message) for vmid in sorted(vmids)]
+    return sorted(found)
 
 
 def task_suspects(tasks: Iterable[TaskRow], known: Mapping[str, bool]) -> set[int]:

@@ -11,10 +11,18 @@ import msgspec
 from state.api import Api, ApiError, Json, NotFound
 from state.cache import CachedVM
 from state.conf import split_pending
-from state.hints import known_tasks, log_suspects, row_hints, row_moved, task_suspects
+from state.hints import (
+    known_tasks,
+    log_suspects,
+    log_traces,
+    row_hints,
+    row_moved,
+    task_suspects,
+)
 from state.machine import Machine, Machines, machine, unreadable
 from state.observed import ClusterView, VMRow
 from state.store import Store
+from state.traces import Trace
 from state.view import Row, cluster_view, rows, text
 
 LOG_LINES = 500
@@ -51,7 +59,8 @@ class Reading:
 class Observer:
     """Reads one cluster through its API and keeps what it read in the store's cache.
 
-    With `dry` nothing is written, so that the same reads are made again by the next run.
+    With `dry` nothing is written, so that the same reads are made again by the next run. What
+    the log tells of users other than `own` is kept as traces.
     """
 
     name: str
@@ -60,6 +69,8 @@ class Observer:
     clock: Callable[[], datetime]
     dry: bool = False
     suspects: set[int] = field(default_factory=set)
+    own: str = ""
+    fresh_traces: tuple[Trace, ...] = ()
 
     def view(self, at: datetime, firewall: bool | None = None) -> ClusterView:
         """Make the constant reads. An unreachable cluster gives a view with its `problem`."""
@@ -84,8 +95,10 @@ class Observer:
         lost = view.nodes if found.everything else found.nodes
         vmids |= {vm.vmid for vm in view.vms.values() if vm.node in lost}
         self._suspect(vmids, view.at)
+        self.fresh_traces = tuple(one for one in log_traces(log, position) if one.user != self.own)
         if self.dry:
             return
+        self.store.traces.add(self.name, self.fresh_traces)
         for name, before, now in (
             (log_name, position, found.position),
             (task_name, known, known_tasks(view.tasks)),

@@ -1,0 +1,143 @@
+"""Drift: what somebody changed in Proxmox, told apart from what somebody changed in the spec.
+
+The store keeps the spec under which a VM last settled. A change that this spec would ask for too
+was not caused by an edit: the world has moved. Who moved it stands in the cluster's log.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from desired.drift import policy_for
+from desired.spec import VMSpec
+from handlers.handler import Handler
+from reconciler.guard import Guarded
+from reconciler.plan import Judge
+from reconciler.show.text import show_change, show_when
+from state.change import Call, Change, Effect, Note
+from state.memory import Phase
+from state.observed import SeenVM
+from state.store import Store
+from state.traces import Trace
+
+logger = logging.getLogger(__name__)
+DRIFTED = "Drifted"
+SOMEBODY = "somebody"
+OURS = frozenset({"start", "stop", "force", "restart"})
+"""Intents under which the guest is stopped and started by us."""
+
+
+@dataclass(slots=True)
+class Drifts:
+    """Judges one VM's changes by the spec under which it last settled.
+
+    `traces` are what others did to the VM since, the newest last.
+    """
+
+    applied: VMSpec
+    traces: Sequence[Trace] = ()
+    known: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+
+    def __call__(
+        self, handler: Handler, spec: VMSpec, seen: SeenVM, change: Change
+    ) -> Change | Note | None:
+        """Return the change (marked if it is drift), or what the policy makes of it."""
+        if not self._outside(handler, seen, change):
+            return change
+        policy = policy_for(spec.drift, handler.name)
+        who = self._who(seen, change)
+        if policy == "enforce":
+            return replace(change, drift=who)
+        if policy == "ignore":
+            return None
+        shown, moved = show_change(replace(change, old=change.new, new=change.old))
+        reason = f"{shown}: {moved} by {who}; left as it is (drift: alert)"
+        return Note(seen.key, handler.name, change.field, reason, DRIFTED)
+
+    def _outside(self, handler: Handler, seen: SeenVM, change: Change) -> bool:
+        """Whether the spec as it last settled asks for this very change."""
+        if handler.name == "power" and _ours(seen, change):
+            return False
+        if handler.name not in self.known:
+            found = handler.diff(self.applied, seen)
+            self.known[handler.name] = frozenset(
+                (one.field, repr(one.new)) for one in found if isinstance(one, Change)
+            )
+        return (change.field, repr(change.new)) in self.known[handler.name]
+
+    def _who(self, seen: SeenVM, change: Change) -> str:
+        """Name who changed it and when; the one whose log line names the key, if one does."""
+        words = {f"-{key}" for call in change.calls for key in _keys(call)}
+        named = [one for one in self.traces if not words.isdisjoint(one.text.split())]
+        last = next(reversed(named or list(self.traces)), None)
+        return f"{last.user} at {show_when(last.at)}" if last else SOMEBODY
+
+
+def _keys(call: Call) -> set[str]:
+    """The config keys that a call sets or deletes, which a log line would name."""
+    return {*call.params, *str(call.params.get("delete", "")).split(",")} - {"delete", "digest", ""}
+
+
+def _ours(seen: SeenVM, change: Change) -> bool:
+    """Whether the guest stops or starts because of us, or for values that wait for it."""
+    pending = seen.config is not None and bool(seen.config.pending)
+    restart = change.effect is Effect.STOP_START and pending
+    return restart or not OURS.isdisjoint(seen.memory.intents)
+
+
+def judging(store: Store, more: Iterable[Trace] = ()) -> Judge:
+    """Return the judge of one VM's changes; the store is asked only where something differs."""
+    asked: list[Drifts | None] = []
+
+    def judge(handler: Handler, spec: VMSpec, seen: SeenVM, change: Change) -> Change | Note | None:
+        if not asked:
+            asked.append(drifts_of(store, seen, more))
+        return asked[0](handler, spec, seen, change) if asked[0] else change
+
+    return judge
+
+
+def drifts_of(store: Store, seen: SeenVM, more: Iterable[Trace]) -> Drifts | None:
+    """Return what tells a VM's drift; None when it has never settled: nothing drifted yet.
+
+    `more` are traces that the store has not got, because this is a dry run.
+    """
+    binding = seen.memory.binding
+    if binding is None or binding.phase not in (Phase.READY, Phase.CHANGE):
+        return None
+    kept = store.applied.of(seen.key)
+    if kept is None:
+        return None
+    try:
+        applied = VMSpec.model_validate_json(kept.document)
+    except ValidationError:
+        logger.debug("%s: settled under a spec of another version", seen.key)
+        return None
+    traces = {*store.traces.of(binding.cluster, binding.vmid), *more}
+    since = sorted(one for one in traces if one.vmid == binding.vmid and one.at >= kept.at)
+    return Drifts(applied, since)
+
+
+def tell_drift(store: Store, key: str, guarded: Guarded, at: datetime) -> list[str]:
+    """Write an event for each drift that was not told before; return what it says."""
+    found = list(_drifts(guarded))
+    since = store.applied.of(key) if found else None
+    told = []
+    for text, name in found:
+        occurrence = f"drift/{key}/{name}/{text}/{since.at.isoformat() if since else ''}"
+        if store.outbox.add("drift", key, at, {"field": name, "text": text}, occurrence):
+            told.append(text)
+    return told
+
+
+def _drifts(guarded: Guarded) -> Iterable[tuple[str, str]]:
+    for change in guarded.plan.changes:
+        if change.drift:
+            shown, moved = show_change(change)
+            yield f"{shown}: put back, {moved} (changed by {change.drift})", change.field
+    for note in guarded.notes:
+        if note.condition == DRIFTED:
+            yield note.reason, note.field
