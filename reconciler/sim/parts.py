@@ -19,12 +19,15 @@ import reconciler.sim.firewall.groups
 import reconciler.sim.firewall.ipsets
 import reconciler.sim.firewall.options
 import reconciler.sim.firewall.rules
+import reconciler.sim.ha.requests
 import reconciler.sim.vm.agent
 import reconciler.sim.vm.clone
 import reconciler.sim.vm.cloudinit
 import reconciler.sim.vm.config
 import reconciler.sim.vm.create
 import reconciler.sim.vm.destroy
+import reconciler.sim.vm.migrate
+import reconciler.sim.vm.migrating
 import reconciler.sim.vm.move
 import reconciler.sim.vm.power
 import reconciler.sim.vm.resize

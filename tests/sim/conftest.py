@@ -49,7 +49,7 @@ class Hands:
 
     def call(self, method: str, path: str, /, **params: object) -> Answer:
         """`path` below /nodes/N/qemu; parameter names with _ for -."""
-        plain = ("background_delay",)
+        plain = ("background_delay", "migration_network", "migration_type")
         given = {key if key in plain else key.replace("_", "-"): one for key, one in params.items()}
         return self.simulator.call(method, f"/nodes/{self.node}/qemu{path}", given)
 

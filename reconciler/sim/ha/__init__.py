@@ -1,0 +1,1 @@
+"""High availability: what must run, where, and the managers that see to it."""
