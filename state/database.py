@@ -1,40 +1,30 @@
-"""The database under the store: engine, transactions, upserts and what its errors mean.
+"""The database under the store: transactions, upserts and what its errors mean.
 
-The only file that knows SQLite from PostgreSQL.
+What differs between SQLite and PostgreSQL stands in `state.engines`.
 """
 
-import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import (
-    URL,
-    Connection,
-    CursorResult,
-    Engine,
-    StaticPool,
-    Table,
-    create_engine,
-    event,
-)
+from sqlalchemy import URL, Connection, CursorResult, Engine, Select, Table, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
-BUSY_SECONDS = 20
-CONNECTIONS = 32
+from state.engines import (
+    ADVICE,
+    AWAY,
+    BROKEN,
+    error_name,
+    is_gone,
+    postgresql_engine,
+    sqlite_engine,
+)
+from state.place import Place
 
-ADVICE = {
-    "SQLITE_BUSY": f"another program has kept it for more than {BUSY_SECONDS} s; try again",
-    "SQLITE_LOCKED": "another program holds it; try again",
-    "SQLITE_FULL": "make room on its disk",
-    "SQLITE_READONLY": "it may only be read here; check owner and rights of the file and folder",
-    "SQLITE_CANTOPEN": "check owner and rights of the file and folder",
-    "SQLITE_IOERR": "check the disk that it lies on",
-}
-BROKEN = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"}
+MISSING_DRIVER = "PostgreSQL needs psycopg: pip install 'pve-reconcile[postgresql]'"
 
 
 class StoreError(Exception):
@@ -49,46 +39,94 @@ class Unreadable(StoreError):
     """Not our database: another program's, a newer revision, a broken file, a lost key."""
 
 
+class Lost(StoreError):
+    """The server went away. A run ends here: with it went its locks."""
+
+
 class Database:
     """Short transactions on one database, from any number of threads.
 
     `writing` and `reading` yield a connection inside one transaction; `what` names the subject
-    in errors. Nothing may be asked of the network inside one.
+    in errors. Nothing may be asked of the network inside one. Writers of all processes queue, so
+    that nothing changes between what a transaction reads and what it writes.
     """
 
-    def __init__(self, engine: Engine, where: str, turn: AbstractContextManager[object]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        where: str,
+        turn: AbstractContextManager[object],
+        *,
+        may_write: bool = True,
+    ) -> None:
         self.where = where
+        self.may_write = may_write
+        self.kind = engine.dialect.name
         self._engine = engine
         self._writer = engine.execution_options(writing=True)
+        self._reader = engine
+        if self.kind == "postgresql":
+            self._reader = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            # Said each time: the driver's own word for each transaction beats the session's.
+            self._writer = self._writer.execution_options(postgresql_readonly=not may_write)
         # Threads queue here; SQLite's own waiting is a poll, and unfair.
         self._turn = threading.Lock() if isinstance(turn, nullcontext) else turn
         self._reading_turn = turn
+        self._lost = ""
+
+    @classmethod
+    def at(cls, place: Place) -> "Database":
+        """The database at a place; a SQLite file is made when it is not there."""
+        return cls.file(place.file) if place.file else cls.server(place.url, str(place))
+
+    @classmethod
+    def readonly_at(cls, place: Place) -> "Database":
+        """The database at a place, for reading only."""
+        if place.file:
+            return cls.readonly(place.file)
+        return cls.server(place.url, str(place), may_write=False)
 
     @classmethod
     def file(cls, path: Path) -> "Database":
         """The SQLite file at `path`, made when it is not there."""
-        return cls(_sqlite(path, "journal_mode=wal", "synchronous=full"), str(path), nullcontext())
+        engine = sqlite_engine(path, "journal_mode=wal", "synchronous=full")
+        return cls(engine, str(path), nullcontext())
 
     @classmethod
     def readonly(cls, path: Path) -> "Database":
         """The SQLite file at `path`, for reading only."""
-        return cls(_sqlite(path, "query_only=on"), str(path), nullcontext())
+        engine = sqlite_engine(path, "query_only=on")
+        return cls(engine, str(path), nullcontext(), may_write=False)
 
     @classmethod
     def memory(cls) -> "Database":
         """A database that ends with this process; its one connection is used by turns."""
-        return cls(_sqlite(None), "a preview", threading.Lock())
+        return cls(sqlite_engine(None), "a preview", threading.Lock())
+
+    @classmethod
+    def server(cls, url: URL, where: str, *, may_write: bool = True) -> "Database":
+        """A PostgreSQL database, which must be there. Nothing is asked of it yet."""
+        try:
+            engine = postgresql_engine(url, readonly=not may_write)
+        except ImportError as error:
+            raise StoreError(f"{where}: {MISSING_DRIVER}") from error
+        return cls(engine, where, nullcontext(), may_write=may_write)
 
     @contextmanager
     def writing(self, what: str) -> Iterator[Connection]:
-        """A transaction that writes; raises Taken, Unreadable, StoreError."""
+        """A transaction that writes; raises Taken, Unreadable, Lost, StoreError."""
         with self._turn, self._meanings(what), self._writer.begin() as link:
             yield link
 
     @contextmanager
     def reading(self, what: str) -> Iterator[Connection]:
-        """A transaction that only reads, all of it at one moment; raises Unreadable, StoreError."""
-        with self._reading_turn, self._meanings(what), self._engine.connect() as link:
+        """A transaction that only reads, all of it at one moment.
+
+        Raises Unreadable, Lost, StoreError.
+        """
+        with self._reading_turn, self._meanings(what), self._reader.connect() as link:
             yield link
 
     def freeze(self) -> None:
@@ -101,31 +139,35 @@ class Database:
 
     @contextmanager
     def _meanings(self, what: str) -> Iterator[None]:
+        if self._lost:
+            raise Lost(self._lost)
         try:
             yield
         except IntegrityError as error:
-            raise Taken(f"{what}: {error.orig}") from error
+            raise Taken(f"{what}: {one_line(error.orig)}") from error
         except DatabaseError as error:
-            name = _error_name(error.orig)
-            text = f"{self.where}: {what}: {error.orig}"
+            name = error_name(error.orig)
+            text = f"{self.where}: {what}: {one_line(error.orig)}"
             if name in BROKEN:
                 advice = (
                     "restore it from a backup, or move it away and run `reconcile rebuild-state`"
                 )
                 raise Unreadable(f"{text}; {advice}") from error
+            if is_gone(error.orig, invalidated=error.connection_invalidated):
+                # Its session locks went too, so a server that comes back does not mend this run.
+                self._lost = f"{text}; {ADVICE.get(name, AWAY)}"
+                raise Lost(self._lost) from error
             raise StoreError("; ".join(filter(None, (text, ADVICE.get(name))))) from error
 
 
-def sqlite_path(url: str) -> Path:
-    """The file that a database URL (`sqlite:////var/lib/x.db`) or a plain path means."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        return Path(url).expanduser().absolute()
-    if scheme != "sqlite" or not rest.strip("/"):
-        raise Unreadable(
-            f"database: a path or `sqlite:////folder/file.db` expected, seen `{scheme}://...`"
-        )
-    return Path(rest.removeprefix("/")).expanduser().absolute()
+def one_line(error: object) -> str:
+    """A database's words without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def in_order(table: Table) -> Select[tuple[object, ...]]:
+    """Every row of a table by its primary key: no database has another order of its own."""
+    return cast("Select[tuple[object, ...]]", select(table).order_by(*table.primary_key.columns))
 
 
 def upsert(
@@ -172,33 +214,3 @@ def _insert(link: Connection, table: Table) -> Insert:
 
         return cast(Insert, postgresql_insert(table))
     return insert(table)
-
-
-def _sqlite(path: Path | None, *pragmas: str) -> Engine:
-    if path is None:
-        engine = create_engine(
-            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
-        )
-    else:
-        url = URL.create("sqlite", database=str(path))
-        engine = create_engine(url, pool_size=CONNECTIONS, max_overflow=CONNECTIONS)
-
-    def connected(connection: sqlite3.Connection, _record: object) -> None:
-        # sqlite3 is to begin nothing by itself: `begun` does.
-        connection.isolation_level = None
-        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "foreign_keys=on", *pragmas):
-            connection.execute(f"PRAGMA {pragma}")
-
-    def begun(link: Connection) -> None:
-        # A read that turns into a write fails at once when another process wrote in between.
-        writing = link.get_execution_options().get("writing")
-        link.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "begin", begun)
-    return engine
-
-
-def _error_name(error: BaseException | None) -> str:
-    """`SQLITE_BUSY` of `SQLITE_BUSY_SNAPSHOT`; empty for another database's error."""
-    return "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])

@@ -3,36 +3,55 @@
 alembic takes half a second to import, so it is imported only when there is something to upgrade.
 """
 
+from itertools import groupby
 from pathlib import Path
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
+from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select, text
 
-from state.database import Database, Unreadable
+from state.database import Database, StoreError, Unreadable
 from state.tables import metadata
 
 # In the order of `migrations/versions`; the last is what `tables` describes (a test checks it).
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 versions = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 versions.primary_key.name = "alembic_version_pkc"
 
 
+def revision_of(database: Database) -> str | None:
+    """The revision of its tables; empty before the first, None when there are none at all.
+
+    Raises Unreadable when they are another program's, or a newer reconcile's.
+    """
+    with database.reading("open") as link:
+        return _revision(link, database.where)
+
+
 def make_current(database: Database) -> None:
     """Creates the tables in an empty database, upgrades an older one; in one transaction.
 
-    Raises Unreadable when it is another program's, or a newer reconcile's.
+    Raises Unreadable when it is another program's, or a newer reconcile's; StoreError when it is
+    older and may only be read.
     """
-    with database.reading("open") as link:
-        if _revision(link, database.where) == REVISIONS[-1]:
-            return
+    found = revision_of(database)
+    if found == REVISIONS[-1]:
+        return
+    if not database.may_write:
+        raise StoreError(
+            f"{database.where}: its tables are of an older reconcile (revision {found or 'none'},"
+            f" this one has {REVISIONS[-1]}); upgrade them: reconcile db migrate"
+        )
     with database.writing("upgrade") as link:
-        if _revision(link, database.where) is None:
+        found = _revision(link, database.where)
+        if found is None:
             metadata.create_all(link, checkfirst=False)
             versions.create(link)
             link.execute(insert(versions), {"version_num": REVISIONS[-1]})
-        else:
+        elif found != REVISIONS[-1]:
             upgrade(link)
+        if database.kind == "postgresql":
+            _sort_by_bytes(link)
 
 
 def upgrade(link: Connection) -> None:
@@ -60,3 +79,25 @@ def _revision(link: Connection, where: str) -> str | None:
             f" {REVISIONS[-1]}); install that version, or restore the backup made before it"
         )
     return revision
+
+
+def unsorted_columns(link: Connection) -> list[tuple[str, str]]:
+    """The text columns (table, column) of a PostgreSQL schema that sort by a language's rules."""
+    rows = link.execute(
+        text(
+            "SELECT table_name, column_name FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND data_type = 'text'"
+            " AND collation_name IS DISTINCT FROM 'C' ORDER BY 1, 2"
+        )
+    )
+    return [(table, column) for table, column in rows if table in metadata.tables]
+
+
+def _sort_by_bytes(link: Connection) -> None:
+    """Text shall sort as in SQLite, whatever language the server was set up in."""
+    quote = link.dialect.identifier_preparer.quote
+    for name, columns in groupby(unsorted_columns(link), key=lambda pair: pair[0]):
+        changes = ", ".join(
+            f'ALTER {quote(column)} TYPE text COLLATE "C"' for _table, column in columns
+        )
+        link.exec_driver_sql(f"ALTER TABLE {quote(name)} {changes}")

@@ -5,33 +5,36 @@ thread. Errors:
 
 StoreError        it could not be done: disk full, file locked or read-only; says what to do
 ├── Taken         a constraint said no: the address, vmid, key or task slot is somebody's already
-└── Unreadable    not our database, or a newer one's, or broken, or its key file is missing
+├── Unreadable    not our database, or a newer one's, or broken, or its key file is missing
+└── Lost          the database server went away, and with it the locks of this run: it ends
 """
 
 import fcntl
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from state import tables
 from state.applied import Applied
 from state.approvals import Approvals
 from state.attempts import Attempts
 from state.bindings import Bindings
 from state.cache import Cache
 from state.conditions import Conditions
-from state.database import Database, StoreError, Taken, Unreadable, sqlite_path
+from state.database import Database, Lost, StoreError, Taken, Unreadable, insert_once
 from state.holds import Holds
 from state.intents import Intents
 from state.journal import Journal
 from state.leases import Leases
 from state.memory import Memory
 from state.outbox import Outbox
+from state.place import Place, WrongPlace, read_place
 from state.recall import recall
-from state.revision import make_current
+from state.revision import make_current, revision_of
 from state.secret import Secret
 from state.settings import Settings
 from state.specs import Specs
@@ -39,7 +42,7 @@ from state.tasks import Tasks
 from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
 
-__all__ = ["Store", "StoreError", "Taken", "Unreadable"]
+__all__ = ["Lost", "Store", "StoreError", "Taken", "Unreadable"]
 
 IDENTITY = "store.identity"
 
@@ -69,43 +72,51 @@ class Store:
         self.specs = Specs(database)
 
     @classmethod
-    def open(cls, url: str, *, at: datetime) -> "Store":
-        """Opens the database at a path or `sqlite:///` URL; makes what is missing of it.
+    def open(cls, where: str | Place, *, at: datetime) -> "Store":
+        """Opens the database at a place, path or URL; makes what is missing of it.
 
-        Made are the folder (0700), the file (0600) and beside it the key file `<file>.key`
-        (0600). Raises Unreadable, StoreError.
+        Made are the tables and the key file (0600); of SQLite also the folder (0700) and the file
+        (0600), the key beside it as `<file>.key`. Raises Unreadable, Lost, StoreError.
         """
-        path = sqlite_path(url)
-        with _file_errors(path):
-            key = _key_beside(path)
-            with _alone(_key_path(path)):
-                return cls._on(Database.file(path), key, at)
+        place = _place(where)
+        with _file_errors(place):
+            if place.file is None:
+                return cls._on(Database.at(place), lambda new: _key_of(place, new), at)
+            key = _key_beside(place.file, place.key)
+            with _alone(place.key):
+                return cls._on(Database.at(place), lambda new: key, at)
 
     @classmethod
-    def preview(cls, url: str, *, at: datetime) -> "Store":
-        """The same for reading only: nothing is made or changed on disk, writing is a StoreError.
+    def preview(cls, where: str | Place, *, at: datetime) -> "Store":
+        """The same for reading only: nothing is made or changed anywhere, writing is a StoreError.
 
         Where there is no database yet it answers as an empty one would.
         """
-        path = sqlite_path(url)
-        with _file_errors(path):
-            if not path.exists():
-                store = cls.temporary(at=at)
-                store._database.freeze()
-                return store
-            return cls._on(Database.readonly(path), read_key(_key_path(path)), at)
+        place = _place(where)
+        with _file_errors(place):
+            if place.file is None or place.file.exists():
+                database = Database.readonly_at(place)
+                if place.file or revision_of(database) is not None:
+                    return cls._on(database, lambda new: read_key(place.key), at)
+                database.close()
+            store = cls.temporary(at=at)
+            store._database.freeze()
+            return store
 
     @classmethod
     def temporary(cls, *, at: datetime) -> "Store":
         """A store in memory that ends with this object."""
-        return cls._on(Database.memory(), secrets.token_bytes(KEY_BYTES), at)
+        return cls._on(Database.memory(), lambda new: secrets.token_bytes(KEY_BYTES), at)
 
     @classmethod
-    def _on(cls, database: Database, key: bytes, at: datetime) -> "Store":
+    def _on(cls, database: Database, key_for: Callable[[bool], bytes], at: datetime) -> "Store":
+        """The store on a database; `key_for` gives the key of a new one or of a known one."""
         try:
             make_current(database)
-            identity, created = _identify(Settings(database), key, database.where, at)
-        except StoreError:
+            stored = Settings(database).get(IDENTITY)
+            key = key_for(stored is None)
+            identity, created = _identify(database, key, at)
+        except (StoreError, OSError):
             database.close()
             raise
         return cls(database, key, identity, created)
@@ -139,34 +150,51 @@ class Store:
         self.close()
 
 
-def _identify(settings: Settings, key: bytes, where: str, at: datetime) -> tuple[str, bool]:
+def _place(where: str | Place) -> Place:
+    try:
+        return where if isinstance(where, Place) else read_place(where)
+    except WrongPlace as error:
+        raise Unreadable(str(error)) from None
+
+
+def _identify(database: Database, key: bytes, at: datetime) -> tuple[str, bool]:
     """The store's id, made with the store; and whether that was now. Checks the key."""
-    stored = settings.get(IDENTITY)
-    if not isinstance(stored, dict):
+    settings = Settings(database)
+    stored, created = settings.get(IDENTITY), False
+    if stored is None:
         made = secrets.token_hex(4)
         check = Secret(made).fingerprint(key)
-        settings.put(IDENTITY, {"id": made, "check": check, "created_at": at.isoformat()})
-        return made, True
+        value = {"id": made, "check": check, "created_at": at.isoformat()}
+        with database.writing("name the store") as link:
+            created = insert_once(link, tables.settings, {"name": IDENTITY, "value": value})
+        stored = settings.get(IDENTITY)
+    if not isinstance(stored, dict):
+        raise Unreadable(f"{database.where}: the store has lost its name; restore it from a backup")
     identity = str(stored["id"])
     if Secret(identity).fingerprint(key) != stored["check"]:
         raise Unreadable(
-            f"{where}.key: the key of another database; put back the one saved with it"
+            f"{database.where}: the key file holds the key of another database; put back the one"
+            " saved with it"
         )
-    return identity, False
+    return identity, created
 
 
-def _key_path(path: Path) -> Path:
-    return path.with_name(f"{path.name}.key")
+def _key_of(place: Place, new: bool) -> bytes:
+    """The key of a server's database, made when the database is new."""
+    if not new:
+        return read_key(place.key)
+    place.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return make_key(place.key)
 
 
-def _key_beside(path: Path) -> bytes:
-    """The key of a database, made with its folder and file when there is no database yet."""
+def _key_beside(path: Path, key: Path) -> bytes:
+    """The key of a file, made with its folder and the file when there is no database yet."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.exists() and path.stat().st_size:
-        return read_key(_key_path(path))
-    key = make_key(_key_path(path))
+        return read_key(key)
+    made = make_key(key)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    return key
+    return made
 
 
 @contextmanager
@@ -178,11 +206,12 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
+def _file_errors(place: Place) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        advice = "give `database:` another path" if place.file else "name another key file (?key=)"
         raise StoreError(
-            f"{path}: {error.strerror}: {error.filename}; check owner and rights, or give"
-            " `database:` another path"
+            f"{place.beside}: {error.strerror}: {error.filename}; check owner and rights, or"
+            f" {advice}"
         ) from error

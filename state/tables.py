@@ -42,10 +42,10 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        # SQLite gives it back without its zone.
-        if value is None or value.tzinfo:
-            return value
-        return value.replace(tzinfo=UTC)
+        # SQLite gives it back without its zone, PostgreSQL in that of the session.
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 class Words(TypeDecorator[tuple[str, ...]]):
@@ -175,6 +175,7 @@ intents = Table(
     Column("at", Moment, nullable=False),
     Column("looks", Integer, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("looked_at", Moment),
 )
 
 holds = Table(
