@@ -164,7 +164,7 @@ class Tick:
         if turn.phase is not Phase.DEPLOY or seen.presence is not Presence.UNKNOWN:
             self.narrator.progress(turn, seen, remaining)
         if START in seen.memory.intents and seen.status != "running":
-            self.store.intents.look(turn.key, START)
+            self.store.intents.look(turn.key, START, seen.at)
         for note in guarded.notes:
             if note.condition == "StartFailed":
                 self.narrator.failed(turn, self.clock.now(), note.handler, note.reason)

@@ -1,5 +1,7 @@
 """What was begun and must outlive the process: windows for a start or a stop, password writes."""
 
+from datetime import datetime
+
 from sqlalchemy import delete, select, update
 
 from state import tables
@@ -18,12 +20,14 @@ class Intents:
         with self._database.writing(f"intend {intent.kind} of {intent.key}") as link:
             upsert(link, tables.intents, [row_of(intent, tables.intents)])
 
-    def look(self, key: str, kind: str) -> Intent | None:
-        """Counts one more look and answers the intent; None when there is none."""
+    def look(self, key: str, kind: str, at: datetime) -> Intent | None:
+        """Counts one more look, made at `at`, and answers the intent; None when there is none."""
         columns = tables.intents.c
         mine = (columns.key == key, columns.kind == kind)
         with self._database.writing(f"count a look at {kind} of {key}") as link:
-            link.execute(update(tables.intents).where(*mine).values(looks=columns.looks + 1))
+            link.execute(
+                update(tables.intents).where(*mine).values(looks=columns.looks + 1, looked_at=at)
+            )
             row = link.execute(select(tables.intents).where(*mine)).first()
             return Intent(*row) if row else None
 

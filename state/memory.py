@@ -86,7 +86,8 @@ class Attempt:
 class Intent:
     """Something begun that must outlive the process: a stop or start window, a password write.
 
-    `looks` counts the looks since `at`; `detail` is the intent's own (a fingerprint, a reason).
+    `looks` counts the looks since `at`, the last of them made at `looked_at`; `detail` is the
+    intent's own (a fingerprint, a reason).
     """
 
     key: str
@@ -94,6 +95,7 @@ class Intent:
     at: datetime
     looks: int = 0
     detail: str = ""
+    looked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,9 +167,9 @@ def test_failures_are_counted_until_cleared(store: Store, at: datetime) -> None:
 
 
 def test_dep_24_looks_at_an_intent_are_counted(store: Store, at: datetime) -> None:
-    assert store.intents.look("web-1", "start") is None
+    assert store.intents.look("web-1", "start", at) is None
     store.intents.put(Intent("web-1", "start", at, detail="once"))
-    assert store.intents.look("web-1", "start") == Intent("web-1", "start", at, 1, "once")
+    assert store.intents.look("web-1", "start", at) == Intent("web-1", "start", at, 1, "once", at)
     assert store.intents.of("web-1")["start"].looks == 1
     store.intents.put(Intent("web-1", "start", at + MINUTE))
     assert store.intents.of("web-1") == {"start": Intent("web-1", "start", at + MINUTE)}
