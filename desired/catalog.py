@@ -156,6 +156,29 @@ class Guard(Model):
     minimum: Int = Field(10, ge=0)
 
 
+class Git(Model):
+    """What `--pull` demands of the commits that it fetches for the folder of the fleet.
+
+    `allowed_signers` is a file of SSH keys as `ssh-keygen` takes it; without it git's own settings
+    say whose signatures count.
+    """
+
+    require_signed: Bool = False
+    allowed_signers: str | None = Field(None, min_length=1)
+
+
+SourceName = Literal["files", "database"]
+
+
+def _sources(value: object) -> object:
+    if isinstance(value, list) and value and len(value) == len({str(one) for one in value}):
+        return value
+    raise ValueError("expected a list such as [files] or [files, database], each once")
+
+
+Sources = Annotated[tuple[SourceName, ...], BeforeValidator(_sources)]
+"""Where the specs of VMs stand; what VMs share always stands in files."""
+
 Vmid = Annotated[Int, Field(ge=100, le=999_999_999)]
 
 
@@ -163,6 +186,8 @@ class FleetFile(Model):
     """`fleet.yaml`: what all VMs share. `defaults` is laid below every package and VM."""
 
     fleet: str = Field(pattern=FLEET)
+    sources: Sources = ("files",)
+    git: Git = Git()
     clusters: dict[str, Cluster]
     defaults: dict[str, object] = Field(default_factory=dict)
     templates: dict[str, dict[str, tuple[Vmid, ...]]] = Field(default_factory=dict)

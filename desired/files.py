@@ -1,20 +1,24 @@
-"""The specs in a folder of YAML files: `fleet.yaml`, `packages/`, `pools/` and `vms/`."""
+"""The specs in a folder of YAML files: `fleet.yaml`, `packages/`, `pools/` and `vms/`.
+
+The VMs may stand in a database too, or only there (`sources:` of `fleet.yaml`).
+"""
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
 
 from desired.assemble import Assembler, cross_check
-from desired.catalog import FleetFile
+from desired.catalog import FleetFile, SourceName
 from desired.document import Document, read_document
 from desired.draft import Drafter
 from desired.errors import Place, SpecError, UnusableSource
 from desired.naming import Namer
+from desired.record import DATABASE, Records
 from desired.render import Renderer
-from desired.report import Report
+from desired.report import Fault, Report
 from desired.shared import read_shared
 from desired.shelf import shelve
 from desired.source import Fleet, RolledName
@@ -26,12 +30,15 @@ SUFFIXES = (".yaml", ".yml")
 class FileSource:
     """A folder as a source (design.md 7). `seed` keys the random parts of names.
 
-    Files that have not changed since the last load are not parsed again.
+    `records` are the specs of the database, asked for only if `sources:` names it; without them
+    such a fleet is incomplete. Files that have not changed since the last load are not parsed
+    again.
     """
 
-    def __init__(self, folder: Path, seed: bytes = b"") -> None:
+    def __init__(self, folder: Path, seed: bytes = b"", records: Records | None = None) -> None:
         self._folder = folder
         self._seed = seed
+        self._records = records
         self._read: dict[str, tuple[bytes, Document]] = {}
 
     def load(self, names: Mapping[str, RolledName], at: datetime) -> Fleet:
@@ -44,11 +51,7 @@ class FileSource:
                 for part in documents.values()
                 for document in part
             }
-            revision = blake2b(digest_size=16)
-            for file, (digest, _) in sorted(self._read.items()):
-                inner = str(Path(file).relative_to(self._folder))
-                revision.update(inner.encode() + b"\0" + digest)
-            return self._fleet(documents, names, at, revision.hexdigest())
+            return self._fleet(documents, names, at)
 
     def head(self) -> FleetFile:
         """Read `fleet.yaml` alone: which fleet this is and where its store stands.
@@ -94,17 +97,20 @@ class FileSource:
         documents: Mapping[str, list[Document]],
         names: Mapping[str, RolledName],
         at: datetime,
-        revision: str,
     ) -> Fleet:
         report = Report()
         packages = shelve(documents["packages"], report)
         pools = shelve(documents["pools"], report)
         shared = read_shared(documents["fleet"][0], packages, pools, report)
-        vms = shelve(documents["vms"], report, of_vms=True)
+        held = self._held(documents["vms"], shared.file.sources)
+        vms = shelve((one for part in held.values() for one in part), report, of_vms=True)
         for key, fault in vms.broken.items():
             report.add(fault, key)
+        empty = [name for name, part in held.items() if not any(map(_says_something, part))]
         if not vms.entries and not vms.broken:
-            raise _unusable(self._folder / "vms", "expected at least one VM; none is defined")
+            raise self._nothing(empty, report)
+        for name in empty:
+            report.add(self._empty(name))
         renderer = Renderer()
         expand = Drafter(shared, renderer, report).drafts
         drafts = [draft for entry in vms.entries.values() for draft in expand(entry)]
@@ -123,12 +129,55 @@ class FileSource:
             guard=file.guard,
             database=file.database,
             verify_every=file.verify_every,
-            revision=revision,
+            revision=self._revision(documents, held),
             folder=str(self._folder),
             broken=frozenset(report.broken),
             errors=report.errors(),
-            incomplete=vms.unreadable is not None,
+            incomplete=bool(empty) or len(held) < len(file.sources) or vms.unreadable is not None,
         )
+
+    def _held(
+        self, files: Sequence[Document], sources: Sequence[SourceName]
+    ) -> dict[SourceName, Sequence[Document]]:
+        """Return the documents of VMs by source; what was not given to be asked is left out."""
+        held: dict[SourceName, Sequence[Document]] = {"files": files} if "files" in sources else {}
+        if "database" in sources and self._records is not None:
+            held["database"] = self._records.documents()
+        return held
+
+    def _revision(
+        self,
+        documents: Mapping[str, Sequence[Document]],
+        held: Mapping[SourceName, Sequence[Document]],
+    ) -> str:
+        revision = blake2b(digest_size=16)
+        read = [one.file for part, found in documents.items() if part != "vms" for one in found]
+        for file in sorted([*read, *(one.file for one in held.get("files", ()))]):
+            inner = str(Path(file).relative_to(self._folder))
+            revision.update(inner.encode() + b"\0" + self._read[file][0])
+        for record in held.get("database", ()):
+            digest = blake2b(record.text.encode(), digest_size=16).digest()
+            revision.update(record.file.encode() + b"\0" + digest)
+        return revision.hexdigest()
+
+    def _nothing(self, empty: Sequence[SourceName], report: Report) -> UnusableSource:
+        """Say why there is no VM at all: a source could not be read, or each of them is empty."""
+        for name in empty:
+            report.add(self._empty(name))
+        return UnusableSource(report.errors())
+
+    def _empty(self, name: SourceName) -> Fault:
+        if name == "files":
+            place = Place(str(self._folder / "vms"))
+            return Fault(place, "", "expected at least one VM; none is defined")
+        advice = "`reconcile spec put` or `import` stores one, `sources:` says where specs stand"
+        return Fault(
+            Place(DATABASE, 0, 0), "", f"expected at least one VM; none is stored; {advice}"
+        )
+
+
+def _says_something(document: Document) -> bool:
+    return bool(document.entries or document.broken or document.unreadable)
 
 
 def _bytes(path: Path) -> tuple[str, bytes]:

@@ -87,6 +87,11 @@ def root_node(text: str) -> yaml.Node | None:
         loader.dispose()
 
 
+def is_text(plain: str) -> bool:
+    """Whether an unquoted scalar of these letters would be read as text."""
+    return not any(pattern.fullmatch(plain) for pattern, _ in _PLAIN.get(plain[:1], ()))
+
+
 def plain_value(node: yaml.Node) -> object:
     """Return what a node stands for. Raises Trouble."""
     return _value(node, iter(range(MAX_VALUES)), ())

@@ -1,6 +1,8 @@
 """One VM's document as a database holds it: JSON, placed by name and revision, not by line."""
 
 import json
+from collections.abc import Sequence
+from typing import Protocol
 
 from desired.document import Document
 from desired.errors import Place, SpecError
@@ -8,6 +10,15 @@ from desired.nodes import Tree
 
 DATABASE = "db"
 """What stands where a file's path would."""
+
+
+class Records(Protocol):
+    """Specs of VMs that are kept in a database: one document a VM.
+
+    Where they cannot be read at all it answers one document that is unreadable.
+    """
+
+    def documents(self) -> Sequence[Document]: ...
 
 
 def read_record(name: str, revision: int, text: str) -> Document:

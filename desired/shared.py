@@ -2,20 +2,24 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from pydantic import ValidationError
 
 from desired.addressing import pool_clashes
 from desired.catalog import FleetFile, Guard, Pool
-from desired.document import Document
+from desired.document import Document, Path
 from desired.errors import SpecError, UnusableSource
 from desired.nodes import Tree
 from desired.report import Fault, Report
 from desired.shelf import Entry, Shelf
 from desired.wording import Wrong, dotted, near, wrongs
 
-VITAL = frozenset({"fleet", "clusters", "database", "defaults"})
+VITAL = frozenset({"fleet", "clusters", "database", "defaults", "sources", "git"})
 """Sections without which nothing may be done at all."""
+
+ENTIRE = frozenset({"sources", "git"})
+"""Sections that mean something else when a part of them is left out."""
 
 STRICTEST = Guard.model_validate({"restarts": "0%", "destroys": "0%"})
 """The guard while the one that was written cannot be read."""
@@ -54,7 +58,7 @@ def _fleet_file(
     except ValidationError as error:
         found = list(wrongs(error, tree, FleetFile))
         faults = {wrong.path: _fault(document, wrong) for wrong in found}
-        vital = [fault for path, fault in faults.items() if len(path) == 1 and path[0] in VITAL]
+        vital = [path for path in faults if _is_vital(path)]
         if vital:
             raise UnusableSource(tuple(_error(fault) for fault in faults.values())) from error
         for path, fault in faults.items():
@@ -76,6 +80,15 @@ def _fleet_file(
                 wrong = Wrong(("templates", alias, cluster), message, at_key=True)
                 report.add(_fault(document, wrong))
     return file, broken
+
+
+def _is_vital(path: Path) -> bool:
+    name = str(path[0])
+    if len(path) > 1:
+        return name in ENTIRE
+    # Left out for a slip of the pen, a section means something else as well.
+    mistyped = name not in FleetFile.model_fields and get_close_matches(name, ENTIRE, 1, 0.7)
+    return name in VITAL or bool(mistyped)
 
 
 def _fault(document: Document, wrong: Wrong) -> Fault:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from desired.catalog import Cluster, FleetFile, Guard, Limits, Pool, Simulated, Timeouts, Tls
+from desired.catalog import Cluster, FleetFile, Git, Guard, Limits, Pool, Simulated, Timeouts, Tls
 from desired.cloudinit import CloudInit, CustomFiles
 from desired.firewall import Firewall, Rule
 from desired.hardware import Cpu, Disk, Family, Nic
@@ -27,6 +27,7 @@ MODELS: tuple[type[Model], ...] = (
     Timeouts,
     Limits,
     Guard,
+    Git,
     Pool,
     VMSpec,
     Placement,
