@@ -72,18 +72,16 @@ def test_create_can_start_the_vm_and_join_a_pool(hands: Hands) -> None:
             "scsi0: option conflicts with option 'archive'",
         ),
         ({"archive": "local:backup/x.vma"}, "500 volume 'local:backup/x.vma' does not exist"),
-        ({"scsi0": "4"}, "500 no storage ID specified (and no default storage)"),
     ],
 )
 def test_wrong_requests_fail_at_once(hands: Hands, given: dict[str, object], text: str) -> None:
     assert hands.refused("POST", "", vmid=100, **given) == text
 
 
-def test_a_default_storage_serves_bare_sizes(hands: Hands) -> None:
-    hands.vm(100, storage="store2", scsi0="2", ide2="cloudinit")
-    config = hands.config(100)
-    assert config["scsi0"] == "store2:100/vm-100-disk-0.raw,size=2G"
-    assert config["ide2"] == "store2:100/vm-100-cloudinit.qcow2,media=cdrom"
+def test_a_size_without_a_storage_is_no_volume(hands: Hands) -> None:
+    """qemu-server PVE/QemuServer.pm (verify_volume_id_or_qm_path): `storage` names no default."""
+    text = hands.refused("POST", "", vmid=100, storage="store2", scsi0="2")
+    assert "scsi0.file: invalid format - unable to parse volume ID '2'" in text
 
 
 def test_rights_are_asked_key_by_key(hands: Hands) -> None:

@@ -12,7 +12,7 @@ from reconciler.sim.parameters.drives import is_drive, parse_drive
         ("scsi0", "volume=local-lvm:vm-1-disk-0,ssd=on", "local-lvm:vm-1-disk-0,ssd=1"),
         ("ide2", "none,media=cdrom", "none,media=cdrom"),
         ("scsi1", "local:32,iops_rd=500", "local:32,iops_rd=500"),
-        ("scsi1", "a1:v,bps_rd=1048576", "a1:v,mbps_rd=1.000"),
+        ("scsi1", "a1:v,bps_rd=1048576", "a1:v,mbps_rd=0.000"),
         ("scsi1", "a1:v,size=10752M", "a1:v,size=10752M"),
         ("scsi1", "a1:v,size=10240M", "a1:v,size=10G"),
         ("scsi1", "a1:v,size=1000", "a1:v,size=1000"),

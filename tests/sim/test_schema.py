@@ -183,7 +183,7 @@ def test_json_null_counts_as_given_without_a_value() -> None:
         (formats.storage_id, "local-lvm", "1x"),
         (formats.pool_id, "a/b", "a b"),
         (formats.volume_id, "local:iso/t.iso", "garbage"),
-        (formats.bridge_id, "vmbr0", "1br"),
+        (formats.bridge_id, "1br", "br/0"),
         (formats.user_id, "a@pve", "alice"),
         (formats.url_encoded, "a%20b", "a b"),
         (formats.ip_address, "2001:db8::1", "x"),

@@ -32,8 +32,8 @@ COUNTS = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6, "efidisk": 1, "tpmstate
 DRIVES = tuple(f"{bus}{index}" for bus, count in COUNTS.items() for index in range(count))
 UNUSED = tuple(f"unused{index}" for index in range(256))
 DRIVE_KEY = re.compile(r"(ide|scsi|virtio|sata|efidisk|tpmstate|unused)(\d+)\Z")
-CLOUDINIT = re.compile(r"(?:^|[:/])vm-\d+-cloudinit(?:\.|\Z)")
 IMAGE_FORMATS = ("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")
+CLOUDINIT = re.compile(rf"[:/](?:vm-\d+-)?cloudinit(?:\.(?:{'|'.join(IMAGE_FORMATS)}))?\Z")
 THROTTLES = words(
     "iops iops_rd iops_wr iops_max iops_rd_max iops_wr_max mbps mbps_rd mbps_wr mbps_max "
     "mbps_rd_max mbps_wr_max bps_max_length bps_rd_max_length bps_wr_max_length "
@@ -41,14 +41,11 @@ THROTTLES = words(
 )
 NEEDS_RESTART = words("aio cache discard iothread product queues ro ssd vendor")
 NEEDED = (
-    *(
-        (f"{base}{part}_max", f"{base}{part}")
-        for base in ("mbps", "iops")
-        for part in ("", "_rd", "_wr")
-    ),
+    *((f"mbps{part}_max", f"mbps{part}") for part in ("", "_rd", "_wr")),
     *((f"bps{part}_max_length", f"mbps{part}_max") for part in ("", "_rd", "_wr")),
     *((f"iops{part}_max_length", f"iops{part}_max") for part in ("", "_rd", "_wr")),
 )
+DISK_ONLY = words("snapshot trans format heads secs cyls")
 EXCLUSIVE = (("mbps_rd", "mbps"), ("mbps_wr", "mbps"), ("iops_rd", "iops"), ("iops_wr", "iops"))
 
 
@@ -83,14 +80,18 @@ DISK: dict[str, Field] = {
         optional=True, enum=("none", "writethrough", "writeback", "unsafe", "directsync")
     ),
     "detect_zeroes": Boolean(optional=True),
+    "cyls": Integer(optional=True),
     "discard": Text(optional=True, enum=("ignore", "on")),
     "format": Text(optional=True, enum=IMAGE_FORMATS),
+    "heads": Integer(optional=True),
     "media": Text(optional=True, enum=("cdrom", "disk")),
     "replicate": Boolean(optional=True),
     "rerror": Text(optional=True, enum=("ignore", "report", "stop")),
+    "secs": Integer(optional=True),
     "serial": Text(optional=True, format=url_encoded, max_length=60),
     "shared": Boolean(optional=True),
     "snapshot": Boolean(optional=True),
+    "trans": Text(optional=True, enum=("none", "lba", "auto")),
     "werror": Text(optional=True, enum=("enospc", "ignore", "report", "stop")),
 }
 SSD: dict[str, Field] = {"ssd": Boolean(optional=True)}
@@ -141,11 +142,7 @@ class Drive:
 
     @property
     def is_cloudinit(self) -> bool:
-        return (
-            self.file == "cloudinit"
-            or self.file.endswith(":cloudinit")
-            or (CLOUDINIT.search(self.file) is not None)
-        )
+        return CLOUDINIT.search(self.file) is not None
 
     @property
     def allocates(self) -> re.Match[str] | None:
@@ -180,13 +177,15 @@ def parse_drive(key: str, text: str) -> Drive | None:
         if name in parts:
             if f"m{name}" in parts:
                 return None
-            parts[f"m{name}"] = f"{int(parts.pop(name)) / (1 << 20):.3f}"
+            # Proxmox divides not the rate but "is one given" by a MiB
+            del parts[name]
+            parts[f"m{name}"] = "0.000"
     if any(_set(parts, a) and not _set(parts, b) for a, b in NEEDED):
         return None
     if any(_set(parts, a) and _set(parts, b) for a, b in EXCLUSIVE):
         return None
     if parts.get("media") == "cdrom" and (
-        _set(parts, "snapshot") or "format" in parts or found[1] == "virtio"
+        found[1] == "virtio" or any(_set(parts, name) for name in DISK_ONLY)
     ):
         return None
     size = parse_size(parts.pop("size")) if "size" in parts else None

@@ -16,7 +16,7 @@ DNS_NAME = re.compile(rf"(?:{DNS_LABEL}\.)*{DNS_LABEL}\Z")
 POOL_ID = re.compile(r"[A-Za-z0-9.\-_]+(?:/[A-Za-z0-9.\-_]+){0,2}\Z")
 MAC = re.compile(r"[a-f0-9][02468ace](?::[a-f0-9]{2}){5}\Z", re.IGNORECASE)
 VOLUME_ID = re.compile(r"[a-z][a-z0-9\-_.]*[a-z0-9]:.+\Z", re.IGNORECASE)
-BRIDGE = re.compile(r"[a-zA-Z][a-zA-Z0-9_.:\-]{0,20}\Z")
+BRIDGE = re.compile(r"[-_.\w]+\Z")
 REALM = r"[A-Za-z][A-Za-z0-9.\-_]+"
 USER_NAME = r"[^\s:/]+"
 USER_ID = re.compile(rf"({USER_NAME})@({REALM})\Z")
@@ -64,7 +64,7 @@ def volume_id(text: str) -> str:
 
 
 def bridge_id(text: str) -> str:
-    return _fullmatch(BRIDGE, text, "invalid bridge name")
+    return _fullmatch(BRIDGE, text, f"invalid bridge ID '{text}'")
 
 
 def user_id(text: str) -> str:

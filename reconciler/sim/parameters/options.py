@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reconciler.sim.parameters import drives, values
+from reconciler.sim.parameters.cpu import CPU, SEV
 from reconciler.sim.parameters.formats import (
     config_id,
     dns_name,
@@ -26,8 +27,8 @@ from reconciler.sim.vm.machine import Value
 LOCKS = words("backup clone create migrate rollback snapshot snapshot-delete suspending suspended")
 OSTYPES = words("other wxp w2k w2k3 w2k8 wvista win7 win8 win10 win11 l24 l26 solaris")
 KEYBOARDS = words(
-    "de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt pt- "
-    "br sv sl tr"
+    "de de-ch da en-gb en-us es fi fr fr-be fr-ca fr-ch hu is it ja lt mk nl no pl pt "
+    "pt-br sv sl tr"
 )
 SCSI_CONTROLLERS = words("lsi lsi53c810 virtio-scsi-pci virtio-scsi-single megasas pvscsi")
 DISPLAYS = words(
@@ -74,18 +75,6 @@ AGENT = Properties(
 BOOT = _parts(
     legacy=Text(optional=True, default_key=True, pattern="[acdn]{1,4}"),
     order=Text(optional=True, list_of=values.boot_device),
-)
-CPU = Properties(
-    optional=True,
-    parts={
-        "cputype": Text(optional=True, default_key=True),
-        "reported-model": Text(optional=True),
-        "hidden": _flag(),
-        "hv-vendor-id": Text(optional=True, pattern=r"[a-zA-Z0-9]{1,12}"),
-        "flags": Text(optional=True, pattern=r"[+-][a-zA-Z0-9\-_.]+(?:;[+-][a-zA-Z0-9\-_.]+)*"),
-        "phys-bits": Text(optional=True, pattern=r"(?:host|\d{1,2})"),
-    },
-    validator=values.cpu_model,
 )
 IPCONFIG = _parts(
     ip=Text(optional=True, format=values.ipv4_config),
@@ -190,7 +179,9 @@ GENERAL_KEYS: dict[str, Field] = {
 POWER_KEYS: dict[str, Field] = {"freeze": _flag()}
 DISK_KEYS: dict[str, Field] = {
     "boot": BOOT,
-    "bootdisk": Text(optional=True, pattern=r"(?:ide|sata|scsi|virtio)\d+"),
+    "bootdisk": Text(
+        optional=True, format=values.boot_disk, pattern=r"(?:ide|sata|scsi|virtio)\d+"
+    ),
     "vmstatestorage": Text(optional=True, format=storage_id),
 }
 CLOUDINIT_KEYS: dict[str, Field] = {
@@ -261,7 +252,7 @@ OWN_CHECK_KEYS: dict[str, Field] = {
 }
 ROOT_KEYS: dict[str, Field] = {
     "affinity": Text(optional=True, format=values.cpu_set),
-    "amd-sev": Text(optional=True),
+    "amd-sev": SEV,
     "arch": _one_of("x86_64", "aarch64"),
     "args": Text(optional=True),
     "hookscript": Text(optional=True, format=volume_id),
@@ -308,7 +299,6 @@ EXISTING = (
         "parent",
         "snaptime",
         "vmstate",
-        "snapstate",
         "runningmachine",
         "runningcpu",
     }

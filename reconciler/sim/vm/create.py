@@ -11,9 +11,9 @@ from reconciler.sim.errors import Refusal, TaskFailed, bad_parameters, failed, f
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import drives_of, is_drive
 from reconciler.sim.parameters.formats import VM, pool_id, storage_id
+from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
 from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text
-from reconciler.sim.parameters.values import check_ssh_keys
 from reconciler.sim.parameters.volnames import split_volid
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
@@ -75,7 +75,7 @@ def create(world: World, request: Request) -> str:
     _may_allocate(world, identity, vmid, pool)
     if archive is not None:
         _refuse_archive(world, node, str(archive), params)
-    _check_params(world, identity, vmid, params, default, pool)
+    _check_params(world, identity, vmid, params, pool)
     other = world.vms.get(vmid)
     if other is not None:
         raise failed(
@@ -85,7 +85,6 @@ def create(world: World, request: Request) -> str:
     args = {
         "vmid": vmid,
         "params": params,
-        "storage": default,
         "pool": pool,
         "start": bool(start),
         "user": str(identity),
@@ -117,11 +116,10 @@ def _check_params(
     identity: Identity,
     vmid: int,
     params: dict[str, Any],
-    default: str | None,
     pool: str | None,
 ) -> None:
     name_cdrom(params)
-    disks.check_storage_access(world, identity, vmid, params, default)
+    disks.check_storage_access(world, identity, vmid, params)
     rights.check_keys(world, identity, vmid, params, pool)
     rights.check_devices(world, identity, vmid, params, pool)
     rights.check_bridges(world, identity, params)
@@ -150,7 +148,6 @@ def finish(
     task: Task,
     vmid: int,
     params: dict[str, Any],
-    storage: str | None,
     pool: str | None,
     start: bool,
     user: str,
@@ -161,7 +158,7 @@ def finish(
         key: options.stored(key, value) for key, value in params.items() if not is_drive(key)
     }
     config["meta"] = f"creation-qemu={options.QEMU},ctime={int(world.now)}"
-    shop = disks.Workshop(world, task.node, vmid, [config], storage)
+    shop = disks.Workshop(world, task.node, vmid, [config])
     try:
         config.update(shop.build({key: str(params[key]) for key in params if is_drive(key)}))
     except Refusal as refusal:

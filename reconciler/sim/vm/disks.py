@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 GIB = 1 << 30
-NO_STORAGE = "no storage ID specified (and no default storage)\n"
-EFI_SIZE = 528 * 1024
+EFI_SIZES = {"2m": 128 * 1024, "4m": 528 * 1024}
 TPM_SIZE = 4 << 20
 
 
@@ -37,13 +36,40 @@ def normal_drives(world: World, params: dict[str, object]) -> None:
                     "use <storage ID>:0,import-from=<source>"
                 )
                 raise bad_parameters({key: text})
+            _need_import_options(drive)
         if drive.file in ("none", "cdrom") and "media" not in drive.options:
             drive = replace(drive, options={**drive.options, "media": "cdrom"})
         elif drive.file.startswith("/") and not drive.file.startswith("/dev/"):
-            text = f"unable to associate path '{drive.file}' to any storage"
-            raise bad_parameters({key: text})
+            drive = _named_by_path(world, drive)
         _need_cdrom_media(world, drive)
         params[key] = drive.print()
+
+
+def _need_import_options(drive: Drive) -> None:
+    """What cannot be read off an imported firmware disk has to be said."""
+    needed = {"efidisk0": ("efitype", "pre-enrolled-keys"), "tpmstate0": ("version",)}
+    for name in needed.get(drive.key, ()):
+        if name not in drive.options:
+            text = f"need to specify '{name}' when using 'import-from'"
+            raise bad_parameters({drive.key: text})
+
+
+def _named_by_path(world: World, drive: Drive) -> Drive:
+    """A file under a storage's folder gets its volume id; an ISO image is then a CD-ROM."""
+    for volume in world.volumes.values():
+        store = storage.storage_of(world, volume.storage)
+        known = volume.content in ("images", "iso") and store.path is not None
+        if not known or file_path(store, volume.name) != drive.file:
+            continue
+        media = drive.options.get("media") or ("cdrom" if volume.content == "iso" else "disk")
+        wanted = "iso" if media == "cdrom" else "images"
+        if "media" in drive.options and wanted != volume.content:
+            text = f"unexpected media type ({volume.content} != {wanted})"
+            raise bad_parameters({drive.key: text})
+        options = dict(drive.options) | ({"media": media} if volume.content == "iso" else {})
+        return replace(drive, file=volume.volid, options=options)
+    text = f"unable to associate path '{drive.file}' to any storage"
+    raise bad_parameters({drive.key: text})
 
 
 def _need_cdrom_media(world: World, drive: Drive) -> None:
@@ -61,34 +87,28 @@ def check_storage_access(
     identity: Identity,
     vmid: int,
     params: Mapping[str, object],
-    default_storage: str | None = None,
 ) -> None:
     """Storages and volumes that the drives name: do they exist, may the caller use them?"""
     for key in sorted(params):
         if is_drive(key):
             drive = parse_drive(key, str(params[key]))
             if drive is not None:
-                _check_drive_access(world, identity, vmid, drive, default_storage)
+                _check_drive_access(world, identity, vmid, drive)
     state_storage = params.get("vmstatestorage")
     if state_storage is not None:
         check(world, identity, f"/storage/{state_storage}", ["Datastore.AllocateSpace"])
 
 
-def _check_drive_access(
-    world: World, identity: Identity, vmid: int, drive: Drive, default_storage: str | None
-) -> None:
+def _check_drive_access(world: World, identity: Identity, vmid: int, drive: Drive) -> None:
     parts = split_volid(drive.file)
     wanted = drive.allocates
-    if drive.file in ("none", "cloudinit") or (parts is not None and parts[1] == "cloudinit"):
+    if drive.file == "none" or (parts is not None and parts[1] == "cloudinit"):
         return
     if drive.is_cdrom and drive.file == "cdrom":
         check(world, identity, "/", ["Sys.Console"])
     elif wanted is not None and not drive.is_cdrom:
-        name = wanted[1] or default_storage
-        if name is None:
-            raise failed(NO_STORAGE)
-        check(world, identity, f"/storage/{name}", ["Datastore.AllocateSpace"])
-        storage.need_images(storage.storage_of(world, name))
+        check(world, identity, f"/storage/{wanted[1]}", ["Datastore.AllocateSpace"])
+        storage.need_images(storage.storage_of(world, wanted[1]))
     else:
         check_volume_access(world, identity, vmid, drive.file)
         if parts is not None:
@@ -161,14 +181,12 @@ class Workshop:
         node: str,
         vmid: int,
         configs: list[Mapping[str, Value]],
-        default_storage: str | None = None,
         template: bool = False,
     ) -> None:
         self.world = world
         self.node = node
         self.vmid = vmid
         self.configs = configs
-        self.default_storage = default_storage
         self.template = template
         self.made: list[str] = []
         self.lines: list[str] = []
@@ -195,14 +213,11 @@ class Workshop:
         parts = split_volid(drive.file)
         if drive.file in ("none", "cdrom"):
             return replace(drive, size=None)
-        if drive.file == "cloudinit" or (parts is not None and parts[1] == "cloudinit"):
-            return self._cloudinit(drive, parts[0] if parts else self.default_storage, results)
+        if parts is not None and parts[1] == "cloudinit":
+            return self._cloudinit(drive, parts[0], results)
         wanted = NEW_DISK.match(drive.file)
         if wanted is not None:
-            name = wanted[1] or self.default_storage
-            if name is None:
-                raise failed(NO_STORAGE)
-            return self._new(drive, name, int(float(wanted[2]) * GIB))
+            return self._new(drive, wanted[1], int(float(wanted[2]) * GIB))
         return self._attach(drive, results)
 
     def _say(self, drive: Drive) -> Drive:
@@ -218,9 +233,7 @@ class Workshop:
                 if drive is not None and drive.is_cloudinit:
                     raise failed(f"{key} - cloud-init drive is already attached at '{other}'\n")
 
-    def _cloudinit(self, drive: Drive, name: str | None, results: Mapping[str, str]) -> Drive:
-        if name is None:
-            raise failed(NO_STORAGE)
+    def _cloudinit(self, drive: Drive, name: str, results: Mapping[str, str]) -> Drive:
         self._refuse_second_cloudinit(drive.key, results)
         store = storage.storage_of(self.world, name)
         form = drive.options.get("format") or ("qcow2" if store.path is not None else "raw")
@@ -246,7 +259,7 @@ class Workshop:
         if source is not None:
             size, used, form = self._imported(source, name, form)
         elif drive.key == "efidisk0":
-            size = EFI_SIZE
+            size = EFI_SIZES[options.get("efitype", "2m")]
         elif drive.key == "tpmstate0":
             size, form = TPM_SIZE, "raw"
         volume = storage.allocate(
@@ -277,9 +290,8 @@ class Workshop:
         return volume.virtual or volume.size, max(volume.used, storage.FRESH), copied
 
     def _attach(self, drive: Drive, results: Mapping[str, str]) -> Drive:
-        parts = split_volid(drive.file)
-        if parts is None:
-            return drive
+        if split_volid(drive.file) is None:
+            raise failed(f"volume {drive.file} does not exist\n")
         volume = storage.existing(self.world, self.node, drive.file)
         form = drive.options.get("format")
         if form is not None and form != volume.format:
@@ -289,4 +301,7 @@ class Workshop:
             )
         if drive.is_cloudinit:
             self._refuse_second_cloudinit(drive.key, results)
+        elif drive.key == "tpmstate0" and volume.format != "raw":
+            text = f"volume format is '{volume.format}', only 'raw' is supported!"
+            raise failed(f"tpmstate0: {text}\n")
         return replace(drive, size=volume.size)

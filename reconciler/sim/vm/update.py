@@ -16,9 +16,10 @@ from reconciler.sim.accounts.passwords import hashed
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import Drive, is_drive, parse_drive
+from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
 from reconciler.sim.parameters.schema import parse_properties, split_list
-from reconciler.sim.parameters.values import check_ssh_keys, unique_tags
+from reconciler.sim.parameters.values import unique_tags
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm import disks
 from reconciler.sim.vm.hotplug import hotplug_pending
