@@ -9,7 +9,7 @@ from desired.checks import spec_wrongs
 from desired.document import Path
 from desired.draft import EXTRA, Draft
 from desired.nodes import Tree
-from desired.owned import refusal
+from desired.owned import device_wrongs, refusal
 from desired.render import BadTemplate, Renderer, is_template
 from desired.report import Report
 from desired.shared import Shared
@@ -84,10 +84,11 @@ class Assembler:
             return spec
         wrong += self._template_wrongs(draft, spec)
         cluster = self._shared.file.clusters[spec.cluster]
-        for key, value in spec.config.items():
-            message = refusal(key, value, cluster)
+        for key in spec.config:
+            message = refusal(key, cluster)
             if message:
                 wrong.append(Wrong(("config", key), message, at_key=True))
+        wrong += device_wrongs(spec, cluster)
         return fill_pools(spec, self._shared.pools, self._blamed_pools(draft, spec), wrong)
 
     def _blamed_pools(self, draft: Draft, spec: VMSpec) -> frozenset[str]:

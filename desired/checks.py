@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from desired.cloudinit import CloudInit
+from desired.fittings import fitting_wrongs
 from desired.hardware import DISK_SLOT, NIC_SLOT, Disk, Nic
 from desired.rules import rule_wrongs
 from desired.spec import VMSpec
@@ -31,6 +32,7 @@ def spec_wrongs(spec: VMSpec) -> Iterator[Wrong]:
             yield from rule_wrongs(rule, ("firewall", "rules", index))
     if spec.cloudinit:
         yield from _cloudinit(spec.cloudinit)
+    yield from fitting_wrongs(spec)
     yield from _lists(spec)
 
 

@@ -23,6 +23,7 @@ _GROUPS: Json = {
         "anyOf": [{"type": "array"}, {"type": "object"}],
     },
 }
+_BY_WORD = ("Iso", "Pci", "Rng", "Share", "Snippet", "Usb", "Vga")
 _BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 _VARS: Json = {"vars": {"type": "object", "description": "names that templates may use"}}
 
@@ -83,6 +84,7 @@ def _shorthands(models: Json) -> None:
     short: dict[str, Json] = {
         "Placement": {"type": "string"},
         "Family": {"enum": ["dhcp", "auto", "none"]},
+        **{name: {"type": "string"} for name in _BY_WORD},
     }
     for name, form in short.items():
         models[name] = {"anyOf": [models[name], form, TEMPLATE]}

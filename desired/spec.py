@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from desired.cloudinit import CloudInit
+from desired.devices import Iso, Pci, Rng, SerialPort, Share, Usb, Vga
 from desired.drift import Drift
 from desired.firewall import Firewall
+from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.model import Bool, Int, Model
 from desired.units import Size
@@ -46,6 +48,13 @@ class HighAvailability(Model):
     max_relocate: Int | None = Field(None, ge=0, le=1000)
 
 
+class Quota(Model):
+    """How many backups and snapshots a VM may have (TASK-10); 0 is none."""
+
+    backups: Int | None = Field(None, ge=0, le=1000)
+    snapshots: Int | None = Field(None, ge=0, le=1000)
+
+
 class VMSpec(Model):
     """Everything one VM should be. A field that is `None` is not ours: never compared or sent.
 
@@ -67,6 +76,19 @@ class VMSpec(Model):
     balloon: Size | None = None
     disks: dict[str, Disk] = Field(default_factory=dict)
     nics: dict[str, Nic] = Field(default_factory=dict)
+    bios: Bios | None = None
+    machine: str | None = Field(None, pattern=MACHINE, description="q35 or pc, any version of it")
+    ostype: OsType | None = None
+    efi: Efi | None = None
+    tpm: Tpm | None = None
+    scsihw: ScsiController | None = None
+    vga: Vga | None = None
+    rng: Rng | None = None
+    serials: dict[str, SerialPort] = Field(default_factory=dict)
+    pci: dict[str, Pci] = Field(default_factory=dict)
+    usb: dict[str, Usb] = Field(default_factory=dict)
+    virtiofs: dict[str, Share] = Field(default_factory=dict)
+    iso: Iso | None = None
     firewall: Firewall | None = None
     cloudinit: CloudInit | None = None
     tags: tuple[Annotated[str, Field(pattern=TAG)], ...] | None = None
@@ -76,6 +98,7 @@ class VMSpec(Model):
     onboot: Bool | None = None
     startup: Startup | None = None
     pool: str | None = Field(None, pattern=POOL)
+    quota: Quota | None = None
     ha: HighAvailability | None = None
     protection: Bool | None = None
     anti_affinity: str | None = Field(None, min_length=1, max_length=100)

@@ -11,9 +11,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from desired.catalog import ENDPOINT, FINGERPRINT, FLEET
-from desired.cloudinit import PASSWORD, REFERENCE, USER, VOLUME
+from desired.cloudinit import PASSWORD, REFERENCE, SHA256, USER, VOLUME
+from desired.devices import CD_SLOT, ISO_FILE, MAPPING, PCI_HOST, SERIAL, USB_HOST
 from desired.document import Path, step
 from desired.firewall import GROUP, IFACE
+from desired.firmware import MACHINE
 from desired.hardware import BRIDGE, CPU_TYPE, STORAGE
 from desired.spec import NODE, POOL, TAG
 
@@ -39,7 +41,15 @@ _PATTERNS = {
     ENDPOINT: "an address such as https://pve1.example:8006",
     FINGERPRINT: "a SHA-256 fingerprint (32 bytes in hex)",
     FLEET: "a name of lower-case letters, digits, _ and - (at most 40)",
-    USER: "a user name of lower-case letters, digits, _ and - (at most 32)",
+    USER: "a user name of letters, digits, _ . and - (at most 32)",
+    SHA256: "a SHA-256 checksum (64 hex digits in lower case)",
+    MACHINE: "a machine type such as q35, pc or pc-q35-9.0",
+    MAPPING: "the name of a resource mapping such as gpu-1",
+    PCI_HOST: "a PCI address such as 0000:01:00.0",
+    USB_HOST: "a USB device such as 1-2 or 046d:c52b, or spice",
+    SERIAL: "socket, none or a device such as /dev/ttyS0",
+    ISO_FILE: "the name of a file that ends in .iso or .img",
+    f"^({CD_SLOT})$": "a slot such as ide2 or sata0",
     CPU_TYPE: "a CPU type such as host",
     GROUP: "a security group's name",
     IFACE: "net0 to net31",

@@ -16,14 +16,17 @@ from handlers.addresses import (
     same_address,
 )
 from handlers.effects import next_boot, wanted
-from handlers.handler import Subject, config_change, send_calls
+from handlers.handler import Subject, config_change, send_calls, vm_path
 from handlers.slots import in_order, number
-from state.change import Change, Note, Param, Value
+from state.change import Call, Change, Method, Note, Param, Value
 from state.conf import VMConfig, encode_ssh_keys
 from state.memory import Phase
 from state.net import IpConfig
 from state.observed import SeenVM
 from state.propstring import parse, render
+
+SNIPPETS = "snippets"
+"""The use under which the checksums of the drive's snippets are remembered."""
 
 Pair = tuple[str | None, str | None]
 
@@ -32,15 +35,17 @@ class Cloudinit:
     """Pushes addresses, gateway, DNS, user, password and keys (CI-01); the name is the host name.
 
         cloudinit: {user: admin, password: generate, keys: [ssh-ed25519 AAAA…], search: example.net}
+        cloudinit: {type: configdrive2, custom: {user: {volume: local:snippets/w.yaml, sha256: …}}}
         nics:
           net0: {ipv4: {pool: public-v4}, ipv6: auto}
           net1: {ipv4: {static: 10.0.0.7/24}}
 
     Owns `ciuser`, `cipassword`, `sshkeys`, `ipconfigN`, `nameserver`, `searchdomain`,
-    `ciupgrade`, `cicustom`. Only the first address of a nic and family is configured; the guest
-    must configure the others (IP-08). A running guest reads it at its next boot: the drive is
-    rebuilt by every start, so nothing is rebuilt here. Written only where it differs, for any
-    change makes the guest run its first-boot modules again.
+    `ciupgrade`, `citype`, `cicustom`. Only the first address of a nic and family is configured; the
+    guest must configure the others (IP-08). A running guest reads it at its next boot: the drive is
+    rebuilt by every start. Only for a snippet with a new checksum it is rebuilt here: the content
+    can be neither sent nor read through the API, so that it is there is taken on trust. Written
+    only where it differs, for any change makes the guest run its first-boot modules again.
 
     Risk: those modules renew host keys and passwords at the next boot.
     """
@@ -57,6 +62,7 @@ class Cloudinit:
         "nameserver",
         "searchdomain",
         "ciupgrade",
+        "citype",
         "cicustom",
     )
     apply = staticmethod(send_calls)
@@ -85,6 +91,19 @@ class Cloudinit:
                 cloudinit.upgrade,
                 {"ciupgrade": cloudinit.upgrade},
             )
+        if cloudinit.custom is not None and cloudinit.custom.checksums:
+            yield from self._contents(cloudinit.custom.checksums, seen)
+
+    def _contents(self, checksums: str, seen: SeenVM) -> Iterator[Change | Note]:
+        """Rebuild the drive once for each new content that the spec says a snippet has."""
+        old = seen.memory.fingerprints.get(SNIPPETS)
+        if old == checksums:
+            return
+        field, call = "custom.content", Call(Method.PUT, f"{vm_path(seen)}/cloudinit")
+        effect, kept = next_boot(seen), ((SNIPPETS, checksums),)
+        yield Change(seen.key, self.name, field, old, checksums, (call,), effect, remember=kept)
+        reason = "Proxmox shows no snippet's content: it is taken for what sha256 says"
+        yield Note(seen.key, self.name, field, reason, "SnippetUnverified")
 
     def _addresses(self, spec: VMSpec, seen: SeenVM, slot: str) -> Iterator[Change | Note]:
         index = number(slot)
@@ -196,8 +215,9 @@ def _compared(
     if cloudinit.search is not None:
         search = cloudinit.search
         yield "search", "searchdomain", config.text("searchdomain") or "", search, search
+    if cloudinit.type is not None:
+        yield "type", "citype", config.text("citype") or "", cloudinit.type, cloudinit.type
     if cloudinit.custom is not None:
         fields = parse(config.text("cicustom") or "")
-        asked = cloudinit.custom.model_dump(exclude_none=True)
-        text = render({**fields, **asked})
+        text = render({**fields, **cloudinit.custom.volumes})
         yield "custom", "cicustom", render(fields), text, text

@@ -39,6 +39,9 @@ class Power:
         "firewall",
         "cloudinit",
         "options",
+        "firmware",
+        "devices",
+        "media",
         "passthrough",
     )
     blocking = True

@@ -4,10 +4,13 @@ from functools import cache
 
 from handlers.cloudinit import Cloudinit
 from handlers.cpu import Cpu
+from handlers.devices import Devices
 from handlers.disks import Disks
 from handlers.exists import Exists
 from handlers.firewall import Firewall
+from handlers.firmware import Firmware
 from handlers.handler import Handler
+from handlers.media import Media
 from handlers.memory import Memory
 from handlers.network import Network
 from handlers.options import Options
@@ -33,6 +36,9 @@ def vm_handlers() -> tuple[Handler, ...]:
             Firewall(),
             Cloudinit(),
             Options(),
+            Firmware(),
+            Devices(),
+            Media(),
             Passthrough(),
             Tags(),
             Pool(),

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from desired.catalog import Cluster
-from desired.owned import OWNED, RESERVED, ROOT_ONLY, is_owned, refusal
+from desired.owned import OWNED, RESERVED, ROOT_ONLY, device_wrongs, is_owned, refusal
+from desired.spec import VMSpec
 
 SIMULATED = Cluster.model_validate({"simulated": {}})
 ROOT = Cluster.model_validate(
@@ -14,46 +15,60 @@ ROOT = Cluster.model_validate(
 OTHER = ROOT.model_copy(
     update={"login": ROOT.login and ROOT.login.model_copy(update={"user": "a@pve"})}
 )
+TOKEN = Cluster.model_validate(
+    {"endpoints": ["https://a:8006"], "token": {"id": "root@pam!x", "secret": "env:T"}}
+)
 
 
-@pytest.mark.parametrize("key", ["vga", "ostype", "vcpus", "bios", "shares", "numa0", "rng0"])
+@pytest.mark.parametrize("key", ["acpi", "audio0", "vcpus", "tablet", "shares", "numa0"])
 def test_any_other_key_passes(key: str) -> None:
-    assert refusal(key, "x", SIMULATED) is None
+    assert refusal(key, SIMULATED) is None
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("args", "-x"),
-        ("affinity", "0-3"),
-        ("parallel0", "/dev/parport0"),
-        ("serial0", "/dev/ttyS0"),
-        ("usb0", "host=1-1"),
-        ("hostpci0", "0000:01:00"),
-    ],
-)
-def test_what_only_root_may_set_needs_the_login_of_root(key: str, value: str) -> None:
-    for cluster in (SIMULATED, OTHER, None):
-        assert refusal(key, value, cluster) == "only the login root@pam may set it, no token"
-    assert refusal(key, value, ROOT) is None
+@pytest.mark.parametrize("key", ["args", "affinity", "amd-sev", "hookscript", "parallel0"])
+def test_what_only_root_may_set_needs_the_login_of_root(key: str) -> None:
+    words = {refusal(key, cluster) for cluster in (SIMULATED, OTHER, TOKEN, None)}
+    assert words == {
+        "only the login root@pam may set it, no token",
+        "only the login root@pam may set it, not a@pve",
+        "only the login root@pam may set it, not the token root@pam!x",
+    }
+    assert refusal(key, ROOT) is None
 
 
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [("serial0", "socket"), ("usb0", "spice"), ("hostpci0", "mapping=gpu")],
-)
-def test_harmless_devices_pass_for_all(key: str, value: str) -> None:
-    assert refusal(key, value, SIMULATED) is None
+def test_a_device_by_its_address_needs_the_login_of_root() -> None:
+    spec = VMSpec.model_validate(
+        {
+            **{"key": "a", "cluster": "c", "name": "a"},
+            "pci": {"hostpci0": {"host": "0000:01:00"}, "hostpci1": {"mapping": "gpu"}},
+            "usb": {"usb0": {"host": "1-1"}, "usb1": "spice"},
+            "serials": {"serial0": "/dev/ttyS0", "serial1": "socket", "serial2": "none"},
+        }
+    )
+    assert not list(device_wrongs(spec, ROOT))
+    wrong = {one.path: one.message for one in device_wrongs(spec, TOKEN)}
+    assert list(wrong) == [
+        ("pci", "hostpci0", "host"),
+        ("usb", "usb0", "host"),
+        ("serials", "serial0"),
+    ]
+    assert wrong["usb", "usb0", "host"] == (
+        "only the login root@pam may name a host's device, not the token root@pam!x; "
+        "map it (Datacenter, Resource Mappings) and write mapping: NAME"
+    )
 
 
 def test_what_a_handler_owns_is_refused_with_its_field() -> None:
-    assert refusal("cipassword", "x", ROOT) == (
+    assert refusal("cipassword", ROOT) == (
         "belongs to cloudinit.password of the spec; write it there"
     )
-    assert refusal("virtio3", "x", ROOT) == "belongs to disks.virtio3 of the spec; write it there"
+    assert refusal("virtio3", ROOT) == "belongs to disks.virtio3 of the spec; write it there"
+    fields = {"hostpci1": "pci.hostpci1", "efidisk0": "efi", "citype": "cloudinit.type"}
+    for key, field in fields.items():
+        assert refusal(key, ROOT) == f"belongs to {field} of the spec; write it there"
     assert is_owned("net31")
     assert not is_owned("net")
-    assert refusal("unused0", "x", ROOT) == "is no setting that can be passed through"
+    assert refusal("unused0", ROOT) == "is no setting that can be passed through"
 
 
 def test_no_key_is_in_two_groups() -> None:

@@ -11,7 +11,7 @@ from reconciler.pve.inprocess import InProcessApi
 from reconciler.registry import vm_handlers
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import SOME_DAY, ManualClock
-from reconciler.sim.samples import demo_world
+from reconciler.sim.samples import add_file, demo_world
 from state.api import Json
 from state.change import Call, Change, Param
 from state.conf import VMConfig, split_pending
@@ -24,6 +24,13 @@ from state.view import cluster_view
 
 VMID = 142
 KEY = "web-1"
+MAPPINGS = {
+    "path": "/mapping",
+    "roles": "PVEMappingUser",
+    "users": "reconcile@pve",
+    "tokens": "reconcile@pve!fleet",
+}
+"""The right to use the cluster's mappings of host devices."""
 PVE_MASK = "**********"
 
 
@@ -57,6 +64,12 @@ class Stage:
     def __post_init__(self) -> None:
         self.simulator = Simulator(demo_world(SOME_DAY, speed=600.0), self.clock)
         self.simulator.call("POST", "/pools", {"poolid": "customers"})
+        self.simulator.call("PUT", "/access/acl", MAPPINGS)
+        for name in ("a", "b"):
+            add_file(self.simulator.world, "pve1", f"local:iso/{name}.iso", "iso", "iso", 4096)
+        for name in ("u", "m"):
+            volume = f"local:snippets/{name}.yaml"
+            add_file(self.simulator.world, "pve1", volume, "snippets", "snippet", 64)
         self.api = InProcessApi(self.simulator, "reconcile@pve!fleet")
 
     @property

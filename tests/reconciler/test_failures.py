@@ -66,12 +66,12 @@ def test_looks_lie_between_the_handlers_that_are_sent_alone(lab: Lab) -> None:
 
 def test_the_resend_may_be_refused_too_and_nothing_of_it_counts_as_done(lab: Lab) -> None:
     """Two keys are wrong one after the other; the third look sends what is left."""
-    lab.write(fleet_files({"one": {**ONE, "config": {"vga": "bogus"}, "tags": ["b"]}}))
+    lab.write(fleet_files({"one": {**ONE, "config": {"audio0": "bogus"}, "tags": ["b"]}}))
     refuse(lab, 500, "only root can set 'net0' config", nth=2)
     summary = lab.run()
     sent = puts(lab)
     assert [accepted for accepted, _ in sent] == [False, False, True]
-    assert sent[0][1] - sent[1][1] == {"vga"}
+    assert sent[0][1] - sent[1][1] == {"audio0"}
     assert sent[1][1] - sent[2][1] == {"net0"}
     assert summary.failed == 1
     with lab.store() as store:

@@ -202,10 +202,13 @@ DRIVE_KEYS: dict[str, Field] = {
 UNUSED_KEYS: dict[str, Field] = {key: drives.FIELDS["unused"] for key in drives.UNUSED}
 OWN_CHECK_KEYS: dict[str, Field] = {
     "tags": Text(optional=True, list_of=values.tag),
-    "rng0": _parts(
-        source=Text(default_key=True, enum=("/dev/urandom", "/dev/random", "/dev/hwrng")),
-        max_bytes=_count(),
-        period=_count(),
+    "rng0": Properties(
+        optional=True,
+        parts={
+            "source": Text(default_key=True, enum=("/dev/urandom", "/dev/random", "/dev/hwrng")),
+            "max_bytes": _count(),
+            "period": _count(),
+        },
     ),
     **{f"serial{i}": Text(optional=True, pattern=r"(?:/dev/.+|socket)") for i in range(4)},
     **{
