@@ -16,7 +16,7 @@ from desired.shared import Shared
 from desired.spec import VMSpec
 from desired.wording import Wrong, near, wrongs
 
-HIDDEN = frozenset({"key", "name_template"})
+HIDDEN = frozenset({"key", "name_template", "windows"})
 """Fields of a spec that nobody writes."""
 
 ABSENT = ("cluster", "name", "name_template", "domain", "was", "state", "protection")
@@ -49,6 +49,8 @@ class Assembler:
             tree = self._rendered(draft, wrong)
         tree["key"] = draft.key
         spec = _validated(tree, wrong)
+        if spec:
+            spec = self._with_windows(spec)
         first = len(wrong)
         failed = [*draft.failed, *(early.path for early in wrong)]
         if spec and not draft.absent:
@@ -62,6 +64,12 @@ class Assembler:
         for early in wrong[:first]:
             self._report.add(draft.fault(early), draft.key)
         return None if draft.key in self._report.broken else spec
+
+    def _with_windows(self, spec: VMSpec) -> VMSpec:
+        """Return the spec with the fleet's windows that it is in the scope of."""
+        windows = self._shared.file.windows.items()
+        mine = {n: one for n, one in windows if one.fits(spec.key, spec.name, spec.tags or ())}
+        return spec.model_copy(update={"windows": mine}) if mine else spec
 
     def _rendered(self, draft: Draft, wrong: list[Wrong]) -> Tree:
         def text(value: str, path: Path) -> object:

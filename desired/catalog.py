@@ -10,6 +10,7 @@ from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE
 from desired.model import Bool, Float, Int, Model
 from desired.units import Duration
+from desired.windows import Window
 
 FLEET = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 ENDPOINT = r"^https://[^\s/@]+/?$"
@@ -179,6 +180,7 @@ def _sources(value: object) -> object:
 Sources = Annotated[tuple[SourceName, ...], BeforeValidator(_sources)]
 """Where the specs of VMs stand; what VMs share always stands in files."""
 
+WindowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Vmid = Annotated[Int, Field(ge=100, le=999_999_999)]
 
 
@@ -193,5 +195,6 @@ class FleetFile(Model):
     templates: dict[str, dict[str, tuple[Vmid, ...]]] = Field(default_factory=dict)
     limits: Limits = Limits()
     guard: Guard = Guard()
+    windows: dict[WindowName, Window] = Field(default_factory=dict)
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")

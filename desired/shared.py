@@ -1,6 +1,6 @@
 """What all VMs share, read from the fleet file, the packages and the pools; broken parts aside."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -13,6 +13,7 @@ from desired.errors import SpecError, UnusableSource
 from desired.nodes import Tree
 from desired.report import Fault, Report
 from desired.shelf import Entry, Shelf
+from desired.windows import ALWAYS_CLOSED
 from desired.wording import Wrong, dotted, near, wrongs
 
 VITAL = frozenset({"fleet", "clusters", "database", "defaults", "sources", "git"})
@@ -63,7 +64,9 @@ def _fleet_file(
             raise UnusableSource(tuple(_error(fault) for fault in faults.values())) from error
         for path, fault in faults.items():
             report.add(fault)
-            if len(path) > 1 and path[0] in ("clusters", "templates"):
+            if path[0] == "windows":
+                tree["windows"] = _readable_windows(tree["windows"], faults)
+            elif len(path) > 1 and path[0] in ("clusters", "templates"):
                 section = tree[str(path[0])]
                 assert isinstance(section, dict)
                 tree[str(path[0])] = {k: v for k, v in section.items() if k != path[1]}
@@ -82,12 +85,26 @@ def _fleet_file(
     return file, broken
 
 
+def _readable_windows(windows: object, faults: Collection[Path]) -> Tree:
+    """Return the sound windows; for one that may be meant to deny, one that always does."""
+    if not isinstance(windows, dict):
+        return {"unreadable": ALWAYS_CLOSED}
+    broken = {str(path[1]) for path in faults if path[0] == "windows" and len(path) > 1}
+    kept: Tree = {name: one for name, one in windows.items() if name not in broken}
+    for name in sorted(broken & windows.keys()):
+        one = windows[name]
+        if not isinstance(one, dict) or one.get("kind", "allow") != "allow":
+            kept["unreadable"] = ALWAYS_CLOSED
+    return kept
+
+
 def _is_vital(path: Path) -> bool:
     name = str(path[0])
     if len(path) > 1:
         return name in ENTIRE
     # Left out for a slip of the pen, a section means something else as well.
-    mistyped = name not in FleetFile.model_fields and get_close_matches(name, ENTIRE, 1, 0.7)
+    known = name in FleetFile.model_fields
+    mistyped = not known and get_close_matches(name, (*ENTIRE, "windows"), 1, 0.7)
     return name in VITAL or bool(mistyped)
 
 

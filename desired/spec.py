@@ -12,6 +12,7 @@ from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.model import Bool, Int, Model
 from desired.units import Size
+from desired.windows import Window
 
 Scalar = str | int | float | bool
 TAG = r"^[a-z0-9_][a-z0-9_+.-]*$"
@@ -104,6 +105,7 @@ class VMSpec(Model):
     anti_affinity: str | None = Field(None, min_length=1, max_length=100)
     power: Literal["running", "stopped", "unmanaged"] = "running"
     restart: Literal["never", "allow", "window"] = "never"
+    windows: dict[str, Window] = Field(default_factory=dict, description="those of its scope")
     drift: Drift = Field(default_factory=dict)
     state: Literal["present", "absent"] = "present"
     was: str | None = None
