@@ -8,6 +8,10 @@ import reconciler.sim.accounts.rights
 import reconciler.sim.accounts.tickets
 import reconciler.sim.accounts.tokens
 import reconciler.sim.accounts.users
+import reconciler.sim.backup.prune
+import reconciler.sim.backup.restore
+import reconciler.sim.backup.run
+import reconciler.sim.backup.vzdump
 import reconciler.sim.cluster.ha
 import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
@@ -36,4 +40,5 @@ import reconciler.sim.vm.status
 import reconciler.sim.vm.suspend
 import reconciler.sim.vm.template
 import reconciler.sim.volumes.content
+import reconciler.sim.volumes.definitions
 import reconciler.sim.volumes.storages  # noqa: F401

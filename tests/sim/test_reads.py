@@ -248,7 +248,8 @@ def test_storage_definitions(demo: Simulator, get: Get) -> None:
     assert [row["storage"] for row in get("/storage", type="rbd")] == ["shared"]
     answer = demo.call("GET", "/nodes/pve1/storage/fast/content")
     assert answer.reason == "storage 'fast' is not available on node 'pve1'"
-    assert all(row["storage"] != "fast" for row in get("/nodes/pve1/storage"))
+    [fast] = [row for row in get("/nodes/pve1/storage") if row["storage"] == "fast"]
+    assert (fast["enabled"], fast["active"], fast["total"]) == (0, 0, 0)
     assert {"subdir": "content"} in get("/nodes/pve1/storage/local")
 
 

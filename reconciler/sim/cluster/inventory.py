@@ -64,7 +64,12 @@ class Storage:
         mounted = f"/mnt/pve/{self.name}" if self.kind in ("nfs", "cifs", "cephfs") else None
         return self.options.get("path", mounted)
 
+    @property
+    def disabled(self) -> bool:
+        return self.options.get("disable") == "1"
+
     def on(self, node: str) -> bool:
+        """Whether the storage is meant for the node; it may be disabled all the same."""
         return self.nodes is None or node in self.nodes
 
 

@@ -48,11 +48,12 @@ def parse_name(storage: Storage, name: str) -> VolumeName:
     """Read a volume's name. Raises 500 `unable to parse ... volume name 'X'`."""
     if storage.path is not None:
         return _file_name(name)
-    if storage.kind == "rbd":
+    if storage.kind in ("rbd", "zfspool"):
         base, slash, last = name.rpartition("/")
         owned = OWNED.match(last)
         if owned is None or (slash and not base.startswith("base-")):
-            raise failed(f"unable to parse rbd volume name '{name}'\n")
+            plugin = storage.kind.removesuffix("pool")
+            raise failed(f"unable to parse {plugin} volume name '{name}'\n")
         return VolumeName("images", int(owned[2]), base or None, owned[1] == "base")
     owned = OWNED.match(name)
     if owned is None:

@@ -61,6 +61,10 @@ def convert(world: World, task: Task, vmid: int, disk: str | None) -> None:
     """Rename the disks to base volumes; only those can be linked to."""
     machine = load(world, task.node, vmid)
     for drive in drives_of(machine.config):
+        chosen = disk is None or drive.key == disk
+        if chosen and not drive.is_cdrom and not _convertible(world, drive.file):
+            raise failed(f"volume '{drive.file}' does not support template/clone\n")
+    for drive in drives_of(machine.config):
         if drive.is_cdrom or (disk is not None and drive.key != disk):
             continue
         _store, name = storage.read_volid(world, drive.file)
@@ -68,3 +72,8 @@ def convert(world: World, task: Task, vmid: int, disk: str | None) -> None:
             continue
         base = storage.make_base(world, machine.node, drive.file)
         machine.config[drive.key] = replace(drive, file=base.volid).print()
+
+
+def _convertible(world: World, volid: str) -> bool:
+    _store, name = storage.read_volid(world, volid)
+    return name.is_base or storage.has_feature(world, volid, "template")

@@ -19,14 +19,16 @@ from reconciler.sim.parameters.volnames import (
     parse_name,
     split_volid,
 )
+from reconciler.sim.volumes.kinds import KINDS
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 MIB = 1 << 20
 CLOUDINIT_SIZE = 4 * MIB
+EXTENT = 4 * MIB
 FRESH = 331776
-"""Bytes that a new, empty image takes; every kind of storage here is thin."""
+"""Bytes that a new, empty image takes where space is given out as it is written."""
 
 
 def storage_of(world: World, name: str) -> Storage:
@@ -40,6 +42,8 @@ def storage_of(world: World, name: str) -> Storage:
 def enabled_storage(world: World, name: str, node: str) -> Storage:
     """The same, and it must be there on the node."""
     storage = storage_of(world, name)
+    if storage.disabled:
+        raise failed(f"storage '{name}' is disabled\n")
     if not storage.on(node):
         raise failed(f"storage '{name}' is not available on node '{node}'\n")
     return storage
@@ -83,7 +87,7 @@ def default_format(storage: Storage, wanted: str | None) -> str:
     """The format of a copy: the wanted one where the storage knows it, else its default."""
     if storage.path is not None and wanted in FILE_FORMATS:
         return wanted
-    return "raw"
+    return storage.options.get("format", "raw") if storage.path is not None else "raw"
 
 
 def used_bytes(world: World, node: str, storage: Storage) -> int:
@@ -112,12 +116,14 @@ def allocate(
         raise failed(f"unsupported format '{form}'\n")
     stem = stem or f"vm-{vmid}-disk-{_next_disk(world, node, storage, vmid)}"
     volume_name = image_name(storage, vmid, stem, form)
-    if parent is not None and (storage.path is not None or storage.kind == "rbd"):
+    if parent is not None and KINDS[storage.kind].named_base:
         volume_name = f"{parent.name}/{volume_name}"
     volid = f"{name}:{volume_name}"
     if world.volume(node, volid) is not None:
         path = file_path(storage, volume_name)
         raise failed(f"disk image '{path}' already exists\n")
+    if thick(storage):
+        used = size
     _need_room(world, node, storage, volume_name, used)
     place = "" if storage.shared else node
     base = None if parent is None else parent.volid
@@ -131,20 +137,37 @@ def _next_disk(world: World, node: str, storage: Storage, vmid: int) -> int:
     return next(number for number in range(len(taken) + 1) if number not in taken)
 
 
+def thick(storage: Storage) -> bool:
+    """Whether a volume takes all its space when it is made."""
+    return KINDS[storage.kind].thick and storage.options.get("sparse") != "1"
+
+
 def _need_room(world: World, node: str, storage: Storage, name: str, more: int) -> None:
+    """What may be promised is not checked, only what is written: thin storages overcommit."""
     if not storage.full and used_bytes(world, node, storage) + more <= storage.size:
         return
+    raise failed(_no_room(storage, name, more))
+
+
+def _no_room(storage: Storage, name: str, more: int) -> str:
     stem = name.rpartition("/")[2]
     if storage.path is not None:
         path = file_path(storage, name)
-        raise failed(f"unable to create image: qemu-img: {path}: No space left on device\n")
+        return f"unable to create image: qemu-img: {path}: No space left on device\n"
     if storage.kind == "rbd":
-        raise failed(
-            f"rbd create '{stem}' error: rbd: create error: (28) No space left on device\n"
-        )
+        return f"rbd create '{stem}' error: rbd: create error: (28) No space left on device\n"
+    if storage.kind == "zfspool":
+        dataset = f"{storage.options.get('pool', 'rpool')}/{stem}"
+        return f"zfs error: cannot create '{dataset}': out of space\n"
     group = storage.options.get("vgname", "pve")
+    if storage.kind == "lvm":
+        extents = -(-more // EXTENT)
+        return (
+            f"lvcreate '{group}/{stem}' error:   Volume group \"{group}\" has insufficient "
+            f"free space (0 extents): {extents} required.\n"
+        )
     pool = storage.options.get("thinpool", "data")
-    raise failed(
+    return (
         f"lvcreate '{group}/{stem}' error:   Cannot create new thin volume, "
         f"free space in thin pool {group}/{pool} reached threshold.\n"
     )
@@ -183,13 +206,11 @@ def make_base(world: World, node: str, volid: str) -> Volume:
 
 
 def has_feature(world: World, volid: str, feature: str, snapname: str | None = None) -> bool:
-    """Whether the storage can `clone` (link), `copy` or `snapshot` the volume."""
+    """Whether the storage can `clone` (link), `copy`, `snapshot` the volume or make it a
+    `template`."""
     storage, name = read_volid(world, volid)
-    if feature == "clone":
-        return storage.path is None if snapname is not None else name.is_base
-    if feature == "copy" and snapname is None:
-        return True
-    return storage.path is None or name.format == "qcow2"
+    state = "snap" if snapname is not None else "base" if name.is_base else "current"
+    return KINDS[storage.kind].can(feature, state, name.format)
 
 
 def link(world: World, node: str, volid: str, vmid: int) -> Volume:
@@ -213,3 +234,5 @@ def resize(world: World, node: str, volid: str, size: int) -> None:
             "exit code 1\n"
         )
     volume.size = size
+    if thick(storage):
+        volume.used = size

@@ -1,8 +1,7 @@
-"""Reads of storages: their definitions, their fill level on a node and what lies on them."""
+"""Reads of storages: their fill level on a node and what lies on them."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed, check, perm
@@ -11,27 +10,12 @@ from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters.formats import any_text, node_name, storage_id, vm_id
 from reconciler.sim.parameters.schema import Boolean, Integer, Text, split_list
 from reconciler.sim.routes import Json, Request, route
+from reconciler.sim.volumes.kinds import KINDS
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 USE = ("Datastore.Audit", "Datastore.AllocateSpace")
-KINDS = (
-    "btrfs",
-    "cephfs",
-    "cifs",
-    "dir",
-    "esxi",
-    "iscsi",
-    "iscsidirect",
-    "lvm",
-    "lvmthin",
-    "nfs",
-    "pbs",
-    "rbd",
-    "zfs",
-    "zfspool",
-)
 FILE_KINDS = ("dir", "nfs", "cifs", "cephfs", "btrfs")
 FILE_DIRECTORIES = {
     "iso": "template/iso",
@@ -70,60 +54,21 @@ def used(world: World, storage: Storage, node: str) -> int:
     return min(storage.size, storage.used + allocated)
 
 
-def config_digest(world: World) -> str:
-    """SHA-1 of storage.cfg."""
-    text = "".join(f"{definition(one)}\n" for one in world.storages.values())
-    return hashlib.sha1(text.encode()).hexdigest()
-
-
-def definition(storage: Storage) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "storage": storage.name,
-        "type": storage.kind,
-        "content": ",".join(storage.content),
-        **storage.options,
-    }
-    if storage.shared:
-        row["shared"] = 1
-    if storage.nodes is not None:
-        row["nodes"] = ",".join(storage.nodes)
-    return row
-
-
 def status(world: World, storage: Storage, node: str) -> dict[str, Any]:
-    """Fill level in bytes."""
-    taken = used(world, storage, node)
+    """Fill level in bytes; all zero where the storage is not meant for the node."""
+    here = storage.on(node) and not storage.disabled
+    taken = used(world, storage, node) if here else 0
+    size = storage.size if here else 0
     return {
         "type": storage.kind,
         "content": ",".join(storage.content),
         "shared": int(storage.shared),
-        "enabled": 1,
-        "active": 1,
-        "total": storage.size,
+        "enabled": int(here),
+        "active": int(here),
+        "total": size,
         "used": taken,
-        "avail": storage.size - taken,
+        "avail": size - taken,
     }
-
-
-@route(
-    "GET",
-    "/storage",
-    fields={"type": Text(optional=True, enum=KINDS)},
-    permission=all_users,
-)
-def list_definitions(world: World, request: Request) -> Json:
-    wanted, digest = request.params.get("type"), config_digest(world)
-    return [
-        definition(storage) | {"digest": digest}
-        for storage in world.storages.values()
-        if sees(world, request.identity, storage.name) and wanted in (None, storage.kind)
-    ]
-
-
-@route("GET", "/storage/{storage}", permission=perm("/storage/{storage}", "Datastore.Allocate"))
-def get_definition(world: World, request: Request) -> Json:
-    storage = find(world, request.params["storage"])
-    return definition(storage) | {"digest": config_digest(world)}
 
 
 @route(
@@ -140,19 +85,26 @@ def get_definition(world: World, request: Request) -> Json:
     protected=True,
 )
 def list_status(world: World, request: Request) -> Json:
-    """Every storage of the node with its fill level, optionally by content type."""
-    params = request.params
+    """Every storage with its fill level on the node; with `content` only enabled ones, with
+    `target` shared ones that both nodes have."""
+    params, node = request.params, request.node
     wanted = split_list(params["content"]) if "content" in params else []
+    asked, target = params.get("storage"), params.get("target")
+    if asked is not None and asked not in world.storages:
+        raise bad_parameters({"storage": "No such storage."})
     rows = []
     for storage in world.storages.values():
-        here = storage.on(request.node) and params.get("storage") in (None, storage.name)
-        target = params.get("target")
-        there = target in (None, request.node) or (storage.shared and storage.on(str(target)))
-        fits = not wanted or any(one in storage.content for one in wanted)
-        if not (here and there and fits and sees(world, request.identity, storage.name)):
+        if asked not in (None, storage.name) or not sees(world, request.identity, storage.name):
             continue
-        row = status(world, storage, request.node) | {"storage": storage.name}
-        row["used_fraction"] = row["used"] / row["total"] if row["total"] else 0
+        row = status(world, storage, node) | {"storage": storage.name}
+        useful = row["enabled"] and any(one in storage.content for one in wanted)
+        if (wanted and not useful) or (params.get("enabled") and storage.disabled):
+            continue
+        reached = storage.shared and storage.on(node) and storage.on(str(target))
+        if target not in (None, node, "localhost") and not reached:
+            continue
+        if row["total"]:
+            row["used_fraction"] = row["used"] / row["total"]
         if params.get("format"):
             row["format"] = formats(storage)
         rows.append(row)
@@ -161,9 +113,8 @@ def list_status(world: World, request: Request) -> Json:
 
 def formats(storage: Storage) -> list[Any]:
     """Supported image formats and the default one."""
-    if storage.kind in FILE_KINDS:
-        return [{"qcow2": 1, "raw": 1, "subvol": 1, "vmdk": 1}, "raw"]
-    return [{"raw": 1}, "raw"]
+    shown = dict.fromkeys(KINDS[storage.kind].shown, 1)
+    return [shown, storage.options.get("format", "raw")]
 
 
 READ = perm("/storage/{storage}", *USE, any=True)
@@ -180,7 +131,7 @@ def get_storage_status(world: World, request: Request) -> Json:
     name = request.params["storage"]
     if name not in world.storages:
         raise bad_parameters({"storage": "No such storage."})
-    return status(world, find_on(world, name, request.node), request.node)
+    return status(world, world.storages[name], request.node)
 
 
 def shown_parent(storage: Storage, volume: Volume) -> str | None:
