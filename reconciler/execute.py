@@ -167,6 +167,7 @@ class Executor:
         """Commit what must outlive us before the write: fingerprints, the start's window, that an
         approval is used up, that a machine begins anew, and what the thresholds count.
         """
+        self._begin_change(seen, group)
         for effect in sorted({effect for effect in map(counted, group) if effect}):
             self.store.journal.effect(seen.key, effect, at)
         for change in group:
@@ -178,6 +179,15 @@ class Executor:
                 self.store.intents.put(Intent(seen.key, START, at))
             if change.handler == "exists":
                 self._begin_anew(seen, at)
+
+    def _begin_change(self, seen: SeenVM, group: Iterable[Change]) -> None:
+        """An edit of a ready VM's spec is a change, until nothing of it is left to do (CP-01)."""
+        binding = seen.memory.binding
+        if binding and binding.phase is Phase.READY and any(map(self._is_edit, group)):
+            self.store.bindings.change(replace(binding, phase=Phase.CHANGE))
+
+    def _is_edit(self, change: Change) -> bool:
+        return not change.drift and self.handlers[change.handler].blocking
 
     def _begin_anew(self, seen: SeenVM, at: datetime) -> None:
         """A machine that was there and is gone is deployed again: the new one is not known yet.

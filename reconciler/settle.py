@@ -13,6 +13,9 @@ from state.observed import SeenVM
 from state.outbox import Event
 from state.store import Store
 
+ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
+"""The phases that end when nothing differs, and the event of each (NOTE-01, CP-14)."""
+
 VACATE = "vacate"
 """The intent to give an address back when the guest has booted without it."""
 
@@ -28,18 +31,22 @@ class Settler:
         """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
         seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
-        binding = seen.memory.binding
-        if binding is not None and binding.phase is Phase.DEPLOY:
-            now = self.clock.now()
-            event = Event("vm_ready", turn.key, now, {"vmid": binding.vmid})
-            ready = replace(binding, phase=Phase.READY, ready_at=now)
-            self.store.bindings.change(ready, event=event)
+        self._ready(turn.key, seen)
         self._applied(turn)
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
             self.store.attempts.clear(turn.key, handler)
+
+    def _ready(self, key: str, seen: SeenVM) -> None:
+        """What was deployed or changed is ready: the event stands with that, or not at all."""
+        binding, now = seen.memory.binding, self.clock.now()
+        if binding is not None and binding.phase in ENDS:
+            event = Event(ENDS[binding.phase], key, now, {"vmid": binding.vmid})
+            since = now if binding.phase is Phase.DEPLOY else binding.ready_at
+            ready = replace(binding, phase=Phase.READY, ready_at=since)
+            self.store.bindings.change(ready, event=event)
 
     def _applied(self, turn: Turn) -> None:
         """Keep the spec that the VM now is as it says, so that later drift is told from edits."""

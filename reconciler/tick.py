@@ -158,11 +158,8 @@ class Tick:
             self.narrator.reporter.report(remark)
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
-        remaining = guarded.plan.remaining | {
-            (note.handler, note.field) for note in guarded.notes if note.blocking
-        }
         if turn.phase is not Phase.DEPLOY or seen.presence is not Presence.UNKNOWN:
-            self.narrator.progress(turn, seen, remaining)
+            self.narrator.progress(turn, guarded)
         if START in seen.memory.intents and seen.status != "running":
             self.store.intents.look(turn.key, START, seen.at)
         for note in guarded.notes:

@@ -1,14 +1,15 @@
 """One VM's turn in a tick, and its story: pipeline steps for the reporter and the journal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from desired.spec import VMSpec
-from reconciler import pipeline
+from handlers.effects import running
 from reconciler.execute import Done
 from reconciler.guard import Guarded
+from reconciler.pipeline import BESIDE, CHANGE, DEPLOY, Difference, Pipeline
 from reconciler.report import (
     Action,
     Reporter,
@@ -20,7 +21,7 @@ from reconciler.report import (
     VMStarted,
 )
 from reconciler.show.text import show_change
-from state.change import Change
+from state.change import Change, Effect
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
 from state.observed import SeenVM
@@ -66,12 +67,17 @@ class Turn:
     def key(self) -> str:
         return self.spec.key
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """The row of states that the VM goes through."""
+        return DEPLOY if self.action == "deploy" else CHANGE
+
     def enter(self, phase: Phase) -> None:
         """Set the phase; until the story has begun it says whether this is a deploy or a change."""
         self.phase = phase
-        if self.started_at is None and (phase is Phase.READY) != (self.action == "change"):
-            ready = phase is Phase.READY
-            self.action, self.state = ("change", "ready") if ready else ("deploy", "")
+        action: Action = "deploy" if phase is Phase.DEPLOY else "change"
+        if self.started_at is None and action != self.action:
+            self.action, self.state = action, "ready" if action == "change" else ""
 
 
 @dataclass(slots=True)
@@ -85,26 +91,31 @@ class Narrator:
     journal: Journal
     run: int
 
-    def progress(self, turn: Turn, seen: SeenVM, remaining: Iterable[tuple[str, str]]) -> None:
+    def progress(self, turn: Turn, guarded: Guarded) -> None:
         """Tell the steps that have landed since the last look, in the order of the table."""
-        if turn.phase is not Phase.DEPLOY:
+        seen, remaining = guarded.plan.seen, outstanding(turn.spec, guarded)
+        if turn.started_at is None and not _worth_telling(turn, guarded):
             return
-        state = pipeline.derive(frozenset(remaining))
-        if not turn.state:
+        row = turn.pipeline
+        state = row.derive(remaining)
+        if turn.started_at is None:
             turn.state = self._recorded(turn)
         self.begin(turn, seen)
-        passed = pipeline.passed(turn.state, state)
-        self._steps(turn, [self._landed(turn, *moved, seen.at) for moved in passed])
+        passed = row.passed(turn.state, state)
+        shown = _skipped(guarded)
+        self._steps(turn, [self._landed(turn, shown, *moved, seen.at) for moved in passed])
         turn.state = state
 
     def _recorded(self, turn: Turn) -> str:
         """The state that an earlier run left the VM in: its steps are not told twice.
 
-        A VM that is deployed is not ready: if the last run says so it tells of a former machine.
+        A VM that is at work is not ready: if the last run says so it tells of an earlier story.
         """
+        states = turn.pipeline.names
+        if turn.phase is Phase.READY:
+            return states[0]
         runs = self.journal.vm_runs(turn.key, 1)
-        known = runs and runs[0].action == "deploy" and runs[0].state_after
-        states = pipeline.DEPLOY.names
+        known = runs and runs[0].action == turn.action and runs[0].state_after
         return str(known) if known in states[:-1] else states[0]
 
     def begin(self, turn: Turn, seen: SeenVM) -> None:
@@ -115,23 +126,32 @@ class Narrator:
             vmid = binding.vmid if binding else None
             self.reporter.report(VMStarted(seen.at, turn.key, turn.action, turn.state, vmid))
 
-    def _landed(self, turn: Turn, label: str, before: str, after: str, at: datetime) -> Step:
-        state = pipeline.DEPLOY.states[pipeline.DEPLOY.names.index(after)]
-        mine = [c for c in turn.changes if state.waits_for((c.handler, c.field))]
+    def _landed(
+        self,
+        turn: Turn,
+        skipped: Mapping[str, str],
+        label: str,
+        before: str,
+        after: str,
+        at: datetime,
+    ) -> Step:
+        mine = [c for c in turn.changes if turn.pipeline.holder((c.handler, c.field)) == after]
         handlers = {change.handler for change in mine}
         seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
-        made = bool(mine) or after in ("set_ip", "clone", "starting", "ready")
+        deploys = turn.action == "deploy"
+        made = bool(mine) or (deploys and after in ("set_ip", "clone", "starting", "ready"))
         result: StepResult = "success" if made else "skip"
-        return Step(at, turn.key, label, before, after, result, seconds=seconds)
+        detail = "" if deploys else ", ".join(map(_shown, mine)) or skipped.get(after, "")
+        return Step(at, turn.key, label, before, after, result, detail, seconds)
 
     def changed(self, turn: Turn, seen: SeenVM, done: Done, sent: Iterable[Change]) -> None:
-        """Tell what was changed on a VM that is past its deploy: one line by handler."""
-        if turn.phase is Phase.DEPLOY:
-            return
-        self.begin(turn, seen)
+        """Tell what was changed beside a ready VM's row of states: one line by handler."""
         by_handler: dict[str, list[Change]] = {}
         for change in sent:
-            by_handler.setdefault(change.handler, []).append(change)
+            if change.handler in BESIDE and turn.phase is not Phase.DEPLOY:
+                by_handler.setdefault(change.handler, []).append(change)
+        if by_handler:
+            self.begin(turn, seen)
         steps = []
         for name, changes in by_handler.items():
             outcome = done.outcomes.get(name)
@@ -148,9 +168,7 @@ class Narrator:
 
     def failed(self, turn: Turn, at: datetime, handler: str, error: str) -> None:
         """Tell a step that failed: the state stays where it is (DEP-05)."""
-        deploys = turn.phase is Phase.DEPLOY
-        label = pipeline.DEPLOY.label_for(handler, turn.state) if deploys else ""
-        label = label or f"Change {handler}"
+        label = turn.pipeline.label_for(handler, turn.state) or f"Change {handler}"
         seconds = turn.spent.pop(handler, 0.0)
         step = Step(at, turn.key, label, turn.state, turn.state, "error", error, seconds)
         self._steps(turn, [step])
@@ -207,3 +225,28 @@ class Narrator:
 def _shown(change: Change) -> str:
     field, moved = show_change(change)
     return f"{field}: {moved}"
+
+
+def outstanding(spec: VMSpec, guarded: Guarded) -> frozenset[Difference]:
+    """Return what holds the row of states back.
+
+    Values are written before the guest is stopped for them (design 2), but told behind its stop
+    as the contract has it: so while one of them may still need it, the stop is open too.
+    """
+    plan = guarded.plan
+    blocking = {(note.handler, note.field) for note in guarded.notes if note.blocking}
+    cold = any(change.effect in (Effect.HOTPLUG, Effect.STOP_START) for change in plan.changes)
+    stop = {("power", "stop")} if cold and spec.restart != "never" and running(plan.seen) else set()
+    return plan.remaining | blocking | stop
+
+
+def _worth_telling(turn: Turn, guarded: Guarded) -> bool:
+    """A ready VM has a story only when something of its row of states is to be changed."""
+    at_work = turn.phase is not Phase.READY
+    return at_work or any(change.handler not in BESIDE for change in guarded.plan.changes)
+
+
+def _skipped(guarded: Guarded) -> dict[str, str]:
+    """Why a step of a change was left out although the spec asks for it, by state (CP-06)."""
+    refused = [note for note in guarded.notes if note.condition == "ShrinkRefused"]
+    return {CHANGE.holder((note.handler, note.field)): note.reason for note in refused}

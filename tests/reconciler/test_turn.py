@@ -6,11 +6,11 @@ import pytest
 
 from reconciler.execute import Done
 from reconciler.guard import Guarded
-from reconciler.pipeline import DEPLOY
+from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.plan import VMPlan
 from reconciler.report import Step, VMDone, VMError, VMPaused, VMStarted
 from reconciler.turn import Narrator, Standing, Turn
-from state.change import Outcome
+from state.change import Effect, Note, Outcome
 from state.memory import Memory, Phase
 from state.observed import SeenVM
 from state.secret import Secret
@@ -41,7 +41,8 @@ class Story:
     def progress(self, remaining: list[tuple[str, str]], found: SeenVM | None = None) -> list[str]:
         """Tell what has landed; the states reached."""
         before = len(self.steps())
-        self.narrator.progress(self.turn, found or seen(), remaining)
+        changes = tuple(change(*one) for one in remaining)
+        self.narrator.progress(self.turn, Guarded(VMPlan(found or seen(), changes)))
         return [step.after for step in self.steps()[before:]]
 
     def steps(self) -> list[Step]:
@@ -98,10 +99,66 @@ def test_a_step_that_had_nothing_to_do_is_told_as_skipped(story: Story) -> None:
     assert results["clone"][0] == "success"
 
 
-def test_a_vm_that_is_ready_has_no_pipeline(story: Story) -> None:
+def test_a_vm_that_is_ready_has_no_story(story: Story) -> None:
     story.turn.enter(Phase.READY)
-    assert story.progress(EVERYTHING) == []
+    assert story.progress([("tags", "tags")]) == []
+    assert story.told.events == []
     assert (story.turn.action, story.turn.state) == ("change", "ready")
+
+
+def test_a_change_tells_its_thirteen_states_in_order(story: Story) -> None:
+    """CP-01, CP-05, C-04: what is equal is skipped with zero duration."""
+    story.turn.enter(Phase.READY)
+    assert story.progress([("power", "stop"), ("cpu", "cores")]) == ["cp_update_ip"]
+    story.turn.changes.append(change("cpu", "cores", old=1, new=2))
+    story.turn.spent = {"cpu": 1.5}
+    assert story.progress([("power", "power")])[-1] == "cp_firewall"
+    story.progress([])
+    assert [step.after for step in story.steps()] == list(CHANGE.names[1:])
+    told = {step.after: (step.result, step.seconds, step.detail) for step in story.steps()}
+    assert told["cp_cpu_ram"] == ("success", 1.5, "cores: 1 -> 2")
+    assert told["cp_network"] == ("skip", 0.0, "")
+
+
+def test_a_change_is_told_on_by_the_next_run(story: Story) -> None:
+    """CP-09: only what is left is done and told again."""
+    story.turn.enter(Phase.READY)
+    story.progress([("power", "power")])
+    story.next_run()
+    story.turn.enter(Phase.CHANGE)
+    assert story.progress([]) == ["cp_start", "ready"]
+
+
+def test_the_next_change_begins_anew(story: Story) -> None:
+    story.turn.enter(Phase.READY)
+    story.progress([("power", "power")])
+    story.next_run()
+    story.turn.enter(Phase.READY)
+    assert story.progress([("cpu", "cores")]) == ["cp_update_ip", "cp_stop"]
+
+
+@pytest.mark.parametrize(
+    ("restart", "reached"), [("allow", ["cp_update_ip"]), ("never", ["cp_update_ip", "cp_stop"])]
+)
+def test_the_stop_is_open_while_a_cold_value_is_to_be_written(
+    story: Story, restart: str, reached: list[str]
+) -> None:
+    """CP-01: values are written first, and told behind the stop that they may need."""
+    story.turn = Turn(spec(restart=restart))
+    story.turn.enter(Phase.READY)
+    cold = change("cpu", "cores", effect=Effect.STOP_START)
+    story.narrator.progress(story.turn, Guarded(VMPlan(seen(status="running"), (cold,))))
+    assert [step.after for step in story.steps()] == reached
+
+
+def test_a_refused_shrink_says_why_it_is_skipped(story: Story) -> None:
+    """CP-06"""
+    story.turn.enter(Phase.READY)
+    shrink = Note("web-1", "disks", "system.size", "shrink not allowed", "ShrinkRefused")
+    story.narrator.progress(story.turn, Guarded(VMPlan(seen(), (change("cpu", "cores"),))))
+    story.narrator.progress(story.turn, Guarded(VMPlan(seen()), notes=(shrink,)))
+    told = {step.after: (step.result, step.detail) for step in story.steps()}
+    assert told["cp_system_disk_size"] == ("skip", "shrink not allowed")
 
 
 def test_what_was_ready_and_is_made_anew_is_told_from_the_beginning(story: Story) -> None:
@@ -127,26 +184,26 @@ def test_a_story_that_has_begun_keeps_its_kind(story: Story) -> None:
     assert (story.turn.phase, story.turn.action) == (Phase.READY, "deploy")
 
 
-def test_a_change_is_one_line_by_handler_with_what_it_changed(story: Story) -> None:
+def test_a_change_beside_is_one_line_by_handler_with_what_it_changed(story: Story) -> None:
     story.turn.enter(Phase.READY)
-    sent = [change("cpu", "cores", old=1, new=2), change("cpu", "limit", old=None, new=1.5)]
-    done = Done({"cpu": Outcome()}, {"cpu": 0.4})
+    sent = [change("tags", "tags", old="a", new="b"), change("tags", "more", old=None, new="c")]
+    done = Done({"tags": Outcome()}, {"tags": 0.4})
     story.narrator.changed(story.turn, seen(), done, sent)
     (step,) = story.steps()
     assert (step.label, step.result, step.seconds, step.action) == (
-        "Change cpu",
+        "Change tags",
         "success",
         0.4,
         "change",
     )
-    assert "1 -> 2" in step.detail
-    assert "1.5" in step.detail
+    assert "a -> b" in step.detail
+    assert "c" in step.detail
 
 
 def test_what_was_not_done_is_not_told_as_changed(story: Story) -> None:
     story.turn.enter(Phase.READY)
-    outcomes = {"cpu": Outcome(error="no"), "memory": Outcome(retry_at=AT)}
-    sent = [change("cpu"), change("memory"), change("tags")]
+    outcomes = {"tags": Outcome(error="no")}
+    sent = [change("tags"), change("pool")]
     story.narrator.changed(story.turn, seen(), Done(outcomes), sent)
     assert story.steps() == []
 
@@ -159,11 +216,13 @@ def test_a_deploy_tells_steps_and_no_changes(story: Story) -> None:
 def test_no_secret_is_told_or_written_down(story: Story) -> None:
     """C-17"""
     story.turn.enter(Phase.READY)
-    secret = change("cloudinit", "password", old="another", new=Secret("geheim-1"))
-    story.narrator.changed(story.turn, seen(), Done({"cloudinit": Outcome()}), [secret])
+    secret = change("options", "password", old="another", new=Secret("geheim-1"))
+    story.progress([("options", "password")])
+    story.turn.changes.append(secret)
+    story.progress([])
     assert "geheim" not in repr(story.told.events)
     assert "geheim" not in repr(story.store.journal.vm_runs("web-1"))
-    assert "***" in story.steps()[0].detail
+    assert any("***" in step.detail for step in story.steps())
 
 
 def test_a_failed_step_leaves_the_state_where_it_is(story: Story) -> None:
