@@ -26,7 +26,8 @@ class Fleet:
     the keys whose spec could not be used (they are known, so they are never taken for removed); a
     broken group stands there under its own key. `incomplete` says that a file of VMs could not be
     read at all, so that nothing may be taken for removed. `revision` names this state of the
-    source (a content hash). `folder` resolves relative paths.
+    source (a content hash), `commit` the commit of its folder (`+dirty` when that differs; empty
+    outside of git). `folder` resolves relative paths.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fleet:
     broken: frozenset[str] = frozenset()
     errors: tuple[SpecError, ...] = ()
     incomplete: bool = False
+    commit: str = ""
 
     def knows(self, key: str) -> bool:
         """Whether the source still mentions the VM, or may do so where it could not be read."""
