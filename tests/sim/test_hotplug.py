@@ -148,16 +148,24 @@ def test_media_types_do_not_change_live(running: Hands) -> None:
     assert text == "ide2: hotplug problem - unable to change media type"
 
 
-def test_a_nic_change_is_noted_for_the_cloud_init_drive(running: Hands) -> None:
-    running.call("PUT", "/100/config", name="b", net1="virtio=BC:24:11:00:00:09,bridge=vmbr0")
-    section = running.simulator.world.vms[100].cloudinit
+def test_a_nic_change_is_noted_for_the_cloud_init_drive(hands: Hands) -> None:
+    hands.vm(101, net0=NET, ide2="local:cloudinit")
+    hands.task("POST", "/101/status/start")
+    hands.call("PUT", "/101/config", name="b", net1="virtio=BC:24:11:00:00:09,bridge=vmbr0")
+    section = hands.simulator.world.vms[101].cloudinit
     assert section == {"added": "name,net1"}
-    running.call("PUT", "/100/config", net0=f"{NET},tag=5")
+    hands.call("PUT", "/101/config", net0=f"{NET},tag=5")
     assert section["net0"] == NET
-    running.call("PUT", "/100/config", net0=NET, delete="net1")
+    hands.call("PUT", "/101/config", net0=NET, delete="net1")
     assert section == {"added": "name"}
-    running.call("PUT", "/100/cloudinit")
+    hands.call("PUT", "/101/cloudinit")
     assert section == {}
+
+
+def test_nothing_is_noted_for_a_drive_that_is_not_there(running: Hands) -> None:
+    """qemu-server PVE/QemuServer.pm (write_vm_config) drops the section without a drive."""
+    running.call("PUT", "/100/config", name="b")
+    assert running.simulator.world.vms[100].cloudinit == {}
 
 
 def test_a_running_vm_cannot_join_a_bridge_that_is_not_there(running: Hands) -> None:

@@ -8,7 +8,8 @@ import pytest
 from reconciler.sim.errors import Refusal
 from reconciler.sim.parameters.cpu import CPU
 from reconciler.sim.parameters.keys import check_ssh_keys
-from reconciler.sim.parameters.options import memory_of, pinned_machine, stored
+from reconciler.sim.parameters.machines import pinned_machine
+from reconciler.sim.parameters.options import memory_of, stored
 from reconciler.sim.parameters.schema import FormatError
 from reconciler.sim.parameters.values import (
     address,

@@ -6,8 +6,10 @@ what came with 9.x). `OPTIONS` is used by create and by config updates alike.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
+from reconciler.sim.errors import failed
 from reconciler.sim.parameters import drives, values
 from reconciler.sim.parameters.cpu import CPU, SEV
 from reconciler.sim.parameters.formats import (
@@ -19,8 +21,17 @@ from reconciler.sim.parameters.formats import (
     url_encoded,
     volume_id,
 )
+from reconciler.sim.parameters.machines import MACHINE, VGA
+from reconciler.sim.parameters.machines import QEMU as QEMU
 from reconciler.sim.parameters.net import MAX_NETS, NET
-from reconciler.sim.parameters.schema import Boolean, Field, Integer, Number, Properties, Text
+from reconciler.sim.parameters.schema import (
+    Boolean,
+    Field,
+    Integer,
+    Number,
+    Properties,
+    Text,
+)
 from reconciler.sim.parameters.values import words
 from reconciler.sim.vm.machine import Value
 
@@ -31,16 +42,10 @@ KEYBOARDS = words(
     "pt-br sv sl tr"
 )
 SCSI_CONTROLLERS = words("lsi lsi53c810 virtio-scsi-pci virtio-scsi-single megasas pvscsi")
-DISPLAYS = words(
-    "cirrus qxl qxl2 qxl3 qxl4 none serial0 serial1 serial2 serial3 std virtio virtio-gl vmware"
-)
 UUID = r"[a-fA-F0-9]{8}(?:-[a-fA-F0-9]{4}){3}-[a-fA-F0-9]{12}"
 BASE64 = r"[A-Za-z0-9+/]+={0,2}"
 RANGES = r"\d+(?:-\d+)?(?:;\d+(?:-\d+)?)*"
-MACHINE = (
-    r"(?:pc|pc(?:-i440fx)?-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|q35"
-    r"|pc-q35-\d+(?:\.\d+)+(?:\+pve\d+)?(?:\.pxe)?|virt(?:-\d+(?:\.\d+)+)?(?:\+pve\d+)?)"
-)
+QUOTED = re.compile(r'\A"(.*)"\Z')
 USB_HOST = r"(?:(?:0x)?[0-9A-Fa-f]{4}:(?:0x)?[0-9A-Fa-f]{4}|\d+-\d+(?:\.\d+)*|[Ss][Pp][Ii][Cc][Ee])"
 PCI_ID = r"(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}(?:\.[0-9a-f])?(?:;\S+)?"
 
@@ -99,12 +104,6 @@ SNIPPETS = _parts(
     **{key: Text(optional=True, format=volume_id) for key in ("meta", "network", "user", "vendor")}
 )
 
-VGA = _parts(
-    type=Text(optional=True, default_key=True, enum=tuple(DISPLAYS)),
-    memory=_count(4, 512),
-    clipboard=_one_of("vnc"),
-)
-
 CPU_KEYS: dict[str, Field] = {
     "cores": _count(1),
     "cpu": CPU,
@@ -133,14 +132,11 @@ HARDWARE_KEYS: dict[str, Field] = {
     "acpi": _flag(),
     "hotplug": Text(optional=True, format=values.hotplug_features),
     "kvm": _flag(),
-    "machine": Properties(
-        optional=True,
-        parts={
-            "type": Text(optional=True, default_key=True, max_length=40, pattern=MACHINE),
-            "viommu": _one_of("intel", "virtio"),
-            "enable-s3": _flag(),
-            "enable-s4": _flag(),
-        },
+    "machine": MACHINE,
+    "rng0": _parts(
+        source=Text(default_key=True, enum=("/dev/urandom", "/dev/random", "/dev/hwrng")),
+        max_bytes=_count(),
+        period=_count(),
     ),
     "scsihw": _one_of(*SCSI_CONTROLLERS),
     "smbios1": SMBIOS,
@@ -273,9 +269,6 @@ ROOT_KEYS: dict[str, Field] = {
     "vmgenid": Text(optional=True, pattern=rf"(?:{UUID}|[01])"),
 }
 
-QEMU = "7.2.0"
-"""The QEMU of the recorded node; it is named in `meta` and in pinned machine types."""
-
 OPTIONS: dict[str, Field] = {
     **CPU_KEYS,
     **MEMORY_KEYS,
@@ -312,14 +305,27 @@ EXISTING = (
 def stored(key: str, value: object) -> Value:
     """A checked value as the config file gives it back: numbers typed, "" as one blank.
 
-    A description is kept in comment lines, so it loses final newlines and "" is no description.
+    A description is kept in comment lines, so it loses final white space, and "" and "0" are no
+    description. Raises 500 for what the file cannot hold (qemu-server PVE/QemuServer.pm,
+    check_type, parse_vm_config).
     """
-    if isinstance(OPTIONS.get(key), (Integer, Boolean)):
-        return int(str(value))
-    text = str(value)
+    text, form = str(value), OPTIONS.get(key)
     if key == "description":
-        return text.rstrip("\n")
-    return " " if text == "" else text
+        text = text.rstrip()
+        return "" if text == "0" else text
+    if "\n" in text or "\r" in text:
+        raise failed(f"unable to parse value of '{key}' - property contains a line feed\n")
+    if isinstance(form, (Integer, Number)):
+        pattern = r"\d+" if isinstance(form, Integer) else r"\d+(?:\.\d+)?"
+        if not re.fullmatch(pattern, text):
+            wrong = f"type check ('{form.kind}') failed - got '{text}'"
+            raise failed(f"unable to parse value of '{key}' - {wrong}\n")
+    if isinstance(form, (Integer, Boolean)):
+        return int(text)
+    if isinstance(form, Text) and form.format is None and form.list_of is None:
+        # the quotes go once when the file is written and once when it is read
+        text = QUOTED.sub(r"\1", QUOTED.sub(r"\1", text))
+    return text.strip() or " "
 
 
 def clamp_cpu_units(number: int) -> int:
@@ -330,14 +336,6 @@ def clamp_cpu_units(number: int) -> int:
 def memory_of(text: object) -> int:
     """MiB of a `memory` value such as `2048` or `current=2048`; Proxmox's default is 512."""
     return int(str(text).rpartition("=")[2]) if text not in (None, "", " ") else 512
-
-
-def pinned_machine(machine: object, ostype: object) -> str | None:
-    """The machine type that a Windows guest is pinned to when its config names no version."""
-    family = {"None": "i440fx", "pc": "i440fx", "q35": "q35"}.get(str(machine))
-    if family is None or not str(ostype).startswith("w"):
-        return None
-    return f"pc-{family}-{QEMU.rpartition('.')[0]}"
 
 
 def privileges_for(key: str) -> tuple[str, ...] | None:

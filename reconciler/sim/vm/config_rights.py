@@ -73,32 +73,48 @@ def check_devices(
 
 
 def check_device(
-    world: World, identity: Identity, vmid: int, key: str, value: str, pool: str | None = None
+    world: World,
+    identity: Identity,
+    vmid: int,
+    key: str,
+    value: str,
+    pool: str | None = None,
+    verb: str = "set",
 ) -> None:
-    """One such key; others pass."""
+    """One such key; others pass. `verb` is what a refused serial port is worded with."""
     kind = key.rstrip("0123456789")
     if identity.root or kind not in ("serial", "usb", "hostpci", "rng", "virtiofs"):
         return
     form = OPTIONS[key]
     parts = parse_properties(form, value, key) if isinstance(form, Properties) else {}
-    mapping = parts.get("mapping")
-    if kind == "virtiofs":
+    if kind == "serial":
+        if value != "socket":
+            raise failed(f"only root can {verb} '{key}' config for real devices\n")
+        check_vm(world, identity, vmid, ["VM.Config.HWType"], pool)
+    elif kind == "virtiofs":
         check_vm(world, identity, vmid, ["VM.Config.Disk"], pool)
         check(world, identity, f"/mapping/dir/{parts['dirid']}", ["Mapping.Use"])
-        return
-    if kind == "hostpci" and mapping is None:
-        raise failed(f"only root can set '{key}' config for non-mapped devices\n")
-    real = (kind == "serial" and value != "socket") or (
-        kind == "usb" and mapping is None and parts.get("host", "").lower() != "spice"
-    )
-    if real:
-        raise failed(f"only root can set '{key}' config for real devices\n")
-    check_vm(world, identity, vmid, ["VM.Config.HWType"], pool)
-    if mapping is not None:
-        bus = "pci" if kind == "hostpci" else "usb"
-        check(world, identity, f"/mapping/{bus}/{mapping}", ["Mapping.Use"])
-    if parts.get("source") == "/dev/hwrng":
-        check(world, identity, "/mapping/hwrng", ["Mapping.Use"])
+    elif kind == "rng":
+        check_vm(world, identity, vmid, ["VM.Config.HWType"], pool)
+        if parts.get("source") == "/dev/hwrng":
+            check(world, identity, "/mapping/hwrng", ["Mapping.Use"])
+    elif kind == "usb":
+        check_vm(world, identity, vmid, ["VM.Config.HWType"], pool)
+        if parts.get("host", "spice").lower() != "spice":
+            raise failed(f"only root can set '{key}' config for real devices\n")
+        if "host" not in parts:
+            _check_mapping(world, identity, "usb", parts)
+    else:
+        if "host" in parts:
+            raise failed(f"only root can set '{key}' config for non-mapped devices\n")
+        _check_mapping(world, identity, "pci", parts)
+        check_vm(world, identity, vmid, ["VM.Config.HWType"], pool)
+
+
+def _check_mapping(world: World, identity: Identity, bus: str, parts: Mapping[str, str]) -> None:
+    if "mapping" not in parts:
+        raise failed("either 'host' or 'mapping' must be set.\n")
+    check(world, identity, f"/mapping/{bus}/{parts['mapping']}", ["Mapping.Use"])
 
 
 def check_bridges(world: World, identity: Identity, params: Mapping[str, object]) -> None:

@@ -8,27 +8,29 @@ from reconciler.sim.accounts.access import Identity, all_users, allowed, check, 
 from reconciler.sim.accounts.pools import join_pool
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import Refusal, TaskFailed, bad_parameters, failed, forbidden
-from reconciler.sim.parameters import options
-from reconciler.sim.parameters.drives import drives_of, is_drive
+from reconciler.sim.parameters import machines, options
+from reconciler.sim.parameters.drives import is_drive
 from reconciler.sim.parameters.formats import VM, pool_id, storage_id
 from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
 from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text
 from reconciler.sim.parameters.volnames import split_volid
 from reconciler.sim.routes import Request, route
-from reconciler.sim.vm import config_rights as rights
-from reconciler.sim.vm import disks
+from reconciler.sim.vm.boot import default_boot, print_order
 from reconciler.sim.vm.locks import load, take_flock
 from reconciler.sim.vm.machine import Machine, Section
+from reconciler.sim.vm.pending import settle_section
 from reconciler.sim.vm.power import start_task
-from reconciler.sim.vm.update import name_cdrom, print_order
+from reconciler.sim.vm.update import name_cdrom
 from reconciler.sim.volumes import storage
+
+from reconciler.sim.vm import config_rights as rights
+from reconciler.sim.vm import disks
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 CREATE_SECONDS = 1.0
-BUSES = ("ide", "scsi", "virtio", "sata", "efidisk", "tpmstate")
 CREATE: dict[str, Field] = {
     **options.OPTIONS,
     **options.CDROM,
@@ -154,19 +156,21 @@ def finish(
 ) -> None:
     """Allocate the disks and write the config; everything is freed again when one fails."""
     machine = load(world, task.node, vmid)
-    config: Section = {
-        key: options.stored(key, value) for key, value in params.items() if not is_drive(key)
-    }
-    config["meta"] = f"creation-qemu={options.QEMU},ctime={int(world.now)}"
+    config: Section = {"meta": f"creation-qemu={options.QEMU},ctime={int(world.now)}"}
     shop = disks.Workshop(world, task.node, vmid, [config])
     try:
         config.update(shop.build({key: str(params[key]) for key in params if is_drive(key)}))
+        plain = {key: value for key, value in params.items() if not is_drive(key)}
+        if "vga" in plain:
+            machines.check_clipboard(plain["vga"])
+        config.update({key: options.stored(key, plain[key]) for key in sorted(plain)})
+        complete(world, config)
     except Refusal as refusal:
+        shop.undo()
         text = refusal.reason.rstrip("\n")
         raise TaskFailed(f"unable to create VM {vmid} - {text}") from refusal
     for line in shop.lines:
         task.say(line)
-    complete(world, config)
     machine.config = config
     if pool is not None and pool in world.pools:
         join_pool(world, vmid, pool)
@@ -184,21 +188,7 @@ def complete(world: World, config: Section) -> None:
         config["smbios1"] = f"uuid={world.new_uuid()}"
     if config.get("vmgenid", "1") == "1":
         config["vmgenid"] = world.new_uuid()
-    pinned = options.pinned_machine(config.get("machine"), config.get("ostype"))
-    if pinned is not None:
-        config["machine"] = pinned
-
-
-def default_boot(config: Section) -> list[str]:
-    """The first disk, the first CD-ROM and the first NIC."""
-    found: list[str] = []
-    drives = sorted(drives_of(config), key=lambda one: _bus_order(one.key))
-    for wanted in (False, True):
-        found += [one.key for one in drives if one.is_cdrom is wanted][:1]
-    nets = [key for key in options.NET_KEYS if key in config]
-    return found + nets[:1]
-
-
-def _bus_order(key: str) -> tuple[int, int]:
-    bus = key.rstrip("0123456789")
-    return BUSES.index(bus), int(key[len(bus) :])
+    machine = machines.checked_machine(config.get("machine"), config.get("ostype"))
+    if machine:
+        config["machine"] = machine
+    settle_section(config)

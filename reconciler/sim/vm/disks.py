@@ -169,6 +169,15 @@ def check_drive_rights(world: World, identity: Identity, vmid: int, key: str, te
     check(world, identity, f"/vms/{vmid}", needed)
 
 
+def keep_tpm_version(old: str, new: str) -> None:
+    """Raise 500 when the same TPM state is to be read as another version."""
+    before, after = parse_drive("tpmstate0", old), parse_drive("tpmstate0", new)
+    if before is None or after is None or before.file != after.file:
+        return
+    if before.options.get("version", "v1.2") != after.options.get("version", "v1.2"):
+        raise failed("cannot change TPM state version after creation\n")
+
+
 class Workshop:
     """Makes the volumes that new drive values ask for; frees them again when one fails.
 

@@ -15,12 +15,13 @@ from reconciler.sim.parameters.schema import Boolean, Integer, Text
 from reconciler.sim.parameters.volnames import disk_number, image_name
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
+from reconciler.sim.vm.boot import drop_boot_device
 from reconciler.sim.vm.clone import Copier
 from reconciler.sim.vm.config import DIGEST, VM
 from reconciler.sim.vm.locks import load, take_flock
 from reconciler.sim.vm.machine import Machine, check_lock
 from reconciler.sim.vm.pending import add_unused, in_use
-from reconciler.sim.vm.update import Change, carry_out, drop_boot_device
+from reconciler.sim.vm.update import Change, carry_out
 from reconciler.sim.volumes import storage
 
 if TYPE_CHECKING:

@@ -19,15 +19,27 @@ if TYPE_CHECKING:
 
 
 def settle(machine: Machine) -> None:
-    """What every write does: an unusedN whose volume is attached again goes, and so
-    does an empty description."""
-    if machine.config.get("description") == "":
-        del machine.config["description"]
-    attached = {drive.file for drive in drives_of(machine.config)}
-    attached |= {drive.file for drive in drives_of(machine.pending)}
+    """What every write does: an unusedN whose volume is attached again goes, an empty description
+    too, `smp` becomes sockets, and without a cloud-init drive nothing is noted about one."""
+    settle_section(machine.config)
+    drives = drives_of(machine.config)
+    attached = {drive.file for drive in (*drives, *drives_of(machine.pending))}
     for key in [key for key in machine.config if key.startswith("unused")]:
         if machine.config[key] in attached:
             del machine.config[key]
+    if machine.cloudinit and not any(drive.is_cloudinit for drive in drives):
+        machine.cloudinit.clear()
+
+
+def settle_section(config: Section) -> None:
+    """The part of it that concerns plain values (qemu-server write_vm_config)."""
+    if config.get("description") == "":
+        del config["description"]
+    if "smp" in config:
+        processors = config.pop("smp")
+        if not config.get("sockets"):
+            config["sockets"] = processors
+            config.pop("cores", None)
 
 
 def add_unused(machine: Machine, volid: str) -> None:

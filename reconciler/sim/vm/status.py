@@ -12,6 +12,7 @@ from reconciler.sim.cluster.broadcast import boot_disk_size
 from reconciler.sim.errors import failed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import drives_of
+from reconciler.sim.parameters.machines import VGA
 from reconciler.sim.parameters.schema import Boolean, Text, parse_properties
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm.config import AUDIT, SNAPSHOT_NAME, VM
@@ -63,7 +64,7 @@ def brief(world: World, machine: Machine) -> dict[str, Any]:
     if any(key.startswith("serial") for key in config):
         row["serial"] = 1
     if "vga" in config:
-        parts = parse_properties(options.VGA, str(config["vga"]), "vga")
+        parts = parse_properties(VGA, str(config["vga"]), "vga")
         row["clipboard"] = parts.get("clipboard")
     if config.get("balloon"):
         row["balloon_min"] = int(config["balloon"]) * MIB

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity
 from reconciler.sim.accounts.passwords import hashed
-from reconciler.sim.errors import bad_parameters, failed
-from reconciler.sim.parameters import options
+from reconciler.sim.errors import Refusal, bad_parameters, failed
+from reconciler.sim.parameters import machines, options
 from reconciler.sim.parameters.drives import Drive, is_drive, parse_drive
 from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
-from reconciler.sim.parameters.schema import parse_properties, split_list
+from reconciler.sim.parameters.schema import split_list
 from reconciler.sim.parameters.values import unique_tags
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm import disks
+from reconciler.sim.vm.boot import Order, boot_order, new_boot_order
 from reconciler.sim.vm.hotplug import hotplug_pending
 from reconciler.sim.vm.locks import load, wait_flock
 from reconciler.sim.vm.machine import Machine, check_lock, check_protection
@@ -32,6 +33,7 @@ from reconciler.sim.vm.pending import (
     register_unused,
     settle,
 )
+from reconciler.sim.volumes import storage
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -125,6 +127,23 @@ def _normalize(world: World, given: dict[str, Any]) -> None:
             given[key] = with_mac(str(given[key]), world.new_mac)
     if given.get("vmgenid") == "1":
         given["vmgenid"] = world.new_uuid()
+    if given.get("hookscript"):
+        check_hook_script(world, str(given["hookscript"]))
+
+
+def check_hook_script(world: World, volid: str) -> None:
+    """Raise 400 unless the volume is a script on a storage for snippets. None can be made
+    executable through the API. Source: pve-guest-common PVE/GuestHelpers.pm."""
+    try:
+        _store, name = storage.read_volid(world, volid)
+    except Refusal as refusal:
+        raise bad_parameters({"hookscript": refusal.reason}) from refusal
+    text = f"script '{volid}' is not executable\n"
+    if name.content != "snippets":
+        text = f"'{volid}' is not in the snippets directory\n"
+    elif not any(one.volid == volid for one in world.volumes.values()):
+        text = f"script '{volid}' does not exist\n"
+    raise bad_parameters({"hookscript": text})
 
 
 def admit(world: World, node: str, identity: Identity, change: Change) -> Machine:
@@ -138,9 +157,8 @@ def admit(world: World, node: str, identity: Identity, change: Change) -> Machin
     machine = load(world, node, change.vmid)
     if change.digest and change.digest != machine.digest():
         raise failed(STALE)
-    if "vmstate" in change.delete and machine.lock == "suspended":
-        change.delete += ["lock", "runningmachine", "runningcpu"]
-        change.skip_lock = True
+    if "vmstate" in change.delete:
+        _forget_suspension(machine, change)
     check_lock(machine, change.skip_lock)
     for key in change.revert:
         if key in machine.config:
@@ -150,6 +168,14 @@ def admit(world: World, node: str, identity: Identity, change: Change) -> Machin
     _check_balloon(machine, change.set)
     world.log(node, str(identity), "pvedaemon", f"update VM {change.vmid}: {change.said}")
     return machine
+
+
+def _forget_suspension(machine: Machine, change: Change) -> None:
+    """A saved state that is deleted takes its lock and what it was saved with along."""
+    if machine.lock == "suspended":
+        change.delete.append("lock")
+        change.skip_lock = True
+    change.delete += [key for key in ("runningmachine", "runningcpu") if key in machine.config]
 
 
 def _check_balloon(machine: Machine, given: Mapping[str, Any]) -> None:
@@ -165,7 +191,7 @@ def _check_balloon(machine: Machine, given: Mapping[str, Any]) -> None:
 
 def carry_out(world: World, machine: Machine, identity: Identity, change: Change) -> None:
     """Make the change. Raises 400 with what could not be hot-plugged; that stays pending."""
-    order = _boot_order(machine)
+    order = boot_order(machine)
     touched = {
         key for key in change.delete if _delete(world, machine, identity, change, key, order)
     }
@@ -183,54 +209,6 @@ def carry_out(world: World, machine: Machine, identity: Identity, change: Change
         errors = apply_pending(world, machine, identity)
     if errors:
         raise bad_parameters(errors)
-
-
-@dataclass(slots=True)
-class Order:
-    """What a change touches besides its own keys: the boot order, a pinned machine type."""
-
-    machine: Machine
-    devices: list[str]
-    touched: set[str] = field(default_factory=set)
-
-    def write(self) -> None:
-        self.touched.add("boot")
-        self.machine.pending["boot"] = print_order(self.devices)
-
-    def pin(self, machine_type: str | None) -> None:
-        """A guest that becomes Windows gets its machine type pinned on the way."""
-        if machine_type is not None:
-            self.touched.add("machine")
-            self.machine.pending["machine"] = machine_type
-
-    def drop(self, key: str) -> None:
-        if key in self.devices:
-            self.devices.remove(key)
-            self.write()
-
-    def append(self, key: str) -> None:
-        if self.devices and key not in self.devices:
-            self.devices.append(key)
-            self.write()
-
-
-def print_order(devices: list[str]) -> str:
-    """The `boot` value of a device list; without devices it is one blank."""
-    return f"order={';'.join(devices)}" if devices else " "
-
-
-def drop_boot_device(machine: Machine, key: str) -> None:
-    """Take a device that leaves the VM out of its boot order, at once."""
-    order = _boot_order(machine)
-    if key in order.devices:
-        order.devices.remove(key)
-        machine.config["boot"] = print_order(order.devices)
-
-
-def _boot_order(machine: Machine) -> Order:
-    value = machine.text("boot")
-    parts = parse_properties(options.BOOT, value, "boot") if value and value != " " else {}
-    return Order(machine, split_list(parts.get("order", "")))
 
 
 def _delete(
@@ -258,7 +236,7 @@ def _delete(
     else:
         if key in options.NET_KEYS and key in machine.config:
             rights.check_bridges(world, identity, {key: machine.config[key]})
-        rights.check_device(world, identity, machine.vmid, key, str(value))
+        rights.check_device(world, identity, machine.vmid, key, str(value), verb="delete")
         machine.pending_delete[key] = how
     return True
 
@@ -290,18 +268,27 @@ def _set(
         windows = (machine.text("ostype") or "").startswith(("w", "win"))
         machine.config[key] = plain if windows or HASHED.match(plain) else hashed(plain, world.rng)
     elif key == "boot":
-        machine.pending[key] = _checked_boot(machine, change, str(value))
+        machine.pending[key] = new_boot_order(machine, str(value), change.set, change.delete)
     else:
-        current = machine.config.get(key)
-        if key in options.NET_KEYS and current is not None:
-            rights.check_bridges(world, identity, {key: current})
-        if current is not None:
-            rights.check_device(world, identity, machine.vmid, key, str(current))
-        rights.check_device(world, identity, machine.vmid, key, str(value))
+        _check_plain(world, machine, identity, key, str(value))
         machine.pending[key] = value
         if key == "ostype" and not {"machine"} & {*change.set, *change.delete, *machine.pending}:
-            order.pin(options.pinned_machine(machine.config.get("machine"), value))
+            order.pin(machines.pinned_machine(machine.config.get("machine"), value))
     machine.pending_delete.pop(key, None)
+
+
+def _check_plain(world: World, machine: Machine, identity: Identity, key: str, value: str) -> None:
+    """Rights on what a device or NIC was and becomes; values that do not go together."""
+    current = machine.config.get(key)
+    if key in options.NET_KEYS and current is not None:
+        rights.check_bridges(world, identity, {key: current})
+    if current is not None:
+        rights.check_device(world, identity, machine.vmid, key, str(current), verb="modify")
+    rights.check_device(world, identity, machine.vmid, key, value, verb="modify")
+    if key == "vga":
+        machines.check_clipboard(value)
+    elif key == "machine":
+        machines.checked_machine(value, None)
 
 
 def _set_drive(
@@ -310,6 +297,8 @@ def _set_drive(
     text = str(change.set[key])
     if key in machine.config:
         disks.check_drive_rights(world, identity, machine.vmid, key, str(machine.config[key]))
+        if key == "tpmstate0":
+            disks.keep_tpm_version(str(machine.config[key]), text)
     disks.check_drive_rights(world, identity, machine.vmid, key, text)
     if key in machine.pending:
         replaced = parse_drive(key, str(machine.pending[key]))
@@ -327,15 +316,3 @@ def _set_drive(
     drive = parse_drive(key, text)
     if drive is not None and drive.is_cdrom and not drive.is_cloudinit:
         order.append(key)
-
-
-def _checked_boot(machine: Machine, change: Change, value: str) -> str:
-    parts = parse_properties(options.BOOT, value, "boot") if value != " " else {}
-    devices = split_list(parts.get("order", ""))
-    for device in devices:
-        there = device in machine.config or device in machine.pending or device in change.set
-        if not there or device in change.delete:
-            raise failed(f"invalid bootorder: device '{device}' does not exist'\n")
-    if devices and "bootdisk" in machine.config:
-        machine.pending_delete["bootdisk"] = 1
-    return print_order(devices) if devices else value
