@@ -15,6 +15,7 @@ from reconciler.sim.vm.machine import Machine
 from reconciler.sim.world import LOG_KEPT
 
 Get = Callable[..., Any]
+BACKUP_OF_121 = "local:backup/vzdump-qemu-121-2026_01_31-02_00_00.vma"
 
 
 def rows(get: Get, kind: str) -> dict[str, dict[str, Any]]:
@@ -277,12 +278,12 @@ def test_content_by_kind_and_vm(recorded: Simulator) -> None:
     add_volume(recorded, base, "images", vmid=110, format="qcow2")
     clone = f"{base}/121/vm-121-disk-0.qcow2"
     add_volume(recorded, clone, "images", vmid=121, parent=base, format="qcow2")
-    add_volume(recorded, "local:backup/b.vma", "backup", vmid=121, notes="a\nb", protected=True)
+    add_volume(recorded, BACKUP_OF_121, "backup", vmid=121, notes="a\nb", protected=True)
     path = "/nodes/pve1/storage/local/content"
     listed = recorded.call("GET", path, {"vmid": "121"}).data
     assert [row["volid"] for row in listed] == [
         clone,
-        "local:backup/b.vma",
+        BACKUP_OF_121,
         "local:import/tiny.qcow2",
     ]
     assert listed[0]["parent"] == "../110/base-110-disk-0.qcow2"
@@ -316,33 +317,38 @@ def test_block_volumes_and_backups(demo: Simulator, get: Get) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "vmid", "role", "missing"),
+    ("volid", "role", "answered"),
     [
-        ("iso", None, "PVETemplateUser", "Datastore.Audit|Datastore.AllocateSpace"),
-        ("images", 100, "PVEDatastoreUser", "VM.Config.Disk"),
-        ("backup", 100, "PVEDatastoreUser", "VM.Backup"),
-        ("snippets", None, "PVEDatastoreUser", "Datastore.Allocate"),
-        ("snippets", None, "PVEDatastoreAdmin", ""),
-        ("iso", None, "PVEDatastoreUser", ""),
+        (
+            "local:iso/y.iso",
+            "PVETemplateUser",
+            "403 (/storage/local, Datastore.AllocateSpace|Datastore.Audit)",
+        ),
+        ("local:100/vm-100-disk-0.raw", "PVEDatastoreUser", "403 (/vms/100, VM.Config.Disk)"),
+        (BACKUP_OF_121, "PVEDatastoreUser", "403 (/vms/121, VM.Backup)"),
+        (
+            "local:snippets/y",
+            "PVEDatastoreUser",
+            "500 missing privileges to access local:snippets/y",
+        ),
+        ("local:snippets/y", "PVEDatastoreAdmin", "200 OK"),
+        ("local:iso/y.iso", "PVEDatastoreUser", "200 OK"),
     ],
 )
-def test_who_may_read_a_volume(
-    demo: Simulator, content: str, vmid: int | None, role: str, missing: str
-) -> None:
+def test_who_may_read_a_volume(demo: Simulator, volid: str, role: str, answered: str) -> None:
     demo.world.access.users["bob@pve"] = User()
     demo.world.access.grants.append(Grant("/", "user", "bob@pve", role))
-    add_volume(demo, "local:x/y", content, vmid=vmid)
-    path = "/nodes/pve1/storage/local/content/local:x/y"
-    answer = demo.call("GET", path, identity="bob@pve")
-    assert answer.status == (403 if missing else 200)
-    assert missing in answer.reason
+    add_volume(demo, volid, volid.partition(":")[2].partition("/")[0])
+    answer = demo.call("GET", f"/nodes/pve1/storage/local/content/{volid}", identity="bob@pve")
+    seen = f"{answer.status} {answer.reason}".replace("Permission check failed ", "")
+    assert seen == answered
 
 
 def test_backups_show_to_those_who_may_make_them(demo: Simulator) -> None:
     world = demo.world
     world.access.users["bob@pve"] = User()
     world.access.grants.append(Grant("/", "user", "bob@pve", "PVEDatastoreUser"))
-    add_volume(demo, "local:backup/b.vma", "backup", vmid=100)
+    add_volume(demo, BACKUP_OF_121, "backup", vmid=121)
     path = "/nodes/pve1/storage/local/content"
     assert demo.call("GET", path, identity="bob@pve").data == []
     world.access.grants.append(Grant("/vms", "user", "bob@pve", "PVEVMUser"))

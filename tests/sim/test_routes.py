@@ -22,6 +22,7 @@ UNDESCRIBED = {
     "GET /access/users/{userid}",
     "GET /access/users/{userid}/token",
     "GET /nodes/{node}/network/{iface}",
+    "GET /nodes/{node}/vzdump/extractconfig",
     "POST /access/groups",
     "POST /access/users",
     "PUT /access/groups/{groupid}",

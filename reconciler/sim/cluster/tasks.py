@@ -28,6 +28,9 @@ UPID = re.compile(
 LOCK_WAIT = 10.0
 """Real seconds that a task or call waits for a lock; `speed` does not divide protocol limits."""
 
+NO_CLOSING_LINE = "unexpected status"
+"""The exitstatus of a worker that left without a word; its log has no closing line."""
+
 UNSEEN = "unseen"
 """Kind of the tasks that no list shows."""
 
@@ -251,7 +254,8 @@ class Tasks:
             return
         if error is not None:
             task.status = error
-            task.lines.append(f"TASK ERROR: {error}")
+            if error != NO_CLOSING_LINE:
+                task.lines.append(f"TASK ERROR: {error}")
         elif task.warnings:
             task.status = f"WARNINGS: {task.warnings}"
             task.lines.append(f"TASK {task.status}")

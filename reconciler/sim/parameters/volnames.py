@@ -24,6 +24,8 @@ OTHER_FILES = {
     "snippets": re.compile(r"snippets/([^/]+)\Z"),
     "import": re.compile(r"import/([^/]+\.(?:ova|ovf|qcow2|raw|vmdk))\Z"),
 }
+BACKUP_OWNER = re.compile(r"backup/vzdump-(?:openvz|lxc|qemu)-(\d+)-.")
+SNAPSHOT = re.compile(r"backup/(?:vm|ct|host)/(\d+)/\S+\Z")
 DISK_NUMBER = re.compile(r"(?:vm|base)-(\d+)-disk-(\d+)(?:\.|\Z)")
 
 
@@ -48,6 +50,11 @@ def parse_name(storage: Storage, name: str) -> VolumeName:
     """Read a volume's name. Raises 500 `unable to parse ... volume name 'X'`."""
     if storage.path is not None:
         return _file_name(name)
+    if storage.kind == "pbs":
+        snapshot = SNAPSHOT.match(name)
+        if snapshot is None:
+            raise failed(f"unable to parse PBS volume name '{name}'\n")
+        return VolumeName("backup", int(snapshot[1]), format="pbs-vm")
     if storage.kind in ("rbd", "zfspool"):
         base, slash, last = name.rpartition("/")
         owned = OWNED.match(last)
@@ -81,7 +88,9 @@ def _file_name(name: str) -> VolumeName:
         return VolumeName("images", int(plain[1]), None, image.is_base, image.format)
     for content, pattern in OTHER_FILES.items():
         if pattern.match(name):
-            return VolumeName(content, format=_suffix(content, name))
+            owner = BACKUP_OWNER.match(name)
+            vmid = int(owner[1]) if owner is not None else None
+            return VolumeName(content, vmid, format=_suffix(content, name))
     raise failed(f"unable to parse directory volume name '{name}'\n")
 
 

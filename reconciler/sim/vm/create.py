@@ -6,26 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed, check, check_pool
 from reconciler.sim.accounts.pools import join_pool
+from reconciler.sim.backup import restore
 from reconciler.sim.cluster.tasks import Step, Task, step
-from reconciler.sim.errors import Refusal, TaskFailed, bad_parameters, failed, forbidden
+from reconciler.sim.errors import Refusal, TaskFailed, failed, forbidden
 from reconciler.sim.parameters import machines, options
 from reconciler.sim.parameters.drives import is_drive
 from reconciler.sim.parameters.formats import VM, pool_id, storage_id
 from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
 from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text
-from reconciler.sim.parameters.volnames import split_volid
 from reconciler.sim.routes import Request, route
+from reconciler.sim.vm import config_rights as rights
+from reconciler.sim.vm import disks
 from reconciler.sim.vm.boot import default_boot, print_order
 from reconciler.sim.vm.locks import load, take_flock
 from reconciler.sim.vm.machine import Machine, Section
 from reconciler.sim.vm.pending import settle_section
 from reconciler.sim.vm.power import start_task
 from reconciler.sim.vm.update import name_cdrom
-from reconciler.sim.volumes import storage
-
-from reconciler.sim.vm import config_rights as rights
-from reconciler.sim.vm import disks
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -63,9 +61,8 @@ def create(world: World, request: Request) -> str:
     for key in ("node", "vmid"):
         params.pop(key)
     pool, default, start = (params.pop(key, None) for key in ("pool", "storage", "start"))
-    archive = params.get("archive")
-    for key in NOT_CONFIG:
-        params.pop(key, None)
+    extras = {key: params.pop(key, None) for key in NOT_CONFIG}
+    archive, force = extras["archive"], bool(extras["force"])
     if "sshkeys" in params:
         check_ssh_keys(str(params["sshkeys"]))
     if "cpuunits" in params:
@@ -74,10 +71,18 @@ def create(world: World, request: Request) -> str:
         check_pool(world, pool)
     if default is not None:
         check(world, identity, f"/storage/{default}", ["Datastore.AllocateSpace"])
-    _may_allocate(world, identity, vmid, pool)
-    if archive is not None:
-        _refuse_archive(world, node, str(archive), params)
+    _may_allocate(world, identity, vmid, pool, bool(archive) and force)
+    if archive:
+        source = restore.check_call(world, node, identity, vmid, str(archive), params)
     _check_params(world, identity, vmid, params, pool)
+    if archive:
+        restore.claim(world, node, vmid, force)
+        wish = {
+            **{key: extras[key] for key in ("unique", "bwlimit")},
+            **{"storage": default, "pool": pool, "start": start},
+            **{"live": extras["live-restore"], "override": params},
+        }
+        return restore.begin(world, node, identity, vmid, source, wish)
     other = world.vms.get(vmid)
     if other is not None:
         raise failed(
@@ -96,21 +101,15 @@ def create(world: World, request: Request) -> str:
     return world.tasks.start(node, "qmcreate", vmid, identity, steps, undo)
 
 
-def _may_allocate(world: World, identity: Identity, vmid: int, pool: str | None) -> None:
+def _may_allocate(
+    world: World, identity: Identity, vmid: int, pool: str | None, over: bool
+) -> None:
+    """VM.Allocate on the VM or its pool; VM.Backup is enough to restore over a VM."""
     places = [f"/vms/{vmid}"] + ([f"/pool/{pool}"] if pool is not None else [])
+    if over and vmid in world.vms and allowed(world, identity, f"/vms/{vmid}", ["VM.Backup"]):
+        return
     if not any(allowed(world, identity, place, ["VM.Allocate"]) for place in places):
         raise forbidden()
-
-
-def _refuse_archive(world: World, node: str, archive: str, params: dict[str, Any]) -> None:
-    """Restores need an archive; no call of this cluster makes one."""
-    for key in sorted(params):
-        if is_drive(key):
-            raise bad_parameters({key: "option conflicts with option 'archive'"})
-    if split_volid(archive) is None:
-        raise failed(f"can't find file '{archive}'\n")
-    storage.existing(world, node, archive)
-    raise failed(f"unable to parse archive name '{archive}'\n")
 
 
 def _check_params(

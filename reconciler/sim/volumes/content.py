@@ -1,4 +1,4 @@
-"""POST and DELETE of volumes on a storage, without a VM's config.
+"""Single volumes on a storage: allocate, look at, annotate and erase one without a VM's config.
 
 Source: pve-storage PVE/API2/Storage/Content.pm.
 """
@@ -6,24 +6,30 @@ Source: pve-storage PVE/API2/Storage/Content.pm.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import all_users, check, perm
+from reconciler.sim.accounts.access import Identity, all_users, check, perm
+from reconciler.sim.backup.access import check_access, real_volume_id
+from reconciler.sim.backup.archive import drop, path_of
+from reconciler.sim.backup.guest import check_protected_limit
+from reconciler.sim.backup.prune import backups
+from reconciler.sim.cluster.inventory import Storage
 from reconciler.sim.cluster.tasks import Step, Task, step
-from reconciler.sim.errors import TaskFailed, bad_parameters
+from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters.formats import VM
-from reconciler.sim.parameters.schema import Integer, Text
+from reconciler.sim.parameters.schema import Boolean, Integer, Text
 from reconciler.sim.parameters.values import UNITS
-from reconciler.sim.parameters.volnames import file_path
-from reconciler.sim.routes import Request, route
-from reconciler.sim.vm.disks import check_volume_access
+from reconciler.sim.parameters.volnames import VolumeName, file_path
+from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.volumes import storage
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 CONTENT = "/nodes/{node}/storage/{storage}/content"
+ONE = f"{CONTENT}/{{volume}}"
 SUFFIX = re.compile(r"\.(raw|qcow2|vmdk)\Z")
+SECTOR, BLOCK = 512, 4096
 
 
 @route(
@@ -61,39 +67,136 @@ def allocate(world: World, request: Request) -> str:
     return volume.volid
 
 
+def named(world: World, request: Request) -> tuple[str, Storage, VolumeName]:
+    """The volume that a call names, whether or not it exists. Raises 400 and 500."""
+    volid = real_volume_id(str(request.params["storage"]), str(request.params["volume"]))
+    store, name = storage.read_volid(world, volid)
+    return volid, store, name
+
+
+@route("GET", ONE, permission=all_users, protected=True)
+def get_volume(world: World, request: Request) -> Json:
+    """`volume` with or without the storage's name. An archive is measured as a disk image is:
+    in whole sectors, and the space it takes in whole blocks."""
+    volid, _store, _name = named(world, request)
+    check_access(world, request.identity, None, volid)
+    volume = world.volume(request.node, volid)
+    if volume is None:
+        raise failed(f"volume_size_info on '{volid}' failed - no format\n")
+    row: dict[str, Any] = {
+        "path": path_of(world, volume),
+        "size": volume.size,
+        "used": volume.used,
+        "format": volume.format,
+    }
+    if volume.content == "backup":
+        row |= {"protected": int(volume.protected), "notes": volume.notes or ""}
+        if volume.format != "pbs-vm":
+            row |= {"size": _whole(volume.size, SECTOR), "used": _whole(volume.used, BLOCK)}
+            row["format"] = "raw"
+    return row
+
+
+def _whole(count: int, unit: int) -> int:
+    return -(-count // unit) * unit
+
+
+@route(
+    "PUT",
+    ONE,
+    fields={"notes": Text(optional=True), "protected": Boolean(optional=True)},
+    permission=all_users,
+    protected=True,
+)
+def annotate(world: World, request: Request) -> None:
+    """Notes and protection of a backup; a file that is not there takes them without a word."""
+    volid, store, name = named(world, request)
+    params, identity = request.params, request.identity
+    check_access(world, identity, None, volid)
+    volume = world.volume(request.node, volid)
+    if "notes" in params:
+        _only_backups(store, name, "notes")
+        if volume is not None:
+            volume.notes = str(params["notes"] or "") or None
+    if "protected" in params:
+        wanted = bool(params["protected"])
+        if wanted and name.content == "backup" and not (volume is not None and volume.protected):
+            _check_room_for_protection(world, request.node, identity, store, name.vmid)
+        _only_backups(store, name, "protected")
+        if volume is not None:
+            volume.protected = wanted
+
+
+def _only_backups(store: Storage, name: VolumeName, attribute: str) -> None:
+    """Raise 500 for a volume that cannot have the attribute, in its plug-in's words."""
+    if name.content == "backup":
+        return
+    if store.path is None and attribute == "notes":
+        raise failed(f"volume notes are not supported for {PLUGINS.get(store.kind, store.kind)}\n")
+    if store.path is None:
+        kind = store.kind
+        raise failed(f"attribute '{attribute}' is not supported for storage type '{kind}'\n")
+    if attribute == "notes":
+        raise failed("only backups can have notes\n")
+    raise failed(f"only backups support attribute '{attribute}'\n")
+
+
+PLUGINS = {
+    "lvm": "PVE::Storage::LVMPlugin",
+    "lvmthin": "PVE::Storage::LvmThinPlugin",
+    "rbd": "PVE::Storage::RBDPlugin",
+    "zfspool": "PVE::Storage::ZFSPoolPlugin",
+}
+
+
+def _check_room_for_protection(
+    world: World, node: str, identity: Identity, store: Storage, vmid: int | None
+) -> None:
+    if vmid is not None:
+        there = [one for one in backups(world, node, store.name) if one.vmid == vmid]
+        check_protected_limit(world, identity, store.name, there)
+
+
 @route(
     "DELETE",
-    f"{CONTENT}/{{volume}}",
+    ONE,
     fields={"delay": Integer(optional=True, minimum=1, maximum=30)},
     permission=all_users,
     protected=True,
 )
-def erase(world: World, request: Request) -> str:
-    """Erase a volume as a task (imgdel); what uses it is not asked."""
-    place, name = str(request.params["storage"]), str(request.params["volume"])
-    volid = name if ":" in name else f"{place}:{name}"
-    store, parsed = storage.read_volid(world, volid)
-    storage.enabled_storage(world, store.name, request.node)
-    owner = parsed.vmid or 0
-    check_volume_access(world, request.identity, owner, volid)
-    if parsed.vmid is not None and parsed.content == "images":
-        check(world, request.identity, f"/storage/{place}", ["Datastore.AllocateSpace"])
+def erase(world: World, request: Request) -> str | None:
+    """Erase a volume as a task (imgdel); what uses it is not asked. With `delay` the call waits
+    for the task and answers null, or with its fault."""
+    volid, store, name = named(world, request)
+    where, identity = f"/storage/{store.name}", request.identity
+    if name.content == "backup" and name.vmid is not None:
+        check(world, identity, where, ["Datastore.AllocateSpace"])
+        check(world, identity, f"/vms/{name.vmid}", ["VM.Backup"])
     else:
-        check(world, request.identity, f"/storage/{place}", ["Datastore.Allocate"])
-    target = f"{parsed.vmid}@{place}" if parsed.vmid is not None else f"@{place}"
+        check(world, identity, where, ["Datastore.Allocate"])
+    target = store.name if name.vmid is None else f"{name.vmid}@{store.name}"
     steps = [Step("content.erase", {"volid": volid})]
-    return world.tasks.start(request.node, "imgdel", target, request.identity, steps)
+    upid = world.tasks.start(request.node, "imgdel", target, identity, steps)
+    task = world.tasks.get(upid)
+    if not request.params.get("delay") or task is None or task.running:
+        return upid
+    if task.failed:
+        raise failed(f"{task.status}\n")
+    return None
 
 
 @step("content.erase")
 def erase_volume(world: World, task: Task, volid: str) -> None:
-    volume = world.volume(task.node, volid)
     store, _name = storage.read_volid(world, volid)
+    storage.enabled_storage(world, store.name, task.node)
+    volume = world.volume(task.node, volid)
     if volume is None:
         path = file_path(store, volid.partition(":")[2])
         task.say(f"disk image '{path}' does not exist")
-        return
-    if volume.protected:
-        raise TaskFailed("can't remove protected archive")
-    storage.free(world, task.node, volid)
+    elif volume.protected:
+        raise failed(f"cannot remove protected volume '{volume.name}' on '{store.name}'\n")
+    elif volume.content == "backup":
+        drop(world, task.node, volid)
+    else:
+        storage.free(world, task.node, volid)
     task.say(f"Removed volume '{volid}'")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import Identity, all_users, allowed, check, perm
+from reconciler.sim.accounts.access import Identity, all_users, allowed, perm
+from reconciler.sim.backup.access import may_read
+from reconciler.sim.backup.archive import label
 from reconciler.sim.cluster.inventory import Storage, Volume
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters.formats import any_text, node_name, storage_id, vm_id
@@ -159,7 +161,7 @@ def content_row(storage: Storage, volume: Volume) -> dict[str, Any]:
         elif parent is not None:
             row["parent"] = parent
     if volume.content == "backup":
-        row["subtype"] = "qemu"
+        row["subtype"] = label(volume.name).kind
         if volume.protected:
             row["protected"] = 1
     if volume.notes is not None:
@@ -187,71 +189,6 @@ def list_content(world: World, request: Request) -> Json:
             continue
         if vmid is not None and volume.vmid != vmid and volume.content != "import":
             continue
-        if may_list(world, request.identity, volume):
+        if may_read(world, request.identity, volume.volid):
             rows.append(content_row(storage, volume))
     return sorted(rows, key=lambda row: str(row["volid"]))
-
-
-def may_list(world: World, identity: Identity, volume: Volume) -> bool:
-    """Backups of a VM show to those who may back it up or own the storage."""
-    if identity.root or volume.content != "backup" or volume.vmid is None:
-        return True
-    owner = allowed(world, identity, f"/storage/{volume.storage}", ["Datastore.Allocate"])
-    return owner or allowed(world, identity, f"/vms/{volume.vmid}", ["VM.Backup"])
-
-
-def check_volume_access(world: World, identity: Identity, volume: Volume) -> None:
-    """Who may read a volume (PVE::Storage::check_volume_access). Raises 403."""
-    path = f"/storage/{volume.storage}"
-    if volume.content in ("iso", "vztmpl", "import"):
-        check(world, identity, path, USE, any=True)
-        return
-    if allowed(world, identity, path, ["Datastore.Allocate"]):
-        return
-    if volume.content == "backup" and volume.vmid is not None:
-        check(world, identity, path, ["Datastore.AllocateSpace"])
-        check(world, identity, f"/vms/{volume.vmid}", ["VM.Backup"])
-    elif volume.vmid is not None:
-        check(world, identity, path, ["Datastore.AllocateSpace"])
-        check(world, identity, f"/vms/{volume.vmid}", ["VM.Config.Disk"])
-    else:
-        check(world, identity, path, ["Datastore.Allocate"])
-
-
-def file_path(storage: Storage, volume: Volume) -> str:
-    """Where the node keeps the volume."""
-    name = volume.name
-    if storage.kind not in FILE_KINDS:
-        return f"/dev/{storage.options.get('vgname', 'pve')}/{name}"
-    root = storage.path or f"/mnt/pve/{storage.name}"
-    if volume.content in FILE_DIRECTORIES:
-        return f"{root}/{FILE_DIRECTORIES[volume.content]}/{name.partition('/')[2]}"
-    return f"{root}/images/{'/'.join(name.split('/')[-2:])}"
-
-
-@route(
-    "GET",
-    "/nodes/{node}/storage/{storage}/content/{volume}",
-    permission=all_users,
-    protected=True,
-)
-def get_volume(world: World, request: Request) -> Json:
-    """`volume` with or without the storage's name."""
-    storage = find_on(world, request.params["storage"], request.node)
-    name = request.params["volume"]
-    volid = name if ":" in name else f"{storage.name}:{name}"
-    volume = world.volume(request.node, volid)
-    if volume is None:
-        raise failed(f"volume_size_info on '{volid}' failed - no format")
-    check_volume_access(world, request.identity, volume)
-    row: dict[str, Any] = {
-        "path": file_path(storage, volume),
-        "size": volume.size,
-        "used": volume.used,
-        "format": "raw" if volume.content == "backup" else volume.format,
-    }
-    if volume.content == "backup":
-        row["protected"] = int(volume.protected)
-    if volume.notes is not None:
-        row["notes"] = volume.notes
-    return row
