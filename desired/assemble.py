@@ -43,6 +43,10 @@ class Assembler:
             for name in sorted(HIDDEN)
             if any(isinstance(layer.tree, dict) and name in layer.tree for layer in draft.layers)
         ]
+        if tree.get("cluster") is None:
+            hint = near("", self._shared.file.clusters)
+            message = f"expected a cluster, seen nothing{hint}; name one here, or in defaults"
+            wrong.append(Wrong(("cluster",), message))
         if draft.absent:
             tree = {name: tree[name] for name in ABSENT if name in tree}
         elif draft.templated:

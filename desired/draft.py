@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from desired.document import Path, step
 from desired.merge import merge
 from desired.nodes import Tree
+from desired.options import lay_over
 from desired.render import RESERVED, BadTemplate, Renderer, has_template, is_varying
 from desired.report import Fault, Report
 from desired.shared import Shared
@@ -15,10 +16,10 @@ from desired.wording import Wrong, dotted, near, shown
 MOST = 10_000
 """VMs that one group may have."""
 
-VM_ONLY = ("state", "was", "count", "for_each")
+VM_ONLY = ("state", "was", "count", "for_each", "options")
 """Keys that no package and no defaults may set."""
 
-EXTRA = ("count", "for_each", "vars")
+EXTRA = ("count", "for_each", "vars", "options")
 """Keys of a VM's entry that are no fields of its spec."""
 
 
@@ -117,6 +118,7 @@ class Drafter:
         if isinstance(cluster, str):
             cluster = self._text(draft, ("cluster",), cluster)
         context["cluster"] = draft.tree["cluster"] = cluster
+        self._add_options(draft)
         was = own.get("was")
         if isinstance(was, str):
             draft.tree["was"] = self._text(draft, ("was",), was)
@@ -170,6 +172,27 @@ class Drafter:
                     faults.append(Fault(layer.place((name,), True), name, message, shared=True))
             tree = merge(tree, {k: v for k, v in layer.tree.items() if k not in VM_ONLY})
         return _Base(layers, tree, has_template(tree), tuple(faults))
+
+    def _add_options(self, draft: Draft) -> None:
+        """Lay a product's options over all else (OPT-03)."""
+        entry = draft.layers[0].tree
+        options = entry.get("options") if isinstance(entry, dict) else None
+        if options is None or draft.absent:
+            return
+        if isinstance(options, dict):
+            options = {
+                name: self._text(draft, ("options", name), value)
+                if isinstance(value, str)
+                else value
+                for name, value in options.items()
+            }
+            options = {k: v for k, v in options.items() if ("options", k) not in draft.failed}
+        templates, cluster = self._shared.file.templates, draft.tree["cluster"]
+        copies = {alias: there.get(str(cluster), ()) for alias, there in templates.items()}
+        known = {alias: vmids for alias, vmids in copies.items() if vmids}
+        draft.tree, wrong = lay_over(draft.tree, options, known)
+        for one in wrong:
+            self._report.add(draft.fault(one), draft.key)
 
     def _add_vars(self, draft: Draft) -> None:
         variables: object = draft.tree.pop("vars", None)

@@ -4,8 +4,10 @@
 """
 
 import json
+import re
 
 from desired.catalog import FleetFile, Pool
+from desired.options import NAMES, PREFIXES
 from desired.render import GROUP_NAMES
 from desired.spec import VMSpec
 
@@ -24,6 +26,17 @@ _GROUPS: Json = {
     },
 }
 _BY_WORD = ("Iso", "Pci", "Rng", "Share", "Snippet", "Usb", "Vga")
+_OPTIONS: Json = {
+    "options": {
+        "type": "object",
+        "description": "a product's options by their names, as a billing panel gives them",
+        "properties": {name: {"type": ["number", "string", "null"]} for name in NAMES},
+        "patternProperties": {
+            f"^{re.escape(prefix)}": {"type": ["number", "string", "null"]} for prefix in PREFIXES
+        },
+        "additionalProperties": False,
+    }
+}
 _BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum"}
 _VARS: Json = {"vars": {"type": "object", "description": "names that templates may use"}}
 
@@ -32,7 +45,7 @@ def schemas() -> dict[str, Json]:
     """Return the schema of each kind of file: fleet, packages, pools and vms."""
     spec = _spec()
     package = _without(spec, (*_VM_ONLY, "package"))
-    vm = _with(spec, {**_GROUPS, **_VARS})
+    vm = _with(spec, {**_GROUPS, **_VARS, **_OPTIONS})
     fleet = FleetFile.model_json_schema()
     fleet["$defs"] = {**_part(fleet, "$defs"), **_part(spec, "$defs")}
     defaults = {key: value for key, value in _without(spec, _VM_ONLY).items() if key != "$defs"}

@@ -101,7 +101,8 @@ def test_no_cluster_is_an_error_where_there_are_several(tmp_path: Path) -> None:
     text = BASE["fleet.yaml"].replace("cluster: demo, ", "")
     fleet = load(tmp_path, {"fleet.yaml": text, "vms/ok.yaml": "ok: {package: small}\n"})
     assert lines(fleet.errors, tmp_path) == [
-        "vms/ok.yaml:1:1: cluster: expected text, seen nothing"
+        "vms/ok.yaml:1:1: cluster: expected a cluster, seen nothing; known: demo, other; "
+        "name one here, or in defaults"
     ]
 
 

@@ -69,6 +69,10 @@ def test_the_schemas_refuse_what_the_code_refuses(kind: str, text: str, where: s
         "a: {for_each: {x: {}}, tags: ['{{ item }}'], node: pve1, state: absent, was: b}",
         "a: {nics: {net0: {link: up, ipv4: dhcp, ipv6: {pool: auto}}}, firewall: null}",
         "a: {firewall: {rules: [{in: ACCEPT, proto: tcp, dport: 22}]}, memory: 0}",
+        "a: {options: {RAM: 8, CPU Cores: '4', OS|x: debian-12, Backups: null}}",
+        "a: {bios: ovmf, efi: {}, vga: serial0, rng: none, iso: 'local:iso/a.iso'}",
+        "a: {pci: {hostpci0: gpu}, usb: {usb0: {mapping: b1}}, serials: {serial0: socket}}",
+        "a: {cloudinit: {custom: {user: 'local:snippets/u', meta: {volume: 'local:snippets/m'}}}}",
         ".shared: [anything]",
     ],
 )
