@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from desired.catalog import Cluster, FleetFile, Tls, Token
 from desired.errors import Place, SpecError, UnusableSource
 from desired.files import FileSource
 from desired.source import Fleet
+from reconciler.git import stamp
 from reconciler.secrets import SecretError, resolve
 from state.secret import Secret
 from state.store import Store
@@ -155,15 +156,24 @@ def _uncollected(stack: ExitStack) -> Iterator[None]:
 
 @contextmanager
 def _open(
-    folder: Path, database: str | None, at: datetime | None, *, preview: bool
+    folder: Path,
+    database: str | None,
+    at: datetime | None,
+    *,
+    preview: bool,
+    specs: Path | None = None,
 ) -> Iterator[Opened]:
+    """`specs` is a folder to read instead (of another commit); paths in it lead from `folder`."""
     now = at or datetime.now(UTC)
     path = database_path(folder, FileSource(folder).head(), database)
     with ExitStack() as stack:
         begin = Store.preview if preview else Store.open
         store = stack.enter_context(begin(str(path), at=now))
         with _uncollected(stack):
-            fleet = FileSource(folder, store.vault.key).load(store.bindings.names(), now)
+            commit = "" if specs else stamp(folder)
+            source = FileSource(specs or folder, store.vault.key, store.specs)
+            read = source.load(store.bindings.names(), now)
+            fleet = replace(read, folder=str(folder), commit=commit)
         yield Opened(fleet, store, path, preview, stack)
 
 

@@ -48,7 +48,7 @@ def dry_run(
 ) -> DryRun:
     """Return what a run would change. Writes nothing, on any cluster or disk.
 
-    Raises UnusableSource, StoreError, BrokenSpecs; a cluster's trouble is in the answer.
+    Raises UnusableSource, GitError, StoreError, BrokenSpecs; a cluster's trouble is in the answer.
     """
     clock = clock or SystemClock()
     start = clock.now()
@@ -78,6 +78,7 @@ def dry_run(
             vms=tuple(sorted(planned, key=lambda vm: vm.key)),
             digest=approval_digest(preview.plans(), opened.store.vault.key),
             errors=tuple(str(error) for error in opened.fleet.errors),
+            commit=opened.fleet.commit,
             problems=tuple(site.problem for site in sites.values() if site.problem),
             reads=sum(api.reads for api in stage.apis),
             seconds=(clock.now() - start).total_seconds(),

@@ -13,6 +13,7 @@ from reconciler.lock import RunnerLock
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
 from reconciler.outcome import conditions_of, results_of
+from reconciler.past import pull
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
@@ -32,15 +33,18 @@ def run_once(
 ) -> Summary:
     """Make the fleet what its specs say, as far as the time limit allows.
 
-    Raises LockHeld when another run is at work, UnusableSource, StoreError, BrokenSpecs,
+    Raises LockHeld when another run is at work, UnusableSource, GitError, StoreError, BrokenSpecs,
     ApprovalRefused; one VM's or one cluster's trouble is in the summary instead.
     """
     clock = clock or SystemClock()
     start = clock.now()
     lock = RunnerLock(lock_path(options.fleet, options.database))
-    with lock, opening(options.fleet, options.database, start) as opened:
-        options.insist(opened.fleet)
-        return Run(opened, options, reporter, clock, start).go()
+    with lock:
+        if options.pull:
+            reporter.report(Remark(clock.now(), str(pull(options.fleet))))
+        with opening(options.fleet, options.database, start) as opened:
+            options.insist(opened.fleet)
+            return Run(opened, options, reporter, clock, start).go()
 
 
 @dataclass(slots=True)
@@ -59,9 +63,13 @@ class Run:
         turns = turns_of(fleet, self.options.only)
         last = next(iter(store.journal.runs(1)), None)
         store.cache.inherit(self.start)
-        run = store.journal.start_run(self.start, self.options.command, fleet.revision)
+        run = store.journal.start_run(
+            self.start, self.options.command, fleet.revision, commit=fleet.commit
+        )
         begun = last.started_at if last else None
-        self.reporter.report(RunStarted(self.start, keys=tuple(turns), last=begun, run=run))
+        self.reporter.report(
+            RunStarted(self.start, keys=tuple(turns), last=begun, run=run, commit=fleet.commit)
+        )
         self._remark_on_specs(fleet)
         for moved in renamed(fleet, store):
             self._remark(f"renamed {moved}")

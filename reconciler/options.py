@@ -12,7 +12,10 @@ class BrokenSpecs(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds."""
+    """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds.
+
+    `pull` fast-forwards the fleet's folder first.
+    """
 
     fleet: Path
     database: str | None = None
@@ -22,6 +25,7 @@ class RunOptions:
     strict: bool = False
     command: str = "--once"
     by: str = ""
+    pull: bool = False
 
     def insist(self, fleet: Fleet) -> None:
         """Raise BrokenSpecs with every error, where `strict` was asked for and there is one."""

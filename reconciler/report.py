@@ -17,7 +17,10 @@ StepResult = Literal["success", "skip", "error"]
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run begins: `task` is the job's name, `keys` all VMs in scope, `interval` in seconds."""
+    """A run begins: `task` is the job's name, `keys` all VMs in scope, `interval` in seconds.
+
+    `commit` is that of the folder of specs, with `+dirty` where they differ from it.
+    """
 
     at: datetime
     task: str = "process_vms"
@@ -25,6 +28,7 @@ class RunStarted:
     interval: float | None = None
     last: datetime | None = None
     run: int | None = None
+    commit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,8 @@ class PlannedVM:
 class DryRun:
     """A whole dry run. `digest` names the changes that need approval; empty when none does.
 
-    `errors` are those of the source (`file:line:column: …`); `problems` those of clusters.
+    `errors` are those of the source (`file:line:column: …`); `problems` those of clusters. `commit`
+    is that of the specs, with `+dirty` where they differ from it.
     """
 
     at: datetime
@@ -225,6 +230,7 @@ class DryRun:
     problems: tuple[str, ...] = ()
     reads: int = 0
     seconds: float = 0.0
+    commit: str = ""
 
     @property
     def failed(self) -> bool:

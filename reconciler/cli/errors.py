@@ -3,6 +3,7 @@
 from desired.errors import UnusableSource
 from reconciler.approval import ApprovalRefused
 from reconciler.cli.settings import EXIT_FAILED, EXIT_LOCKED
+from reconciler.git import GitError
 from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
 from reconciler.secrets import SecretError
@@ -21,6 +22,8 @@ def status_and_words(error: Exception) -> tuple[int, str] | None:
         return EXIT_FAILED, f"{error}\nwith --strict nothing is done while a spec is broken"
     if isinstance(error, ApprovalRefused | SecretError):
         return EXIT_FAILED, str(error)
+    if isinstance(error, GitError):
+        return EXIT_FAILED, f"git: {error}\nnothing was run"
     if isinstance(error, EmbeddedFailed):
         return EXIT_FAILED, f"the simulated cluster did not start: {error}"
     if isinstance(error, StoreError):

@@ -7,6 +7,7 @@ completion answer at once.
 import importlib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -100,6 +101,10 @@ class LazyGroup(click.Group):
 )
 @click.option("--approve", metavar="DIGEST", help="With --once: approve this plan as it runs.")
 @click.option("--strict", is_flag=True, help="With --once: do nothing while any spec is broken.")
+@click.option(
+    "--pull", is_flag=True, help="With --once: fast-forward the fleet's git branch first."
+)
+@click.option("--as-of", metavar="COMMIT", help="With --once --dry-run: the fleet at that commit.")
 @click.option("-v", "--verbose", is_flag=True, help="With --once: also skips and API requests.")
 @click.option("-q", "--quiet", is_flag=True, help="With --once: only what is wrong.")
 @click.option("--run-task", metavar="NAME", help="The same as `job run NAME`.")
@@ -117,6 +122,8 @@ def cli(
     time_limit: float,
     approve: str | None,
     strict: bool,
+    pull: bool,
+    as_of: str | None,
     verbose: bool,
     quiet: bool,
     run_task: str | None,
@@ -143,6 +150,10 @@ def cli(
         raise click.UsageError("--verbose and --quiet exclude each other")
     if dry_run and approve:
         raise click.UsageError("--approve has no place in a dry run")
+    if dry_run and pull:
+        raise click.UsageError("--pull changes the fleet's folder, a dry run nothing; see --as-of")
+    if as_of is not None and not dry_run:
+        raise click.UsageError("--as-of is for looking: it goes with --once --dry-run only")
     if list_jobs or clear_locks:
         from reconciler.cli import job as cli_job
 
@@ -155,8 +166,9 @@ def cli(
 
             known_job(run_task)
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
+        asked_for = replace(asked_for, pull=pull, as_of=as_of)
         ctx.exit(once_or_dry(ctx.obj, asked_for))
-    elif dry_run or only or approve or strict or verbose or quiet:
+    elif dry_run or only or approve or strict or pull or verbose or quiet:
         raise click.UsageError(f"this belongs to --once: {_options_of_once(ctx)}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -164,7 +176,7 @@ def cli(
 
 
 def _options_of_once(ctx: click.Context) -> str:
-    names = ("dry_run", "only", "approve", "strict", "verbose", "quiet")
+    names = ("dry_run", "only", "approve", "strict", "pull", "verbose", "quiet")
     return ", ".join(f"--{name.replace('_', '-')}" for name in names if ctx.params[name])
 
 

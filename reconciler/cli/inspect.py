@@ -95,11 +95,12 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
     from reconciler.cli.opening import known_key, now
     from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show.status import as_json, render_fleet, render_vm
+    from reconciler.show.status import as_json, render_fleet, render_last, render_vm
     from reconciler.status import fleet_status
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
         vms = fleet_status(opened.fleet, opened.store, now())
+        last = next(iter(opened.store.journal.runs(1)), None)
     if vm is not None:
         key = known_key(vm, opened.fleet, [seen.key for seen in vms])
         vms = tuple(seen for seen in vms if seen.key == key)
@@ -110,6 +111,8 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
         click.echo(render_vm(vms[0], spec.fqdn if spec else None, paint()))
     else:
         click.echo(render_fleet(vms, paint()))
+        if last and last.commit:
+            click.echo(render_last(last))
 
 
 @click.command(short_help="Show what past runs did to a VM.")

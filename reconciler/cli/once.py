@@ -26,6 +26,8 @@ class Once:
     strict: bool = False
     verbose: bool = False
     quiet: bool = False
+    pull: bool = False
+    as_of: str | None = None
 
 
 def once_or_dry(settings: Settings, once: Once) -> int:
@@ -43,6 +45,7 @@ def once_or_dry(settings: Settings, once: Once) -> int:
         approve=once.approve,
         strict=once.strict,
         by=person(),
+        pull=once.pull,
     )
     return _dry(options, once) if once.dry_run else _live(options, once)
 
@@ -68,11 +71,14 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _dry(options: RunOptions, once: Once) -> int:
+    from reconciler.config import open_preview
     from reconciler.dryrun import dry_run
+    from reconciler.past import AsOf
     from reconciler.show.plan import plan_json, render_plan
 
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
-    dry = dry_run(options, aside)
+    opening = open_preview if once.as_of is None else AsOf(once.as_of)
+    dry = dry_run(options, aside, opening=opening)
     if once.output == "json":
         click.echo(json.dumps(plan_json(dry), indent=2, ensure_ascii=False))
     else:

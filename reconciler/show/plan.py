@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from reconciler.git import short
 from reconciler.report import DryRun, PlanKind, PlannedVM
 from reconciler.show.text import Paint, count_of, json_when, show_change
 from state.api import Json
@@ -35,7 +36,8 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     rows = [row for vm in shown for row in _rows(vm, width, verbose)]
     lengths = [len(left) + 2 for _, left, words in rows if words]
     right = max([RIGHT, *(length for length in lengths if length <= WIDEST)])
-    lines = [_paint_row(paint, *row, right) for row in rows]
+    lines = [f"specs at commit {short(dry.commit)}"] if dry.commit else []
+    lines += [_paint_row(paint, *row, right) for row in rows]
     lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
     lines.append(paint.bold(_plan_line(dry)))
     return "\n".join(lines)
@@ -150,6 +152,7 @@ def plan_json(dry: DryRun) -> Mapping[str, Json]:
     kinds = Counter(vm.kind for vm in dry.vms)
     return {
         "at": json_when(dry.at),
+        "commit": dry.commit or None,
         "plan": {kind: kinds[kind] for kind in MARKS},
         "differs": dry.differs,
         "approval": dry.digest or None,

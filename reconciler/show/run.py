@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
+from reconciler.git import short
 from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.report import (
     Action,
@@ -150,9 +151,11 @@ class TextReporter:
         last = show_when(event.last, self._zone).split()[1] if event.last else "never"
         every = event.interval
         interval = f"interval: {show_interval(every)}, " if every is not None else ""
+        specs = [f"specs at commit {short(event.commit)}"] if event.commit else []
         return [
             f"{show_when(event.at, self._zone)} reconcile Cron Start",
             f"[{event.task}] Running ({interval}last: {last})",
+            *specs,
         ]
 
     def _step(self, step: Step) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
 from typing import get_args
 
+from reconciler.git import short
 from reconciler.pve.preflight import Finding
 from reconciler.rebuild import Found
 from reconciler.report import Action, Step, StepResult
@@ -13,7 +14,7 @@ from reconciler.show.text import Paint, count_of, json_when, show_duration, show
 from reconciler.status import VMStatus, totals
 from reconciler.why import Explanation, shown
 from state.api import Json
-from state.journal import StepRecord, VMRun
+from state.journal import Run, StepRecord, VMRun
 
 
 def render_fleet(vms: Sequence[VMStatus], paint: Paint) -> str:
@@ -37,6 +38,11 @@ def render_fleet(vms: Sequence[VMStatus], paint: Paint) -> str:
     tinted = [_tint(vm, paint, line) for vm, line in zip(vms, lines, strict=True)]
     counts = ", ".join(f"{number} {phase}" for phase, number in totals(vms).items())
     return "\n".join([head, *tinted, f"{count_of(len(vms), 'VM')}: {counts}"])
+
+
+def render_last(run: Run) -> str:
+    """Return which run was the last, and of which commit the specs were that it went by."""
+    return f"last run {run.id}, {show_when(run.started_at)}: specs at commit {short(run.commit)}"
 
 
 def _tint(vm: VMStatus, paint: Paint, line: str) -> str:
