@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from desired.catalog import Cluster, FleetFile, Tls, Token
-from desired.errors import Place, SpecError, UnusableSource
+from desired.catalog import Cluster, Tls, Token
 from desired.files import FileSource
 from desired.source import Fleet
 from reconciler.git import stamp
+from reconciler.location import fleet_place
 from reconciler.secrets import SecretError, resolve
 from state.secret import Secret
 from state.store import Store
@@ -30,7 +29,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Opened:
-    """A fleet with its store. With `preview` nothing is written anywhere."""
+    """A fleet with its store. With `preview` nothing is written anywhere.
+
+    `database` is its file on this machine: the database, or the key of one on a server.
+    """
 
     fleet: Fleet
     store: Store
@@ -112,31 +114,6 @@ Opening = Callable[[Path, str | None, datetime | None], AbstractContextManager[O
 """How a run comes by its fleet and store: `open_live`, `open_preview`, or a law's own."""
 
 
-def database_path(folder: Path, head: FleetFile, asked: str | None) -> Path:
-    """Return where the store is: as asked, else `database:`, else below XDG_STATE_HOME.
-
-    A fleet on a real cluster must say where (design 4, A lost store). Raises UnusableSource.
-    """
-    url = asked or head.database
-    if url:
-        path = Path(url.removeprefix("sqlite:///")).expanduser()
-        return path if asked else folder / path
-    real = sorted(name for name, cluster in head.clusters.items() if not cluster.simulated)
-    if real:
-        message = f"cluster {real[0]} is real, so say where the store is kept: database: "
-        message += "/var/lib/reconcile/fleet.db (and back it up); expected a path, seen none"
-        place = Place(str(folder / "fleet.yaml"))
-        raise UnusableSource((SpecError(place, "database", message),))
-    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return home / "reconcile" / f"{head.fleet}.db"
-
-
-def lock_path(folder: Path, database: str | None) -> Path:
-    """Return the file of the runner's lock: beside the store."""
-    path = database_path(folder, FileSource(folder).head(), database)
-    return path.with_name(path.name + ".lock")
-
-
 @contextmanager
 def _uncollected(stack: ExitStack) -> Iterator[None]:
     """What is made inside stays until `stack` ends, so the garbage collector shall not walk it.
@@ -165,16 +142,16 @@ def _open(
 ) -> Iterator[Opened]:
     """`specs` is a folder to read instead (of another commit); paths in it lead from `folder`."""
     now = at or datetime.now(UTC)
-    path = database_path(folder, FileSource(folder).head(), database)
+    place = fleet_place(folder, database)
     with ExitStack() as stack:
         begin = Store.preview if preview else Store.open
-        store = stack.enter_context(begin(str(path), at=now))
+        store = stack.enter_context(begin(place, at=now))
         with _uncollected(stack):
             commit = "" if specs else stamp(folder)
             source = FileSource(specs or folder, store.vault.key, store.specs)
             read = source.load(store.bindings.names(), now)
             fleet = replace(read, folder=str(folder), commit=commit)
-        yield Opened(fleet, store, path, preview, stack)
+        yield Opened(fleet, store, place.beside, preview, stack)
 
 
 open_live = partial(_open, preview=False)

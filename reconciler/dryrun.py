@@ -62,7 +62,7 @@ def dry_run(
         preview = look_once(
             opened, sites, turns, clock, start + timedelta(seconds=options.time_limit)
         )
-        first = not opened.database.exists()
+        first = opened.store.created
         for copied in (text for site in sites.values() for text in site.copies):
             reporter.report(Remark(start, copied, "warning"))
         planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]

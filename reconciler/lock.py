@@ -1,4 +1,4 @@
-"""One runner at a time: a lock that the kernel lets go when its process ends (LOCK-04)."""
+"""One runner at a time: a lock that goes with the process that holds it (LOCK-03, LOCK-04)."""
 
 import fcntl
 import os
@@ -8,12 +8,48 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, Self
+
+from state.place import Place
+from state.session import Session
 
 TRIES = 3
+RUNNER = "runner"
 
 
 class LockHeld(Exception):
     """Another runner is at work; the text is its holder."""
+
+
+class Lock(Protocol):
+    """What keeps a second runner out; `with lock:` raises LockHeld when another has it."""
+
+    def acquire(self) -> bool:
+        """Take it if nobody has it; never wait. True also when this object has it."""
+
+    def held(self) -> bool:
+        """Whether this object has it still: what a fence asks before a write."""
+
+    def release(self) -> None: ...
+
+    def holder(self) -> str:
+        """Who has it (`pid 7 on host since ...`), this object included; empty if nobody."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+def runner_lock(place: Place) -> Lock:
+    """The lock of a store's runner: beside the file, or in the server's database."""
+    if place.file is None:
+        return SessionLock(place)
+    return RunnerLock(place.file.with_name(f"{place.file.name}.lock"))
 
 
 class RunnerLock:
@@ -50,6 +86,9 @@ class RunnerLock:
         file.close()
         return False
 
+    def held(self) -> bool:
+        return self._file is not None
+
     def release(self) -> None:
         if self._file:
             self._write("")
@@ -65,7 +104,7 @@ class RunnerLock:
                 return ""
             return file.read().strip() or "another runner"
 
-    def __enter__(self) -> "RunnerLock":
+    def __enter__(self) -> Self:
         """Raises LockHeld when another runner has it."""
         if not self.acquire():
             raise LockHeld(self.holder())
@@ -88,6 +127,56 @@ class RunnerLock:
         self._file.truncate()
         self._file.write(text)
         self._file.flush()
+
+
+class SessionLock:
+    """A lock on a name in a server's database, on a connection of its own.
+
+    The name stands for the schema that holds the store, not for the store's id: `rebuild-state`
+    changes the id while it holds the lock, and a database without tables has none yet.
+    """
+
+    def __init__(self, place: Place, name: str = RUNNER) -> None:
+        self._place = place
+        self._name = name
+        self._session: Session | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock if nobody has it; raises StoreError when the server is not reached."""
+        if self._session:
+            return True
+        session = Session(self._place)
+        if not session.lock(self._name):
+            session.close()
+            return False
+        self._session = session
+        return True
+
+    def held(self) -> bool:
+        return self._session is not None and self._session.has(self._name)
+
+    def release(self) -> None:
+        if self._session:
+            self._session.close()
+            self._session = None
+
+    def holder(self) -> str:
+        with Session(self._place) as session:
+            return session.holder(self._name)
+
+    def __enter__(self) -> Self:
+        """Raise LockHeld when another runner has it."""
+        if not self.acquire():
+            raise LockHeld(self.holder() or "another runner, which has just ended; try again")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
 def _locks(file: TextIOWrapper, kind: int) -> bool:

@@ -7,9 +7,9 @@ from datetime import datetime
 from desired.source import Fleet
 from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
-from reconciler.config import Opened, Opening, lock_path, open_live
+from reconciler.config import Opened, Opening, open_live
 from reconciler.follow import Follower
-from reconciler.lock import RunnerLock
+from reconciler.location import fleet_lock
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
 from reconciler.outcome import conditions_of, results_of
@@ -38,7 +38,7 @@ def run_once(
     """
     clock = clock or SystemClock()
     start = clock.now()
-    lock = RunnerLock(lock_path(options.fleet, options.database))
+    lock = fleet_lock(options.fleet, options.database)
     with lock:
         if options.pull:
             reporter.report(Remark(clock.now(), str(pull(options.fleet))))

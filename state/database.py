@@ -143,21 +143,26 @@ class Database:
             raise Lost(self._lost)
         try:
             yield
-        except IntegrityError as error:
-            raise Taken(f"{what}: {one_line(error.orig)}") from error
         except DatabaseError as error:
-            name = error_name(error.orig)
-            text = f"{self.where}: {what}: {one_line(error.orig)}"
-            if name in BROKEN:
-                advice = (
-                    "restore it from a backup, or move it away and run `reconcile rebuild-state`"
-                )
-                raise Unreadable(f"{text}; {advice}") from error
-            if is_gone(error.orig, invalidated=error.connection_invalidated):
+            meant = meaning(error, self.where, what)
+            if isinstance(meant, Lost):
                 # Its session locks went too, so a server that comes back does not mend this run.
-                self._lost = f"{text}; {ADVICE.get(name, AWAY)}"
-                raise Lost(self._lost) from error
-            raise StoreError("; ".join(filter(None, (text, ADVICE.get(name))))) from error
+                self._lost = str(meant)
+            raise meant from error
+
+
+def meaning(error: DatabaseError, where: str, what: str) -> StoreError:
+    """What a database's error means for the store; `what` was being done."""
+    if isinstance(error, IntegrityError):
+        return Taken(f"{what}: {one_line(error.orig)}")
+    name = error_name(error.orig)
+    text = f"{where}: {what}: {one_line(error.orig)}"
+    if name in BROKEN:
+        advice = "restore it from a backup, or move it away and run `reconcile rebuild-state`"
+        return Unreadable(f"{text}; {advice}")
+    if is_gone(error.orig, invalidated=error.connection_invalidated):
+        return Lost(f"{text}; {ADVICE.get(name, AWAY)}")
+    return StoreError("; ".join(filter(None, (text, ADVICE.get(name)))))
 
 
 def one_line(error: object) -> str:

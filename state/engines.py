@@ -38,6 +38,14 @@ ADVICE = {
 # PostgreSQL's own words for: shut down, crashed, still starting.
 _GONE: Final = ("08", "57P")
 
+# A host that went away is noticed by the server too, so that the locks of its session end.
+_SESSION = (
+    f"lock_timeout={BUSY_SECONDS}s",
+    "timezone=UTC",
+    "tcp_keepalives_idle=10",
+    "tcp_keepalives_interval=5",
+    "tcp_keepalives_count=3",
+)
 # A server that went away is noticed within seconds, not when the kernel gives up.
 _PATIENCE = {
     "connect_timeout": CONNECT_SECONDS,
@@ -98,13 +106,12 @@ def postgresql_engine(url: URL, *, readonly: bool = False) -> Engine:
 
 def connect_args(url: URL, program: str) -> dict[str, object]:
     """What libpq is told beside the URL; what the URL says itself goes before it."""
-    options = [f"lock_timeout={BUSY_SECONDS}s", "timezone=UTC"]
     given = url.query.get("options", "")
     said = given if isinstance(given, str) else " ".join(given)
     told = {
         **_PATIENCE,
         "application_name": program,
-        "options": " ".join([*(f"-c {one}" for one in options), said]).strip(),
+        "options": " ".join([*(f"-c {one}" for one in _SESSION), said]).strip(),
     }
     return {
         name: value for name, value in told.items() if name == "options" or name not in url.query

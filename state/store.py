@@ -96,7 +96,7 @@ class Store:
         with _file_errors(place):
             if place.file is None or place.file.exists():
                 database = Database.readonly_at(place)
-                if place.file or revision_of(database) is not None:
+                if _named(database):
                     return cls._on(database, lambda new: read_key(place.key), at)
                 database.close()
             store = cls.temporary(at=at)
@@ -155,6 +155,17 @@ def _place(where: str | Place) -> Place:
         return where if isinstance(where, Place) else read_place(where)
     except WrongPlace as error:
         raise Unreadable(str(error)) from None
+
+
+def _named(database: Database) -> bool:
+    """Whether a store was made here; what is older than that may be, but holds nothing yet."""
+    try:
+        if not revision_of(database):
+            return False
+        return Settings(database).get(IDENTITY) is not None
+    except StoreError:
+        database.close()
+        raise
 
 
 def _identify(database: Database, key: bytes, at: datetime) -> tuple[str, bool]:

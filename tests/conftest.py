@@ -1,11 +1,13 @@
 """What all tests share: the hypothesis profile, the recordings' folder, and no silent skips."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.servers.postgres import Postgres, programs
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REQUIRE_ALL = os.environ.get("RECONCILE_REQUIRE_ALL") == "1"
@@ -26,6 +28,17 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("reads ../shared, which is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session's own; `stores_on` puts a test's stores there."""
+    found = programs()
+    if found is None:
+        pytest.skip("needs PostgreSQL's server programs: apt-get install postgresql")
+    server = Postgres(found)
+    yield server
+    server.close()
 
 
 def may_skip(reason: str, *, shared_here: bool) -> bool:

@@ -27,6 +27,7 @@ from reconciler.sim.world import World
 from state.store import Store
 from tests.lab import Told
 from tests.portrait import Portrait, portrait
+from tests.stores import lose, where
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-c", "import sys; from reconciler.cli import main; sys.exit(main())")
@@ -63,6 +64,7 @@ class Grounds:
 
     def __init__(self, folder: Path, files: Mapping[str, str], speed: float = 600.0) -> None:
         self.fleet, self.database = folder / "fleet", folder / "store.db"
+        self.where = where(self.database)
         self.clock = LaterClock()
         self.told = Told()
         self.server = Embedded(ServeOptions(speed=speed, http_limits="fast"))
@@ -95,7 +97,7 @@ class Grounds:
     # ------------------------------------------------------------------ running
 
     def options(self, **options: Any) -> RunOptions:
-        return RunOptions(self.fleet, str(self.database), **options)
+        return RunOptions(self.fleet, self.where, **options)
 
     def run(self, **options: Any) -> Summary:
         """One `reconcile --once` in this process."""
@@ -117,7 +119,7 @@ class Grounds:
 
     def words(self, *given: str) -> list[str]:
         """A command line about this fleet."""
-        return [*COMMAND, "--fleet", str(self.fleet), "--database", str(self.database), *given]
+        return [*COMMAND, "--fleet", str(self.fleet), "--database", self.where, *given]
 
     def cli(self, *given: str) -> "subprocess.CompletedProcess[str]":
         """Run the command line in a process of its own."""
@@ -130,8 +132,13 @@ class Grounds:
         self.clock.ahead += seconds
         self.sim("POST", "clock", offset=self.clock.ahead)
 
+    def lose_store(self) -> None:
+        """Lose the database and its key, as a broken disk would."""
+        lose(self.database)
+        self.where = where(self.database)
+
     def store(self) -> Store:
-        return Store.preview(str(self.database), at=self.clock.now())
+        return Store.preview(self.where, at=self.clock.now())
 
     # ------------------------------------------------------------------ the other side
 

@@ -24,6 +24,7 @@ from state.api import ApiError, Json
 from state.change import Call, Method, Param
 from state.store import Store
 from tests.portrait import Portrait, portrait
+from tests.stores import where
 
 TICK = 0.001
 """Seconds that pass whenever somebody looks at the clock."""
@@ -179,6 +180,7 @@ class Lab:
         seed: int = 0,
     ) -> None:
         self.fleet, self.database = folder / "fleet", folder / "store.db"
+        self.where = where(self.database)
         self.clock = LabClock()
         self.world: World = demo_world(SOME_DAY, nodes=nodes, seed=seed, speed=speed)
         self.simulator = Simulator(self.world, self.clock)
@@ -239,10 +241,10 @@ class Lab:
 
     def store(self) -> Store:
         """The store, for looking only; close it."""
-        return Store.preview(str(self.database), at=datetime.fromtimestamp(self.clock(), UTC))
+        return Store.preview(self.where, at=datetime.fromtimestamp(self.clock(), UTC))
 
     def _options(self, **options: object) -> RunOptions:
-        return RunOptions(self.fleet, str(self.database), **options)  # type: ignore[arg-type]
+        return RunOptions(self.fleet, self.where, **options)  # type: ignore[arg-type]
 
     def _opening(self, opening: Opening) -> Opening:
         @contextmanager

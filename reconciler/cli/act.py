@@ -143,8 +143,8 @@ def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
     """
     from reconciler.cli.output import paint
     from reconciler.clock import SystemClock, Workers
-    from reconciler.config import lock_path, open_live, open_preview
-    from reconciler.lock import RunnerLock
+    from reconciler.config import open_live, open_preview
+    from reconciler.location import fleet_lock
     from reconciler.prepare import Stage
     from reconciler.rebuild import find_marked, take_in
     from reconciler.show.run import QuietReporter
@@ -156,7 +156,7 @@ def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
     at = clock.now()
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
     begin = open_preview if dry_run else open_live
-    lock = RunnerLock(lock_path(settings.fleet, settings.database))
+    lock = fleet_lock(settings.fleet, settings.database)
     with lock, begin(settings.fleet, settings.database, at) as opened:
         stage = Stage(opened, aside, clock, dry=dry_run)
         sites = stage.sites(opened.fleet.vms.values(), None)

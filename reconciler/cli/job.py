@@ -73,10 +73,9 @@ def locks() -> None:
 @click.pass_obj
 def clear(settings: Settings) -> None:
     """Say who holds the lock. It ends with its process, so none is ever left to be cleared."""
-    from reconciler.config import lock_path
-    from reconciler.lock import RunnerLock
+    from reconciler.location import fleet_lock
 
-    holder = RunnerLock(lock_path(settings.fleet, settings.database)).holder()
+    holder = fleet_lock(settings.fleet, settings.database).holder()
     if holder:
         click.echo(f"at work: {holder}. The lock ends with that process; nothing was cleared.")
     else:

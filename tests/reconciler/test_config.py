@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from desired.catalog import FleetFile
-from desired.errors import UnusableSource
-from reconciler.config import Opened, database_path, lock_path, open_live, open_preview
+from reconciler.config import Opened, open_live, open_preview
 from reconciler.secrets import SecretError
 from state.api import ApiError
 from state.store import Store, StoreError
@@ -40,37 +39,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def database(tmp_path: Path) -> str:
     return str(tmp_path / "state" / "fleet.db")
-
-
-def test_the_store_is_where_one_asks_then_where_the_fleet_says() -> None:
-    said = model(database="state/fleet.db")
-    assert database_path(Path("/f"), said, "x.db") == Path("x.db")
-    assert database_path(Path("/f"), said, "sqlite:////var/x.db") == Path("/var/x.db")
-    assert database_path(Path("/f"), said, None) == Path("/f/state/fleet.db")
-    absolute = model(database="sqlite:////var/fleet.db")
-    assert database_path(Path("/f"), absolute, None) == Path("/var/fleet.db")
-
-
-def test_a_demo_fleet_keeps_its_store_in_the_users_state_folder(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", "/state")
-    assert database_path(Path("/f"), model(), None) == Path("/state/reconcile/shop.db")
-    monkeypatch.delenv("XDG_STATE_HOME")
-    monkeypatch.setenv("HOME", "/home/ann")
-    expected = Path("/home/ann/.local/state/reconcile/shop.db")
-    assert database_path(Path("/f"), model(), None) == expected
-
-
-def test_a_fleet_on_a_real_cluster_must_say_where_its_store_is() -> None:
-    real = model(clusters={"lab": REAL, "demo": SIMULATED})
-    with pytest.raises(UnusableSource) as refused:
-        database_path(Path("/f"), real, None)
-    assert "cluster lab is real, so say where the store is kept" in str(refused.value)
-
-
-def test_the_lock_lies_beside_the_store(folder: Path, database: str) -> None:
-    assert lock_path(folder, database) == Path(f"{database}.lock")
 
 
 def test_opening_live_makes_the_store_and_opening_to_look_makes_nothing(

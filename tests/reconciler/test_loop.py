@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.config import lock_path
-from reconciler.lock import LockHeld, RunnerLock
+from reconciler.location import fleet_lock
+from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
 from reconciler.report import Remark, RunDone, RunStarted
 from tests.lab import Lab
@@ -22,7 +22,7 @@ def lab(tmp_path: Path) -> Lab:
 
 def test_a_second_runner_stays_out(lab: Lab) -> None:
     """Issue 5: one runner at a time, by a lock that dies with its process."""
-    held = RunnerLock(lock_path(lab.fleet, str(lab.database)))
+    held = fleet_lock(lab.fleet, str(lab.database))
     with held, pytest.raises(LockHeld):
         lab.run()
     assert lab.run().ready == 1

@@ -1,4 +1,7 @@
-"""Scenes on a simulated cluster behind HTTPS, each with a cluster of its own."""
+"""Scenes on a simulated cluster behind HTTPS, each with a cluster of its own.
+
+Every scenario runs on both kinds of store.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -7,8 +10,17 @@ from pathlib import Path
 import pytest
 
 from tests.grounds import Grounds
+from tests.stores import KINDS, stores_on
 
 Open = Callable[..., Grounds]
+
+
+@pytest.fixture(scope="module", params=KINDS, autouse=True)
+def stores(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the stores lie; a fixture of a module that makes one must ask for this."""
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    with stores_on(server):
+        yield request.param
 
 
 @pytest.fixture

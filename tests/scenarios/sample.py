@@ -14,6 +14,7 @@ from reconciler.sim.world import World
 from state.store import Store
 from tests.grounds import COMMAND, ROOT
 from tests.portrait import Portrait, portrait
+from tests.stores import where
 
 FLEET = ROOT / "desired" / "fleet"
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -35,8 +36,13 @@ class Sample:
     def database(self) -> Path:
         return self.folder / "demo.db"
 
+    @property
+    def world_file(self) -> Path:
+        """Beside the database; beside the key where that is on a server."""
+        return next(self.folder.glob("demo.*world.json"))
+
     def words(self, *given: str) -> list[str]:
-        fleet, database = str(self.folder / "fleet"), str(self.database)
+        fleet, database = str(self.folder / "fleet"), where(self.database)
         return [*COMMAND, "--fleet", fleet, "--database", database, *given]
 
     def cli(self, *given: str) -> Done:
@@ -45,10 +51,10 @@ class Sample:
         )
 
     def store(self) -> Store:
-        return Store.preview(str(self.database), at=AT)
+        return Store.preview(where(self.database), at=AT)
 
     def world(self) -> World:
-        saved = json.loads((self.folder / "demo.demo.world.json").read_text())
+        saved = json.loads((self.world_file).read_text())
         return World.load(saved.get("world", saved))
 
     def specs(self) -> Fleet:

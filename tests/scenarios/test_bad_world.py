@@ -125,8 +125,7 @@ def test_a_lost_database_creates_nothing_and_is_rebuilt(scene: Open) -> None:
     grounds = scene(GOOD + "other: {nics: {net0: {ipv4: {pool: public-v4}}}, tags: [b]}\n")
     grounds.settle()
     before = grounds.shot()
-    for file in grounds.database.parent.glob("store.db*"):
-        file.unlink()
+    grounds.lose_store()
     grounds.write({"vms/more.yaml": "new: {nics: {net0: {ipv4: {pool: public-v4}}}}\n"})
     assert grounds.run().writes == 0
     said(grounds, "new", "marked as ours are not in the store", "rebuild-state")

@@ -17,7 +17,7 @@ MOST_READS = 12
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+def deployed(stores: str, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     """The sample fleet after two runs; the runs as they were printed."""
     sample = Sample.copy(tmp_path_factory.mktemp("sample"))
     first = sample.cli("--once", "--output", "json", "--verbose")
