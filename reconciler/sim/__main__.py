@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     try:
         run(
             options_from(argv[1]),
-            lambda port, print_of: say({"port": port, "fingerprint": print_of}),
+            lambda ports, print_of: say({"ports": dict(ports), "fingerprint": print_of}),
             watch=sys.stdin.fileno(),
         )
     except (StateBusy, OSError, ValueError) as error:

@@ -14,17 +14,18 @@ from urllib.parse import unquote
 
 import reconciler.sim.parts  # noqa: F401
 from reconciler.sim.accounts.access import Identity, open_to_world
-from reconciler.sim.cluster.tasks import LOCK_WAIT
 from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
 from reconciler.sim.faults import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.world import World
 
+UNREACHABLE = 595
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a call got: `reason` is the status text, `extras` stand beside `data` in the body,
-    `delay` is what a latency fault adds (seconds)."""
+    `delay` is what a latency fault adds, `busy` how much longer a slow node takes (seconds)."""
 
     status: int
     reason: str
@@ -34,6 +35,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     message: str | None = None
     delay: float = 0.0
+    busy: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -43,18 +45,30 @@ class Answer:
 def refused(refusal: Refusal) -> Answer:
     """The answer that a refusal becomes; the reason phrase is its first line.
 
-    Refusals of the ticket check have no body; `message` is then None.
+    Refusals of the ticket check have no body, nor has what a node says of another that it could
+    not reach (595 and above); `message` is then None.
     """
     line = refusal.reason.partition("\n")[0]
     empty = refusal.status == 401 and not refusal.reason.endswith("\n")
+    empty = empty or refusal.status >= UNREACHABLE
     message = None if empty else refusal.reason
     return Answer(refusal.status, line, None, refusal.errors, message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which node answers a call; `far`: it is forwarded there, or to the node's own pvedaemon."""
+
+    route: Route
+    node: str
+    far: bool
+    dead: bool
 
 
 class Call:
     """One call on its way: it may need several attempts when it waits for a lock."""
 
-    __slots__ = ("identity", "limit", "method", "mishap", "path", "raw", "simulator")
+    __slots__ = ("identity", "limit", "method", "mishap", "path", "raw", "simulator", "via")
 
     def __init__(
         self,
@@ -63,14 +77,29 @@ class Call:
         path: str,
         raw: Mapping[str, Any],
         identity: Identity | None,
+        via: str = "",
     ) -> None:
         self.simulator = simulator
+        self.via = via or simulator.contact
         self.method = method
         self.path = path
         self.raw = raw
         self.identity = identity
         self.limit: float | None = None
         self.mishap: Mishap | None = None
+
+    def place(self) -> Place | None:
+        """Where it is answered; None when it is refused before that."""
+        found = ROUTES.match(self.method, [one for one in unquote(self.path).split("/") if one])
+        if found is None:
+            return None
+        route, path = found
+        node = path["node"] if route.proxy_node else self.via
+        known = self.simulator.world.nodes.get(node)
+        if known is None:
+            return None
+        other = node != self.via
+        return Place(route, node, other or route.protected, other and not known.online)
 
     def attempt(self) -> Answer:
         """The answer; raises Blocked when it has to wait for a lock (look again at `until`, at
@@ -81,13 +110,15 @@ class Call:
         shown = "/" + "/".join(segments)
         first = self.limit is None
         if first:
-            self.limit = world.now + LOCK_WAIT
+            self.limit = world.now + world.lock_wait
         try:
             if first and simulator.faults.active:
                 self.mishap = simulator.faults.meet_call(self.method, shown)
                 if self.mishap is not None:
                     self.mishap.before()
-            answer = simulator.answer(self.method, shown, segments, self.raw, self.identity)
+            answer = simulator.answer(
+                self.method, shown, segments, self.raw, self.identity, self.via
+            )
             if self.mishap is not None:
                 answer = self.mishap.after(answer)
         except Refusal as refusal:
@@ -119,21 +150,28 @@ class Simulator:
     def now(self) -> float:
         return self.clock() + self.offset
 
+    @property
+    def contact(self) -> str:
+        """The node that is asked when a call names none: the first that lives."""
+        return next((node.name for node in self.world.nodes.values() if node.online), "")
+
     def call(
         self,
         method: str,
         path: str,
         params: Mapping[str, Any] | None = None,
         identity: Identity | str | None = "root@pam",
+        via: str = "",
     ) -> Answer:
         """Answer one call. `path` is relative to /api2/json, without a query; `params` are texts
-        as a form gives them, or typed values as a JSON body does; `identity` None is nobody.
+        as a form gives them, or typed values as a JSON body does; `identity` None is nobody; `via`
+        is the node that is asked.
 
         A call that waits for a lock lets the world pass until it gets it or gives up, so time in
         the world may then run ahead of `clock`. Raises Dropped for a connection fault.
         """
         who = Identity.parse(identity) if isinstance(identity, str) else identity
-        call = Call(self, method, path, params or {}, who)
+        call = Call(self, method, path, params or {}, who, via)
         while True:
             try:
                 return call.attempt()
@@ -147,6 +185,7 @@ class Simulator:
         segments: list[str],
         raw: Mapping[str, Any],
         identity: Identity | None,
+        via: str,
     ) -> Answer:
         """All checks and the handler, once. Raises Refusal and Blocked."""
         world = self.world
@@ -163,13 +202,13 @@ class Simulator:
         who = identity or Identity("")
         permit(world, route, who, whole)
         if route.proxy_node:
-            reach_node(world, str(whole["node"]))
+            reach_node(world, str(whole["node"]), via)
         params = route.check(whole)
         if method != "GET":
             world.touch()
             if not world.quorate and route.path != "/access/ticket":
                 raise failed("cluster not ready - no quorum?")
-        request = Request(method, route.path, params, who, world.now, shown)
+        request = Request(method, route.path, params, who, world.now, shown, via)
         result = route.handler(world, request)
         if isinstance(result, Envelope):
             return Answer(200, "OK", result.data, extras=result.extras)
@@ -195,7 +234,7 @@ def permit(world: World, route: Route, identity: Identity, params: Mapping[str, 
     route.permission(world, identity, params)
 
 
-def reach_node(world: World, name: str) -> None:
+def reach_node(world: World, name: str, via: str) -> None:
     """What the contacted node does to forward a call to the node in the path."""
     node = world.nodes.get(name)
     if node is None:
@@ -203,5 +242,5 @@ def reach_node(world: World, name: str) -> None:
             f"hostname lookup '{name}' failed - failed to get address info for: {name}: "
             "Name or service not known"
         )
-    if not node.online:
-        raise Refusal(595, "No route to host")
+    if not node.online and name != via:
+        raise Refusal(UNREACHABLE, "No route to host")

@@ -20,7 +20,7 @@ class EmbeddedFailed(RuntimeError):
 
 
 class Embedded:
-    """A simulator on a free loopback port, alive as long as this process holds its stdin.
+    """A simulator on free loopback ports, one per node, while this process holds its stdin.
 
     The child sees its stdin close, also when this process is killed, saves its world and ends.
     It runs in a session of its own, so that signals meant for this process do not reach it.
@@ -44,7 +44,9 @@ class Embedded:
         if "error" in said:
             self.close()
             raise EmbeddedFailed(said["error"])
-        self.port: int = said["port"]
+        self.ports: dict[str, int] = said["ports"]
+        """By the name of the node; every one leads to the whole cluster."""
+        self.port = next(iter(self.ports.values()))
         self.fingerprint: str = said["fingerprint"]
 
     @staticmethod
@@ -54,7 +56,13 @@ class Embedded:
 
     @property
     def url(self) -> str:
+        """The first node's."""
         return f"https://{self.host}:{self.port}"
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """One of each node."""
+        return tuple(f"https://{self.host}:{port}" for port in self.ports.values())
 
     def close(self) -> None:
         """End the child and wait until its world is saved."""

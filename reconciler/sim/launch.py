@@ -3,6 +3,7 @@ a child process does not load the cluster itself."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,13 +14,15 @@ FLEET_TOKEN = "fleet"
 """The API token of a demo cluster: FLEET_USER!FLEET_TOKEN=DEMO_SECRET."""
 
 Limits = Literal["real", "fast", "off"]
-"""real: as Proxmox; fast: without the 3 s before a 401; off: connections stay open as well."""
+"""What the web server makes its clients wait for: as Proxmox, a tenth of it, or nothing
+(see `http.pace`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
     """What `reconcile simulate` is asked for. `state` keeps the world between two starts; a saved
-    world wins over nodes, vms, seed and world. `port` 0 takes a free one."""
+    world wins over nodes, vms, seed and world. `port` is the first node's, the others take the
+    following ones; 0 takes free ones. `faults` are set from the start, by their fields."""
 
     nodes: int = 3
     vms: int = 0
@@ -30,3 +33,4 @@ class ServeOptions:
     seed: int = 0
     state: Path | None = None
     world: Literal["demo", "recorded"] = "demo"
+    faults: tuple[Mapping[str, str | int | float | bool], ...] = ()

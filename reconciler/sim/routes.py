@@ -25,7 +25,8 @@ PATH_FIELDS: dict[str, Field] = {"node": NODE_FIELD, "vmid": VM, "storage": STOR
 class Request:
     """One call after all checks. `params` holds path and body parameters, validated.
 
-    `at` is the epoch time of the call, `raw_path` the path asked for without /api2/json.
+    `at` is the epoch time of the call, `raw_path` the path asked for without /api2/json, `via` the
+    node that was asked.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Request:
     identity: Identity
     at: float
     raw_path: str = ""
+    via: str = ""
 
     @property
     def node(self) -> str:

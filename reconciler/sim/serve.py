@@ -7,10 +7,12 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from reconciler.sim.api import Simulator
 from reconciler.sim.http.door import Door
+from reconciler.sim.http.listener import Listener
 from reconciler.sim.http.tls import (
     TlsConnection,
     fingerprint,
@@ -30,8 +32,13 @@ from reconciler.sim.state import StateFile
 from reconciler.sim.world import World
 
 Announce = Callable[[str], None]
-SAVE_EVERY = 1.0
-"""Seconds between two saves while the world changes."""
+Ports = Mapping[str, int]
+Ready = Callable[[Ports, str], None]
+"""Called with the ports by node and the certificate's fingerprint once all are open."""
+
+LOOK_EVERY = 0.1
+SAVE_SHARE = 10
+"""A save may take a tenth of the time; a small world is saved at every look."""
 
 
 def new_world(options: ServeOptions, now: float) -> World:
@@ -43,12 +50,13 @@ def new_world(options: ServeOptions, now: float) -> World:
     return demo_world(now, options.nodes, options.vms, options.seed, options.speed)
 
 
-def welcome(options: ServeOptions, port: int, print_of: str) -> list[str]:
+def welcome(options: ServeOptions, ports: Ports, print_of: str) -> list[str]:
     """What to tell a person who started the cluster."""
-    lines = [
-        f"serving https://{options.host}:{port}/api2/json",
-        f"certificate fingerprint {print_of}",
-    ]
+    first, *others = (f"https://{options.host}:{port}" for port in ports.values())
+    lines = [f"serving {first}/api2/json"]
+    if others:
+        lines.append("other nodes " + " ".join(others))
+    lines.append(f"certificate fingerprint {print_of}")
     if options.world == "recorded":
         return [*lines, "login root@pam, password pvetest"]
     return [
@@ -64,8 +72,8 @@ def serve(options: ServeOptions, announce: Announce) -> None:
     Raises OSError when the port is taken, StateBusy when another simulator uses the state file.
     """
 
-    def ready(port: int, print_of: str) -> None:
-        for line in welcome(options, port, print_of):
+    def ready(ports: Ports, print_of: str) -> None:
+        for line in welcome(options, ports, print_of):
             announce(line)
 
     run(options, ready)
@@ -73,7 +81,7 @@ def serve(options: ServeOptions, announce: Announce) -> None:
 
 def run(
     options: ServeOptions,
-    ready: Callable[[int, str], None],
+    ready: Ready,
     watch: int | None = None,
     clock: Callable[[], float] = time.time,
 ) -> None:
@@ -98,7 +106,7 @@ def run(
 
 
 class Server:
-    """The listening socket, the timer that saves and what ends them."""
+    """The nodes' ports, the timer that saves and what ends them."""
 
     def __init__(
         self, options: ServeOptions, simulator: Simulator, pem: bytes, file: StateFile | None
@@ -107,39 +115,69 @@ class Server:
         self.simulator = simulator
         self.pem = pem
         self.file = file
+        self.listeners: list[Listener] = []
+        self.save_from = 0.0
+        self.ending = False
 
-    async def run(self, ready: Callable[[int, str], None], watch: int | None) -> None:
+    async def run(self, ready: Ready, watch: int | None) -> None:
         loop = asyncio.get_running_loop()
-        door = Door(self.simulator, self.options.http_limits)
-        context = server_context(self.pem)
-        listener = await loop.create_server(
-            lambda: TlsConnection(door, context, loop), self.options.host, self.options.port
-        )
-        ended = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, ended.set)
-        if watch is not None:
-            loop.add_reader(watch, self._look, watch, ended)
-        self.save()
-        ready(listener.sockets[0].getsockname()[1], fingerprint(self.pem))
+        stirred = asyncio.Event()
+
+        def end() -> None:
+            self.ending = True
+            stirred.set()
+
+        def look() -> None:
+            assert watch is not None
+            if not os.read(watch, 4096):
+                end()
+
         try:
-            while not ended.is_set():
+            await self._listen(loop, stirred)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, end)
+            if watch is not None:
+                loop.add_reader(watch, look)
+            self.save()
+            ready({one.node: one.port for one in self.listeners}, fingerprint(self.pem))
+            while not self.ending:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), SAVE_EVERY)
-                self.save()
+                    await asyncio.wait_for(stirred.wait(), LOOK_EVERY)
+                stirred.clear()
+                await self._follow()
         finally:
             if watch is not None:
                 loop.remove_reader(watch)
-            listener.close()
+            for one in self.listeners:
+                one.close()
             self.save()
 
-    @staticmethod
-    def _look(watch: int, ended: asyncio.Event) -> None:
-        if not os.read(watch, 4096):
-            ended.set()
+    async def _listen(self, loop: asyncio.AbstractEventLoop, stirred: asyncio.Event) -> None:
+        door = Door(self.simulator, self.options.http_limits)
+        door.stirred = stirred.set
+        context = server_context(self.pem)
+        for position, node in enumerate(self.simulator.world.nodes):
+            port = self.options.port + position if self.options.port else 0
+            client = partial(TlsConnection, door, context, loop, node)
+            self.listeners.append(Listener(node, self.options.host, port, client))
+        await self._open()
+
+    async def _open(self) -> None:
+        for one in self.listeners:
+            await one.follow(self.simulator.world)
+
+    async def _follow(self) -> None:
+        """Bring world and ports up to now, and save when that does not take too long."""
+        self.simulator.world.advance(self.simulator.now)
+        await self._open()
+        if time.monotonic() >= self.save_from:
+            self.save()
 
     def save(self) -> None:
         """Bring the world up to now and store it if anything changed."""
         self.simulator.world.advance(self.simulator.now)
         if self.file is not None:
+            began = time.monotonic()
             self.file.save(self.simulator.world)
+            ended = time.monotonic()
+            self.save_from = ended + SAVE_SHARE * (ended - began)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from reconciler.sim.accounts.access import Access, Pool
 from reconciler.sim.cluster import broadcast
 from reconciler.sim.cluster.inventory import Node, Storage, Volume
-from reconciler.sim.cluster.tasks import Task, Tasks
+from reconciler.sim.cluster.tasks import LOCK_WAIT, Task, Tasks
 from reconciler.sim.record import DERIVED, recorded, restored
 from reconciler.sim.vm.machine import Machine
 
@@ -77,6 +77,7 @@ class World:
     rooms: dict[str, Any] = field(default_factory=dict)
     revision: int = field(default=0, metadata=DERIVED)
     seen_revision: int = field(default=-1, metadata=DERIVED)
+    lock_wait: float = field(default=LOCK_WAIT, metadata=DERIVED)
     task_hook: Callable[[Task], None] = field(default=no_hook, metadata=DERIVED)
     tasks: Tasks = field(init=False, repr=False, metadata=DERIVED)
 

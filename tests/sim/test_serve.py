@@ -10,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def test_a_child_that_does_not_end_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "deaf"
-    script.write_text('#!/bin/sh\necho \'{"port": 1, "fingerprint": "x"}\'\nexec sleep 60\n')
+    said = json.dumps({"ports": {"pve1": 1}, "fingerprint": "x"})
+    script.write_text(f"#!/bin/sh\necho '{said}'\nexec sleep 60\n")
     script.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(script))
     monkeypatch.setattr(embedded, "END_WAIT", 0.01)
@@ -202,8 +204,8 @@ def test_serving_in_process_until_the_pipe_ends(tmp_path: Path) -> None:
     seen: list[Any] = []
     clients: list[threading.Thread] = []
 
-    def ready(port: int, print_of: str) -> None:
-        clients.append(threading.Thread(target=talk, args=(port, write, seen)))
+    def ready(ports: Mapping[str, int], print_of: str) -> None:
+        clients.append(threading.Thread(target=talk, args=(ports["pve1"], write, seen)))
         clients[0].start()
 
     options = ServeOptions(state=tmp_path / "world.json")
@@ -242,16 +244,17 @@ def test_the_child_reads_its_options_and_says_one_line(
         assert child_main(["sim", json.dumps(options)]) == 0
         assert child_main(["sim", json.dumps({"nodes": 0})]) == 1
     first, second = capsys.readouterr().out.splitlines()
-    assert sorted(json.loads(first)) == ["fingerprint", "port"]
+    assert sorted(json.loads(first)) == ["fingerprint", "ports"]
     assert json.loads(second) == {"error": "nodes 0, vms 0: at least 1 and 0 expected"}
 
 
 def test_a_welcome_tells_how_to_get_in() -> None:
-    demo = welcome(ServeOptions(), 8006, "AA:BB")
+    demo = welcome(ServeOptions(), {"pve1": 8006, "pve2": 8007}, "AA:BB")
     assert demo[0] == "serving https://127.0.0.1:8006/api2/json"
+    assert demo[1] == "other nodes https://127.0.0.1:8007"
     assert "API token reconcile@pve!fleet=demo" in demo
     recorded = ServeOptions(world="recorded")
-    assert welcome(recorded, 1, "AA")[-1] == "login root@pam, password pvetest"
+    assert welcome(recorded, {"pve1": 1}, "AA")[-1] == "login root@pam, password pvetest"
     assert list(new_world(recorded, SOME_DAY).nodes) == ["pve1"]
     assert len(new_world(ServeOptions(nodes=5, vms=7), SOME_DAY).vms) == 11
 

@@ -21,7 +21,8 @@ class Bridge:
 
 @dataclass(slots=True)
 class Node:
-    """One host. `online` False is a dead node: its VMs are unknown and calls to it end in 595.
+    """One host. `online` False is a dead node: its VMs are unknown and calls to it end in 595;
+    a `silent` one does not even refuse connections.
 
     `search` and `nameserver` are its resolv.conf, which cloud-init falls back to.
     """
@@ -35,6 +36,7 @@ class Node:
     version: str = "8.4.1"
     started_at: float = 0.0
     online: bool = True
+    silent: bool = False
     fingerprint: str = ""
     search: str = "example.invalid"
     nameserver: str = "192.0.2.53"

@@ -78,7 +78,7 @@ def sees_node(world: World, identity: Identity, node: str) -> bool:
 
 @route("GET", "/version", permission=all_users)
 def get_version(world: World, request: Request) -> Json:
-    return release(next(iter(world.nodes.values())).version)
+    return release(world.nodes[request.via].version)
 
 
 @route("GET", "/nodes", permission=all_users)

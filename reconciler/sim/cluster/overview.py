@@ -33,7 +33,7 @@ def get_cluster_status(world: World, request: Request) -> Json:
                 "version": len(world.nodes),
             }
         )
-    for position, node in enumerate(world.nodes.values()):
+    for node in world.nodes.values():
         rows.append(
             {
                 "id": f"node/{node.name}",
@@ -42,7 +42,7 @@ def get_cluster_status(world: World, request: Request) -> Json:
                 "nodeid": 0 if alone else node.number,
                 "ip": node.ip,
                 "level": "",
-                "local": int(position == 0),
+                "local": int(node.name == request.via),
                 "online": int(node.online),
             }
         )

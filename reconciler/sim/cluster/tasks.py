@@ -225,7 +225,7 @@ class Tasks:
         if task.waiting_since is None:
             task.waiting_since = now
             task.say("trying to acquire lock...")
-        limit = task.waiting_since + LOCK_WAIT
+        limit = task.waiting_since + self.world.lock_wait
         if now >= limit:
             self.fail(task, blocked.text)
             return

@@ -1,7 +1,8 @@
 """The HTTP/1.1 side of a simulated node: one connection, its requests and their answers.
 
 Behaves as pve-http-server does: closes after 100 requests, after 5 s of silence and after every
-answer >= 400; delays 401 by 3 s; refuses chunked bodies and bodies on GET and DELETE (501).
+answer >= 400; delays 401 by 3 s; refuses chunked bodies and bodies on GET and DELETE (501). What
+takes how long stands in `pace`.
 Source: PVE/APIServer/AnyEvent.pm.
 """
 
@@ -19,17 +20,15 @@ import httptools
 import msgspec
 
 from reconciler.sim.api import Answer, Call, refused
-from reconciler.sim.errors import Blocked, Dropped, Refusal
+from reconciler.sim.errors import Refusal
 from reconciler.sim.http import control
 from reconciler.sim.http.door import Door, Message
+from reconciler.sim.http.errand import Errand
 from reconciler.sim.http.forms import decode_form, decode_json
 
 BASE = "/api2/"
 BODY_LIMIT = 512 * 1024
 COMPRESS_FROM = 1024
-IDLE = 5.0
-REQUESTS = 100
-UNAUTHORIZED_DELAY = 3.0
 METHODS = frozenset(("GET", "POST", "PUT", "DELETE"))
 JSON_TYPE = b"application/json;charset=UTF-8"
 encode = msgspec.json.Encoder().encode
@@ -56,10 +55,11 @@ class Timers(Protocol):
 
 
 class Connection:
-    """One client. Feed it bytes; it writes the answers in order."""
+    """One client of the node `via`. Feed it bytes; it writes the answers in order."""
 
-    def __init__(self, door: Door, writer: Writer, loop: Timers) -> None:
+    def __init__(self, door: Door, writer: Writer, loop: Timers, via: str = "") -> None:
         self.door = door
+        self.via = via
         self.writer = writer
         self.loop = loop
         self.parser = httptools.HttpRequestParser(self)
@@ -111,8 +111,8 @@ class Connection:
             self.send(Answer(400, "bad request", message="bad request\n"), None, keep=False)
 
     def _wait_for_more(self) -> None:
-        if self.door.closing and not self.closed:
-            self.idle = self.loop.call_later(IDLE, self.stop)
+        if self.door.pace.closing and not self.closed:
+            self.idle = self.loop.call_later(self.door.pace.idle, self.stop)
 
     def stop(self) -> None:
         """Close the connection, as after an error or a long silence."""
@@ -138,6 +138,7 @@ class Connection:
         path, _, query = message.url.partition("?")
         if path.startswith("/sim/"):
             status, found = control.answer(self.door.simulator, message.method, path, message.body)
+            self.door.stirred()
             self._write(status, HTTPStatus(status).phrase, encode(found), message, True)
             return
         try:
@@ -149,28 +150,21 @@ class Connection:
         except Refusal as refusal:
             self._finish(refused(refusal), message, "json")
             return
-        call = Call(self.door.simulator, message.method, rest, params, identity)
-        self._attempt(call, message, form)
+        call = Call(self.door.simulator, message.method, rest, params, identity, self.via)
 
-    def _attempt(self, call: Call, message: Message, form: str) -> None:
-        if self.closed:
-            return
-        try:
-            answer = call.attempt()
-        except Blocked as blocked:
-            delay = max(0.001, blocked.until - self.door.simulator.now)
-            self.loop.call_later(delay, self._attempt, call, message, form)
-            return
-        except Dropped:
-            self.lost()
-            self.writer.abort()
-            return
-        self._finish(answer, message, form)
+        def done(answer: Answer | None) -> None:
+            if answer is not None:
+                self._finish(answer, message, form)
+            elif not self.closed:
+                self.lost()
+                self.writer.abort()
+
+        Errand(self.door, call, self.loop, done).start()
 
     def _finish(self, answer: Answer, message: Message, form: str) -> None:
         delay = answer.delay
-        if answer.status == 401 and self.door.limits == "real":
-            delay += UNAUTHORIZED_DELAY
+        if answer.status == 401:
+            delay += self.door.pace.unauthorized
         if delay:
             self.loop.call_later(delay, self._deliver, answer, message, form)
         else:
@@ -186,13 +180,13 @@ class Connection:
         self, answer: Answer, message: Message | None, keep: bool = True, form: str = "json"
     ) -> None:
         status, reason = answer.status, answer.reason
-        if status == 401 and answer.message is None:
+        if status >= 400 and answer.message is None:
             body = b""
         elif form == "extjs":
             body, status, reason = encode(extjs_body(answer)), 200, "OK"
         else:
             body = encode(json_body(answer))
-        good = keep and (answer.status < 400 or not self.door.closing)
+        good = keep and (answer.status < 400 or not self.door.pace.closing)
         self._write(status, reason, body, message, good)
 
     def _write(
@@ -200,7 +194,7 @@ class Connection:
     ) -> None:
         self.served += 1
         keep = good and message is not None and message.keep_alive
-        if self.door.closing and self.served >= REQUESTS:
+        if self.door.pace.closing and self.served >= self.door.pace.requests:
             keep = False
         extra = b""
         if len(body) > COMPRESS_FROM and message is not None and accepts_gzip(message):

@@ -1,15 +1,19 @@
-"""What all connections to a simulated node share: the simulator, its limits, known credentials."""
+"""What all connections share: the simulator, its pace, the nodes' workers, known credentials."""
 
 from __future__ import annotations
 
 import email.utils
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from reconciler.sim.accounts.access import Identity
 from reconciler.sim.accounts.tickets import by_api_token, by_ticket
 from reconciler.sim.api import Simulator
+from reconciler.sim.cluster.inventory import Node
+from reconciler.sim.http.errand import Daemon
+from reconciler.sim.http.pace import PACES
 from reconciler.sim.launch import Limits
 
 COOKIE = "PVEAuthCookie"
@@ -34,19 +38,29 @@ class Message:
 
 
 class Door:
-    """What all connections share: the simulator, the limits, remembered credentials."""
+    """The way into the cluster. `stirred` is called when somebody turned a screw of it."""
 
     def __init__(self, simulator: Simulator, limits: Limits = "real") -> None:
         self.simulator = simulator
-        self.limits = limits
+        self.pace = PACES[limits]
+        self.daemons: dict[tuple[str, bool], Daemon] = {}
+        self.stirred: Callable[[], None] = lambda: None
         self.known: dict[tuple[str | None, str | None, str | None, bool], Identity] = {}
         self.known_at = (-1, 0)
         self.second = 0
         self.date = b""
 
-    @property
-    def closing(self) -> bool:
-        return self.limits != "off"
+        simulator.world.lock_wait = self.pace.lock
+
+    def daemon(self, node: str, protected: bool) -> Daemon:
+        """The node's pvedaemon (`protected`) or pveproxy."""
+        found = self.daemons.get((node, protected))
+        if found is None:
+            found = self.daemons[node, protected] = Daemon(self.pace.workers or 0)
+        return found
+
+    def node(self, name: str) -> Node | None:
+        return self.simulator.world.nodes.get(name)
 
     def identify(self, message: Message) -> Identity | None:
         """Whose request it is, None for nobody. Raises 401."""

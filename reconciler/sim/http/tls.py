@@ -96,12 +96,17 @@ def server_context(pem: bytes) -> ssl.SSLContext:
 
 
 class TlsConnection(asyncio.Protocol):
-    """One TCP connection: TLS around an HTTP connection, or a redirect for plain HTTP."""
+    """One TCP connection to a node: TLS around an HTTP connection, or a redirect for plain HTTP.
+
+    A dead node breaks the connection at the next byte in either direction, a silent one swallows
+    what it is sent.
+    """
 
     def __init__(
-        self, door: Door, context: ssl.SSLContext, loop: asyncio.AbstractEventLoop
+        self, door: Door, context: ssl.SSLContext, loop: asyncio.AbstractEventLoop, via: str
     ) -> None:
         self.door = door
+        self.via = via
         self.loop = loop
         self.incoming = ssl.MemoryBIO()
         self.outgoing = ssl.MemoryBIO()
@@ -114,6 +119,16 @@ class TlsConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self._dead()
+
+    def _dead(self) -> bool:
+        """Whether the node is dead; the connection is then broken unless it is silent."""
+        node = self.door.node(self.via)
+        if node is None or node.online:
+            return False
+        if not node.silent:
+            self.abort()
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -121,6 +136,8 @@ class TlsConnection(asyncio.Protocol):
             self.http.lost()
 
     def data_received(self, data: bytes) -> None:
+        if self._dead():
+            return
         if not self.begun:
             self.begun = True
             if data[0] != HANDSHAKE:
@@ -152,7 +169,7 @@ class TlsConnection(asyncio.Protocol):
             self._flush()
             return False
         self._flush()
-        self.http = Connection(self.door, self, self.loop)
+        self.http = Connection(self.door, self, self.loop, self.via)
         return True
 
     def _read(self) -> None:
@@ -176,7 +193,7 @@ class TlsConnection(asyncio.Protocol):
     # ------------------------------------------------------------------ the HTTP side's writer
 
     def write(self, data: bytes) -> None:
-        if self.transport is not None:
+        if self.transport is not None and not self._dead():
             self.tls.write(data)
             self._flush()
 

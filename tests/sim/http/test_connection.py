@@ -2,103 +2,19 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
 from reconciler.sim.accounts.access import Identity
 from reconciler.sim.accounts.tickets import new_csrf_token, new_ticket
 from reconciler.sim.api import Simulator
-from reconciler.sim.clock import ManualClock
-from reconciler.sim.errors import Refusal, lock_timeout
+from reconciler.sim.errors import lock_timeout
 from reconciler.sim.faults import Fault
-from reconciler.sim.http.connection import Connection
 from reconciler.sim.http.door import Door, auth_value
-from reconciler.sim.http.forms import decode_form, decode_json
 from reconciler.sim.routes import ROUTES, Request, route
 from reconciler.sim.world import World
-
-TOKEN = "Authorization: PVEAPIToken=reconcile@pve!fleet=demo\r\n"
-
-
-@dataclass
-class Timer:
-    """A callback that waits; `cancel` as asyncio's handles have it."""
-
-    at: float
-    call: Callable[[], object]
-    cancelled: bool = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-@dataclass
-class Timers:
-    """An event loop's timers, run when the test lets time pass."""
-
-    now: float = 0.0
-    waiting: list[Timer] = field(default_factory=list)
-
-    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Any:
-        timer = Timer(self.now + delay, lambda: callback(*args))
-        self.waiting.append(timer)
-        return timer
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> Any:
-        return self.call_later(0.0, callback, *args)
-
-    def pass_by(self, seconds: float) -> None:
-        end = self.now + seconds
-        while due := [one for one in self.waiting if not one.cancelled and one.at <= end]:
-            timer = min(due, key=lambda one: one.at)
-            self.waiting.remove(timer)
-            self.now = timer.at
-            timer.call()
-        self.now = end
-
-
-@dataclass
-class Client:
-    """The other side: collects what the connection writes."""
-
-    connection: Connection | None = None
-    got: bytes = b""
-    closed: bool = False
-    aborted: bool = False
-
-    def write(self, data: bytes) -> None:
-        self.got += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def send(self, text: str | bytes) -> None:
-        assert self.connection is not None
-        self.connection.feed(text.encode() if isinstance(text, str) else text)
-
-    def take(self) -> tuple[str, dict[str, str], bytes]:
-        """Status line, headers and body of the next answer."""
-        head, _, rest = self.got.partition(b"\r\n\r\n")
-        line, *lines = head.decode().split("\r\n")
-        headers = dict(one.split(": ", 1) for one in lines)
-        length = int(headers["Content-Length"])
-        self.got = rest[length:]
-        return line, headers, rest[:length]
-
-    def ask(
-        self, path: str, method: str = "GET", extra: str = TOKEN, body: str = ""
-    ) -> tuple[str, Any]:
-        """Send one request; returns status line and decoded body."""
-        length = f"Content-Length: {len(body)}\r\n" if body else ""
-        self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n{extra}{length}\r\n{body}")
-        line, _, found = self.take()
-        return line.removeprefix("HTTP/1.1 "), json.loads(found) if found else None
+from tests.sim.http.wire import TOKEN, WORK, Client, Timers, connect, root
 
 
 @route("PUT", "/waiting", permission=None)
@@ -109,26 +25,13 @@ def wait_for_lock(world: World, request: Request) -> object:
     return None
 
 
+WAITING = "PUT /api2/json/waiting HTTP/1.1\r\n{}Content-Length: 0\r\n\r\n"
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_test_routes() -> Iterator[None]:
     yield
     ROUTES.root.children.pop("waiting", None)
-
-
-@pytest.fixture
-def timers() -> Timers:
-    return Timers()
-
-
-@pytest.fixture
-def client(demo: Simulator, timers: Timers) -> Client:
-    return connect(Door(demo, "real"), timers)
-
-
-def connect(door: Door, timers: Timers) -> Client:
-    client = Client()
-    client.connection = Connection(door, client, timers)
-    return client
 
 
 def test_an_answer_has_data_and_stays_open(client: Client) -> None:
@@ -204,7 +107,7 @@ def test_a_connection_serves_a_hundred_requests(client: Client) -> None:
 def test_five_seconds_of_silence_end_a_connection(client: Client, timers: Timers) -> None:
     timers.pass_by(4)
     client.ask("/api2/json/version")
-    timers.pass_by(4.9)
+    timers.pass_by(5 - WORK)
     assert not client.closed
     timers.pass_by(0.1)
     assert client.closed
@@ -301,6 +204,7 @@ def test_requests_in_one_go_are_answered_in_order(client: Client, timers: Timers
 def test_a_dropped_connection_gets_no_answer(client: Client, demo: Simulator) -> None:
     demo.faults.add(Fault("drop-after", path="/version"))
     client.send(f"GET /api2/json/version HTTP/1.1\r\n{TOKEN}\r\n")
+    client.work()
     assert client.aborted and client.got == b""
 
 
@@ -308,7 +212,7 @@ def test_latency_holds_the_answer_back(client: Client, demo: Simulator, timers: 
     demo.faults.add(Fault("latency", path="/version", seconds=0.5))
     client.send(f"GET /api2/json/version HTTP/1.1\r\n{TOKEN}\r\n")
     assert client.got == b""
-    timers.pass_by(0.5)
+    timers.pass_by(0.6)
     assert client.take()[0] == "HTTP/1.1 200 OK"
 
 
@@ -321,30 +225,21 @@ def test_a_client_that_left_gets_nothing(client: Client, demo: Simulator, timers
     assert client.got == b""
 
 
-def test_a_call_waits_for_a_lock_as_the_clock_goes_on(
-    client: Client, demo: Simulator, timers: Timers, clock: ManualClock
-) -> None:
-    cookie = f"Cookie: PVEAuthCookie={new_ticket(demo.world, 'root@pam')}\r\n"
-    csrf = f"CSRFPreventionToken: {new_csrf_token(demo.world, 'root@pam')}\r\n"
-    client.send(f"PUT /api2/json/waiting HTTP/1.1\r\n{cookie}{csrf}Content-Length: 0\r\n\r\n")
+def test_a_call_waits_for_a_lock_as_the_clock_goes_on(client: Client, demo: Simulator) -> None:
+    client.send(WAITING.format(root(demo.world)))
     for _ in range(3):
         assert client.got == b""
-        clock.pass_by(1)
-        timers.pass_by(1)
+        client.work(1.0)
     assert client.take()[0] == "HTTP/1.1 200 OK"
 
 
-def test_a_client_that_left_stops_waiting(
-    client: Client, demo: Simulator, timers: Timers, clock: ManualClock
-) -> None:
-    cookie = f"Cookie: PVEAuthCookie={new_ticket(demo.world, 'root@pam')}\r\n"
-    csrf = f"CSRFPreventionToken: {new_csrf_token(demo.world, 'root@pam')}\r\n"
-    client.send(f"PUT /api2/json/waiting HTTP/1.1\r\n{cookie}{csrf}Content-Length: 0\r\n\r\n")
+def test_the_work_goes_on_when_the_client_left(client: Client, demo: Simulator) -> None:
+    client.send(WAITING.format(root(demo.world)))
     assert client.connection is not None
     client.connection.lost()
-    clock.pass_by(60)
-    timers.pass_by(60)
-    assert client.got == b"" and demo.tally == {"PUT /waiting": 1}
+    assert demo.tally == {"PUT /waiting": 1}
+    client.work(60.0)
+    assert client.got == b"" and demo.tally == {"PUT /waiting": 2}
 
 
 def test_other_encodings_are_refused_too(client: Client) -> None:
@@ -364,34 +259,6 @@ def test_the_control_door_is_beside_the_api(client: Client) -> None:
     line, body = client.ask("/sim/faults", "POST", "", '{"kind": "latency", "seconds": 1}')
     assert line == "200 OK" and body["kind"] == "latency"
     assert client.ask("/sim/nope")[0] == "404 Not Found"
-
-
-def test_forms_repeat_keys_and_end_values_early() -> None:
-    assert decode_form("a=1&b=x+y%2B;c=&d&a=2&a=3&e=f=g&&") == {
-        "a": ["1", "2", "3"],
-        "b": "x y+",
-        "c": "",
-        "d": None,
-        "e": "f",
-    }
-    assert decode_form("") == {}
-    assert decode_form("n=%C3%BC%FF") == {"n": "ü\ufffd"}
-
-
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        (b'{"description":', "malformed JSON string, neither tag, array, object, number, string or"
-         ' atom, at character offset 15 (before "(end of string)")'),
-        (b'{"a":1 "b"', ", or } expected while parsing object/hash, at character offset 7"),
-        (b"[1]", "Not a HASH reference"),
-    ],
-)  # fmt: skip
-def test_broken_json_gets_perls_words(body: bytes, words: str) -> None:
-    with pytest.raises(Refusal) as refused:
-        decode_json(body)
-    assert refused.value.status == 500
-    assert refused.value.reason.startswith(words)
 
 
 def test_json_bodies_keep_their_types(client: Client, demo: Simulator) -> None:
