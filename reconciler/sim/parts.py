@@ -13,6 +13,8 @@ import reconciler.sim.backup.restore
 import reconciler.sim.backup.run
 import reconciler.sim.backup.vzdump
 import reconciler.sim.cluster.ha
+import reconciler.sim.cluster.hardware
+import reconciler.sim.cluster.mapping
 import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
 import reconciler.sim.cluster.resources

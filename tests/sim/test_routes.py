@@ -31,6 +31,14 @@ UNDESCRIBED = {
 }
 """Calls of Proxmox 8.4 that the extract of the 9.x schema does not describe."""
 
+LEFT_OUT = (
+    "/cluster/ha/groups",
+    "/cluster/mapping",
+    "/nodes/{node}/capabilities",
+    "/nodes/{node}/hardware",
+)
+"""Whole branches that the extract leaves out, or that only 8.x has."""
+
 OLD_PARTS = {"cyls", "heads", "secs", "trans"}
 """Parts of drive values that 8.4 still takes (qemu-server PVE/QemuServer/Drive.pm)."""
 
@@ -59,7 +67,11 @@ def generic(name: str) -> str:
 
 
 def test_every_route_is_in_the_schema(schema: dict[str, Any]) -> None:
-    unknown = [f"{route.method} {route.path}" for route in OURS if described(schema, route) is None]
+    unknown = [
+        f"{route.method} {route.path}"
+        for route in OURS
+        if described(schema, route) is None and not route.path.startswith(LEFT_OUT)
+    ]
     assert sorted(set(unknown) - UNDESCRIBED) == []
 
 

@@ -30,7 +30,11 @@ class Hold:
 
 @dataclass(slots=True)
 class Machine:
-    """A VM as its node knows it; times are epoch seconds of the simulated node."""
+    """A VM as its node knows it; times are epoch seconds of the simulated node.
+
+    `devices` are the PCI addresses that it has while it runs, `taps` since when a NIC is plugged
+    in that was not there when the VM started.
+    """
 
     vmid: int
     node: str
@@ -46,6 +50,8 @@ class Machine:
     holds: list[Hold] = field(default_factory=list)
     stubborn: bool = False
     agent_ready_at: float = 0.0
+    devices: list[str] = field(default_factory=list)
+    taps: dict[str, float] = field(default_factory=dict)
 
     @property
     def lock(self) -> str | None:

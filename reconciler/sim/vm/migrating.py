@@ -236,5 +236,6 @@ def finish(
     if live:
         machine.started_at = min(started, world.now)
         machine.pid = task.pid + 30
+        machine.taps.clear()
     text = f"migration finished successfully (duration {duration(world, task)})"
     note(world, task, text)

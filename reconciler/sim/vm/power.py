@@ -8,8 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import Identity, perm
+from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import TaskFailed, failed
+from reconciler.sim.ha import requests
+from reconciler.sim.ha.book import managed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import drives_of
 from reconciler.sim.parameters.formats import node_name
@@ -20,6 +23,7 @@ from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm.locks import assert_exists, drop_flock, load, take_flock
 from reconciler.sim.vm.machine import Machine, check_lock
+from reconciler.sim.vm.passthrough import refuse_missing_devices
 from reconciler.sim.vm.pending import apply_pending
 from reconciler.sim.volumes import storage
 
@@ -73,6 +77,8 @@ def start(world: World, request: Request) -> str:
         "targetstorage",
         "force-cpu",
     )
+    if managed(world, request.vmid) and not params.get("stateuri"):
+        return requests.ask_start(world, request.node, request.vmid, request.identity)
     skip = bool(params.get("skiplock"))
     return start_task(world, request.node, request.vmid, request.identity, skip)
 
@@ -99,7 +105,8 @@ def _refuse_missing_parts(world: World, machine: Machine, task: Task) -> None:
     for drive in drives_of(machine.config):
         if split_volid(drive.file) is not None:
             storage.existing(world, machine.node, drive.file)
-    bridges = {bridge.name for bridge in world.nodes[machine.node].bridges}
+    refuse_missing_devices(world, machine)
+    bridges = bridges_of(world, machine.node)
     for key in sorted(machine.config):
         if key not in options.NET_KEYS:
             continue
@@ -120,6 +127,7 @@ def switch_on(world: World, machine: Machine, pid: int) -> None:
     machine.started_at = world.now
     machine.pid = pid
     machine.agent_ready_at = world.now + AGENT_SECONDS / world.speed
+    machine.taps.clear()
     if machine.lock == "suspended":
         del machine.config["lock"]
         for key in ("runningmachine", "runningcpu"):
@@ -132,6 +140,7 @@ def switch_on(world: World, machine: Machine, pid: int) -> None:
 def switch_off(world: World, machine: Machine, identity: Identity) -> None:
     """The QEMU process is gone; what was pending is taken up."""
     machine.status = "stopped"
+    machine.devices.clear()
     machine.pid = 0
     machine.started_at = 0.0
     apply_pending(world, machine, identity)
@@ -153,6 +162,8 @@ def switch_off(world: World, machine: Machine, identity: Identity) -> None:
 def stop(world: World, request: Request) -> str:
     params, vmid = request.params, request.vmid
     rights.refuse_root_options(request.identity, params, "skiplock", "keepActive", "migratedfrom")
+    if managed(world, vmid) and "migratedfrom" not in params:
+        return requests.ask_stop(world, request.node, vmid, request.identity, 0)
     args = {
         "vmid": vmid,
         "skip": bool(params.get("skiplock")),
@@ -215,6 +226,9 @@ def shutdown(world: World, request: Request) -> str:
     params, vmid = request.params, request.vmid
     rights.refuse_root_options(request.identity, params, "skiplock", "keepActive")
     paused = _refuse_paused(world, request)
+    if managed(world, vmid):
+        timeout = int(params.get("timeout") or DEFAULT_TIMEOUT)
+        return requests.ask_stop(world, request.node, vmid, request.identity, timeout)
     args = {
         "vmid": vmid,
         "skip": bool(params.get("skiplock")),
