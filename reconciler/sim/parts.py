@@ -8,9 +8,12 @@ import reconciler.sim.accounts.rights
 import reconciler.sim.accounts.tickets
 import reconciler.sim.accounts.tokens
 import reconciler.sim.accounts.users
+import reconciler.sim.backup.coverage
+import reconciler.sim.backup.jobs
 import reconciler.sim.backup.prune
 import reconciler.sim.backup.restore
 import reconciler.sim.backup.run
+import reconciler.sim.backup.schedule
 import reconciler.sim.backup.vzdump
 import reconciler.sim.cluster.ha
 import reconciler.sim.cluster.hardware

@@ -67,11 +67,12 @@ class Archive:
 
 @dataclass(slots=True)
 class Shelf:
-    """What this room keeps: archives by place and volid, cluster jobs by id in their order, and
-    who holds each node's global lock."""
+    """What this room keeps: archives by place and volid, cluster jobs by id in their order, the
+    event each job ran for last, and who holds each node's global lock."""
 
     archives: dict[str, Archive] = field(default_factory=dict)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    runs: dict[str, int] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
 
 

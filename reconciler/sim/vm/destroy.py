@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import perm
 from reconciler.sim.accounts.pools import forget_vm
+from reconciler.sim.backup.jobs import forget_guest
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import failed
 from reconciler.sim.firewall.files import drop_firewall
@@ -95,6 +96,7 @@ def finish(world: World, task: Task, vmid: int, skip: bool, strays: bool, purge:
         _free_strays(world, machine)
     if purge:
         task.say(f"purging VM {vmid} from related configurations..")
+        forget_guest(world, vmid)
     del world.vms[vmid]
     drop_firewall(world, vmid)
     forget_vm(world, vmid)
