@@ -83,5 +83,5 @@ def _unused(at: datetime) -> Select[str, str]:
         select(columns.change, columns.digest)
         .join_from(tables.approved, tables.approvals)
         .where(columns.used_at.is_(None), tables.approvals.c.until > at)
-        .order_by(tables.approvals.c.until)
+        .order_by(tables.approvals.c.until, columns.digest, columns.change)
     )

@@ -54,6 +54,10 @@ class Attempts:
 
     def of(self, subject: str) -> dict[str, Attempt]:
         """A subject's attempts by handler."""
-        statement = select(tables.attempts).where(tables.attempts.c.subject == subject)
+        statement = (
+            select(tables.attempts)
+            .order_by(*tables.attempts.primary_key)
+            .where(tables.attempts.c.subject == subject)
+        )
         with self._database.reading(f"read failures of {subject}") as link:
             return {row.handler: Attempt(*row) for row in link.execute(statement)}

@@ -75,8 +75,9 @@ class Bindings:
             return binding_of(link, key)
 
     def all(self) -> dict[str, Binding]:
+        statement = select(tables.bindings).order_by(*tables.bindings.primary_key)
         with self._database.reading("read bindings") as link:
-            return {row.key: Binding(*row) for row in link.execute(select(tables.bindings))}
+            return {row.key: Binding(*row) for row in link.execute(statement)}
 
     def deploying(self, cluster: str) -> list[Binding]:
         """The bindings of a cluster whose machines are not ready yet, by vmid."""
@@ -91,7 +92,8 @@ class Bindings:
         """The Proxmox names in use, by key, each with the template text that it came from."""
         columns = tables.bindings.c
         with self._database.reading("read names") as link:
-            rows = link.execute(select(columns.key, columns.name_template, columns.name))
+            named = select(columns.key, columns.name_template, columns.name)
+            rows = link.execute(named.order_by(columns.key))
             return {key: RolledName(template, name) for key, template, name in rows}
 
     def vmids(self, cluster: str) -> set[int]:

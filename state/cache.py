@@ -139,6 +139,7 @@ class Cache:
 def _cached(link: Connection, cluster: str, vmid: int | None = None) -> dict[int, CachedVM]:
     columns = tables.cache.c
     statement = select(*list(columns)[1:]).where(columns.cluster == cluster)
+    statement = statement.order_by(columns.vmid)
     if vmid is not None:
         statement = statement.where(columns.vmid == vmid)
     return {row.vmid: CachedVM(*row) for row in link.execute(statement)}

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, Select, Table, select
+from sqlalchemy import URL, Connection, CursorResult, Engine, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
@@ -168,11 +168,6 @@ def meaning(error: DatabaseError, where: str, what: str) -> StoreError:
 def one_line(error: object) -> str:
     """A database's words without its line breaks."""
     return " ".join(str(error).split())
-
-
-def in_order(table: Table) -> Select[tuple[object, ...]]:
-    """Every row of a table by its primary key: no database has another order of its own."""
-    return cast("Select[tuple[object, ...]]", select(table).order_by(*table.primary_key.columns))
 
 
 def upsert(

@@ -24,5 +24,6 @@ class Holds:
             return link.execute(delete(tables.holds).where(tables.holds.c.key == key)).rowcount > 0
 
     def all(self) -> dict[str, Hold]:
+        statement = select(tables.holds).order_by(*tables.holds.primary_key)
         with self._database.reading("read holds") as link:
-            return {row.key: Hold(*row) for row in link.execute(select(tables.holds))}
+            return {row.key: Hold(*row) for row in link.execute(statement)}

@@ -38,6 +38,10 @@ class Intents:
 
     def of(self, key: str) -> dict[str, Intent]:
         """A key's intents by kind."""
-        statement = select(tables.intents).where(tables.intents.c.key == key)
+        statement = (
+            select(tables.intents)
+            .order_by(*tables.intents.primary_key)
+            .where(tables.intents.c.key == key)
+        )
         with self._database.reading(f"read intents of {key}") as link:
             return {row.kind: Intent(*row) for row in link.execute(statement)}

@@ -76,7 +76,7 @@ def _values(
     make: Callable[..., V], link: Connection, table: Table, keys: list[str] | None
 ) -> Iterator[V]:
     """A table's rows as values, of some keys or all; the table says `key` or `subject`."""
-    statement = select(table)
+    statement = select(table).order_by(*table.primary_key)
     if keys is not None:
         column = table.c.subject if table is tables.attempts else table.c.key
         statement = statement.where(column.in_(keys))

@@ -25,5 +25,6 @@ class Tasks:
 
     def all(self) -> dict[str, OpenTask]:
         """The open tasks by VM key."""
+        statement = select(tables.tasks).order_by(tables.tasks.c.key)
         with self._database.reading("read tasks") as link:
-            return {row.key: OpenTask(*row) for row in link.execute(select(tables.tasks))}
+            return {row.key: OpenTask(*row) for row in link.execute(statement)}
