@@ -26,7 +26,7 @@ from state.api import ApiError, Contention, Locked
 from state.change import Change
 from state.memory import Memory, OpenTask, Phase
 from state.observed import Presence
-from state.store import Store
+from state.store import Lost, Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
@@ -142,7 +142,12 @@ class Tick:
             return None
 
     def _broke(self, turn: Turn, error: Exception) -> None:
-        """One VM's exception is that VM's error; the others go on (DEP-27)."""
+        """One VM's exception is that VM's error; the others go on (DEP-27).
+
+        But for a lost store: nothing may be done that it cannot be told, and its locks are gone.
+        """
+        if isinstance(error, Lost):
+            raise error
         turn.standing, turn.why = Standing.FAILED, str(error)
         if not isinstance(error, ApiError | SecretError):
             logger.exception("%s failed", turn.key, extra={"vm": turn.key})
