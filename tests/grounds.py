@@ -31,6 +31,8 @@ from tests.stores import lose, where
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = (sys.executable, "-c", "import sys; from reconciler.cli import main; sys.exit(main())")
+WORLD = "world.json"
+"""A saved world in the grounds' folder is what they begin with."""
 HEAD = """\
 fleet: scene
 clusters:
@@ -67,7 +69,8 @@ class Grounds:
         self.where = where(self.database)
         self.clock = LaterClock()
         self.told = Told()
-        self.server = Embedded(ServeOptions(speed=speed, http_limits="fast"))
+        state = folder / WORLD if (folder / WORLD).exists() else None
+        self.server = Embedded(ServeOptions(speed=speed, http_limits="fast", state=state))
         self.pool = urllib3.HTTPSConnectionPool(
             "127.0.0.1",
             self.server.port,
