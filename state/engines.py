@@ -14,7 +14,10 @@ CONNECT_SECONDS = 10
 
 BUSY = f"another program has kept it for more than {BUSY_SECONDS} s; try again"
 READONLY = "it may only be read here; check owner and rights"
-AWAY = "is the server up and reached? what was done is kept, and the next run goes on from there"
+AWAY = (
+    "is the server up and reached, and are user, password and name right? What was done is kept,"
+    " and the next run goes on from there"
+)
 BROKEN = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT"}
 ADVICE = {
     "SQLITE_BUSY": BUSY,
@@ -31,7 +34,7 @@ ADVICE = {
     "25006": f"{READONLY} of the user, and that the server is no standby",
     "28000": "check the user, and pg_hba.conf on the server",
     "28P01": "check user and password",
-    "3D000": "create the database: createdb --owner USER NAME",
+    "3D000": "create the database: createdb -O USER NAME",
     "3F000": "create the schema that the URL names",
     "42501": "grant the user what it lacks: it must own the tables and create in the schema",
 }

@@ -136,3 +136,21 @@ def make_key(path: Path) -> bytes:
         finally:
             draft.unlink()
     return read_key(path)
+
+
+def hand_key(source: Path, target: Path) -> bool:
+    """Copies a key file (0600) unless the same key lies there; tells whether it did.
+
+    Raises Unreadable when another store's key lies there, or when there is none to copy.
+    """
+    key = read_key(source)
+    if target.exists():
+        if read_key(target) != key:
+            raise Unreadable(
+                f"{target}: another store's key lies there; name another file (?key=PATH)"
+            )
+        return False
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(key.hex() + "\n")
+    return True

@@ -36,6 +36,7 @@ COMMANDS = {
     "approve": "act",
     "password": "act",
     "rebuild-state": "act",
+    "db": "db",
     "job": "job",
     "locks": "job",
     "simulate": "simulate",
@@ -79,7 +80,7 @@ class LazyGroup(click.Group):
     envvar="RECONCILE_DATABASE",
     show_envvar=True,
     metavar="URL",
-    help="A path or sqlite:///PATH; goes before `database:` in fleet.yaml.",
+    help="A path or a postgresql:// URL; goes before `database:` in fleet.yaml.",
 )
 @click.option("--once", is_flag=True, help="Make the fleet what its specs say, and end.")
 @click.option("--dry-run", is_flag=True, help="With --once: show what would change; write nothing.")
