@@ -3,14 +3,16 @@
 Used on first contact and by `reconcile doctor`; `facts` are kept between runs.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from desired.source import Fleet
 from reconciler.pve.contact import Contact
+from reconciler.pve.files import nodes_of, stored
 from reconciler.pve.form import quote_segment
-from reconciler.pve.rights import grant, lacking, needs
+from reconciler.pve.rights import Need, Permissions, grant, lacking, needs
 from reconciler.pve.usage import Usage, usage
 from state.api import ApiError, Forbidden, Json
 
@@ -23,6 +25,9 @@ FIREWALL_ADVICE = (
     "rules and anti-spoofing of VMs have no effect until it is on: allow your own access first, "
     "then `pvesh set /cluster/firewall/options --enable 1`"
 )
+
+FILES = {"iso": "iso", "snippets": "snippet"}
+"""What a file of each content is called."""
 
 Row = Mapping[str, Json]
 
@@ -67,6 +72,7 @@ class _Look:
         self.used = used
         self.facts: dict[str, Json] = {}
         self._rows: list[Row] | None = None
+        self._permissions: Permissions | None = None
         self.online: list[str] = []
 
     def _resources(self) -> list[Row]:
@@ -159,6 +165,29 @@ class _Look:
             advice = "add it there, or grant SDN.Use on it, or fix `node:` of its VMs"
             yield Finding(not bare, f"bridge {bridge}", text, advice if bare else "")
 
+    def files(self) -> Iterator[Finding]:
+        """ISOs and snippets: a VM that is made where a file is not has no use of it."""
+        for content, volumes in self.used.files.items():
+            if not volumes:
+                continue
+            storages = frozenset(volume.partition(":")[0] for volume in volumes)
+            there = {
+                one.volume: one for one in stored(self.api, content, self._resources(), storages)
+            }
+            for volume, wanted in volumes.items():
+                storage = volume.partition(":")[0]
+                if content == "snippets" and not self._shows_snippets(storage):
+                    text = f"not verified: only Datastore.Allocate on /storage/{storage} shows it"
+                    yield Finding(True, f"snippet {volume}", text)
+                    continue
+                nodes = set(there[volume].nodes) if volume in there else set()
+                every = wanted or nodes_of(storage, self._resources())
+                yield _file(FILES[content], volume, nodes, sorted(set(every) - nodes))
+
+    def _shows_snippets(self, storage: str) -> bool:
+        """Whether a listing names snippets to us: Proxmox asks more for them than for ISOs."""
+        return not lacking(self._had(), Need(f"/storage/{storage}", ("Datastore.Allocate",)))
+
     def firewall(self) -> Iterator[Finding]:
         enabled = firewall_enabled(self.api)
         self.facts["firewall_enabled"] = enabled
@@ -166,11 +195,26 @@ class _Look:
         advice = "" if ok else FIREWALL_ADVICE
         yield Finding(ok, "firewall", f"cluster firewall {'on' if enabled else 'off'}", advice)
 
+    def _had(self) -> Permissions:
+        """Our own rights, by path."""
+        if self._permissions is None:
+            answer = self.api.get("/access/permissions")
+            paths = answer if isinstance(answer, dict) else {}
+            self._permissions = {p: owned for p, owned in paths.items() if isinstance(owned, dict)}
+        return self._permissions
+
+    def _zones(self) -> dict[str, str]:
+        """In which zone each vnet is that serves as a bridge; asked where a name may be one's."""
+        if all(re.fullmatch(r"vmbr\d+", bridge) for bridge in self.used.bridges):
+            return {}
+        try:
+            rows = _rows(self.api.get("/cluster/sdn/vnets"))
+        except ApiError:
+            return {}  # No SDN there: then every bridge is the nodes' own.
+        return {str(row["vnet"]): str(row["zone"]) for row in rows if row.get("zone")}
+
     def rights(self) -> Iterator[Finding]:
-        answer = self.api.get("/access/permissions")
-        paths = answer if isinstance(answer, dict) else {}
-        had = {path: owned for path, owned in paths.items() if isinstance(owned, dict)}
-        every = needs(self.used)
+        had, every = self._had(), needs(self.used, self._zones())
         short = [(need.path, lacking(had, need)) for need in every]
         who = self.api.identity
         for path, privileges in short:
@@ -205,6 +249,7 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
         ("templates", look.templates),
         ("storages", look.storages),
         ("bridges", look.bridges),
+        ("files", look.files),
         ("firewall", look.firewall),
         ("rights", look.rights),
         ("token", look.token),
@@ -219,6 +264,15 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
             if grave:
                 break
     return Preflight(tuple(findings), {**look.facts, "checked_at": at.isoformat()})
+
+
+def _file(what: str, volume: str, nodes: set[str], bare: list[str]) -> Finding:
+    """Its content is never shown by Proxmox, so of a snippet only that it is there is known."""
+    if not nodes:
+        advice = "put it there, or grant Datastore.Audit on its storage so that it can be seen"
+        return Finding(False, f"{what} {volume}", "is on no node that was seen", advice)
+    text = f"on {', '.join(sorted(nodes))}" + (f", not on {', '.join(bare)}" if bare else "")
+    return Finding(not bare, f"{what} {volume}", text, "copy it to them" if bare else "")
 
 
 def firewall_enabled(api: Contact) -> bool:

@@ -17,6 +17,9 @@ VM_RIGHTS = (
     "VM.Config.Options",
     "VM.PowerMgmt",
 )
+LOCAL: Mapping[str, str] = {}
+"""No bridge is a vnet: each is in the zone of the nodes' own."""
+
 _TOP = ("/", "/access", "/access/groups", "/nodes", "/pool", "/sdn", "/storage", "/vms")
 
 Permissions = Mapping[str, Mapping[str, object]]
@@ -31,14 +34,19 @@ class Need:
     privileges: tuple[str, ...]
 
 
-def needs(used: Usage) -> list[Need]:
+def needs(used: Usage, zones: Mapping[str, str] = LOCAL) -> list[Need]:
     """Return every right that the fleet needs, by path.
 
     A VM in a pool is covered by rights on the pool; a bridge's VLAN has a path of its own
-    (`/sdn/zones/localnetwork/vmbr0/100`), covered by rights on the bridge.
+    (`/sdn/zones/localnetwork/vmbr0/100`), covered by rights on the bridge. `zones` says of bridges
+    that are vnets of the SDN in which zone they are.
     """
     found = [Need("/", ("Sys.Audit", *(["Sys.Modify"] * used.startup), "Sys.Syslog"))]
-    rights = (*VM_RIGHTS, *(["VM.Config.HWType"] * used.hardware))
+    rights = (
+        *VM_RIGHTS,
+        *(["VM.Config.CDROM"] * used.media),
+        *(["VM.Config.HWType"] * used.hardware),
+    )
     if used.unpooled:
         found.append(Need("/vms", rights))
     for pool in used.pools:
@@ -48,8 +56,11 @@ def needs(used: Usage) -> list[Need]:
         found += [Need(f"/vms/{vmid}", ("VM.Audit", "VM.Clone")) for vmid in vmids]
     for storage in used.storages:
         found.append(Need(f"/storage/{storage}", ("Datastore.AllocateSpace", "Datastore.Audit")))
+    found += [Need(f"/mapping/{name}", ("Mapping.Use",)) for name in used.mappings]
+    for storage in sorted({volume.partition(":")[0] for volume in used.files.get("iso", ())}):
+        found.append(Need(f"/storage/{storage}", ("Datastore.Audit",)))
     for bridge, vlans in used.bridges.items():
-        base = f"/sdn/zones/localnetwork/{bridge}"
+        base = f"/sdn/zones/{zones.get(bridge, 'localnetwork')}/{bridge}"
         found += [Need(f"{base}/{vlan}" if vlan else base, ("SDN.Use",)) for vlan in vlans]
     return found
 

@@ -1,15 +1,13 @@
 """What a fleet uses of one cluster: templates, storages, bridges, pools, nodes."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from desired.source import Fleet
 from desired.spec import VMSpec
 
-_HARDWARE = re.compile(
-    r"acpi|audio0|hotplug|kvm|machine|rng0|scsihw|tablet|vga|watchdog|(serial|usb|hostpci)\d+"
-)
+_HARDWARE = re.compile("acpi|audio0|hotplug|kvm|tablet|watchdog")
 """Config keys that take VM.Config.HWType and that no handler owns (pve-api.md 1)."""
 
 
@@ -19,7 +17,10 @@ class Usage:
     (0 for none), `bridge_nodes` a bridge to the nodes it must be on (empty: any may be chosen).
 
     `unpooled` says whether some VM stands in no pool; `firewall`, `startup` and `hardware` whether
-    some VM has a firewall, a place in the host's own boot, or hardware passed through `config:`.
+    some VM has a firewall, a place in the host's own boot, or hardware of a certain type; `media`
+    whether some VM says what is in its CD-ROM drive. `files` are by content (`iso`, `snippets`)
+    each volume and the nodes that it must be on (empty: any may be chosen), `mappings` the
+    cluster's names for devices of hosts: `pci/gpu`.
     """
 
     templates: Mapping[str, tuple[int, ...]]
@@ -31,6 +32,9 @@ class Usage:
     firewall: bool
     startup: bool
     hardware: bool
+    media: bool = False
+    files: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    mappings: tuple[str, ...] = ()
 
 
 def usage(fleet: Fleet, cluster: str) -> Usage:
@@ -57,10 +61,47 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         unpooled=any(spec.pool is None for spec in specs),
         firewall=any(spec.firewall is not None for spec in specs),
         startup=any(spec.startup is not None for spec in specs),
-        hardware=any(_HARDWARE.fullmatch(key) for spec in specs for key in spec.config),
+        hardware=any(map(_typed, specs)),
+        media=any(spec.iso is not None for spec in specs),
+        files=_files(specs),
+        mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),
     )
 
 
 def _storages(spec: VMSpec) -> list[str]:
-    named = (spec.storage, *(disk.storage for disk in spec.disks.values()))
+    state = [disk.storage for disk in (spec.efi, spec.tpm) if disk]
+    named = (spec.storage, *(disk.storage for disk in spec.disks.values()), *state)
     return [name for name in named if name]
+
+
+def _typed(spec: VMSpec) -> bool:
+    """Whether the spec names hardware of a type: VM.Config.HWType."""
+    devices = (spec.machine, spec.scsihw, spec.vga, spec.rng, spec.serials, spec.pci, spec.usb)
+    return any(devices) or any(_HARDWARE.fullmatch(key) for key in spec.config)
+
+
+def _files(specs: list[VMSpec]) -> dict[str, dict[str, tuple[str, ...]]]:
+    found: dict[str, dict[str, set[str]]] = {"iso": {}, "snippets": {}}
+    for spec in specs:
+        node = spec.node.name if spec.node else ""
+        if spec.iso and spec.iso.state == "present":
+            found["iso"].setdefault(spec.iso.volume, set()).add(node)
+        custom = spec.cloudinit.custom if spec.cloudinit else None
+        for volume in custom.volumes.values() if custom else ():
+            found["snippets"].setdefault(volume, set()).add(node)
+    return {
+        content: {
+            volume: () if "" in nodes else tuple(sorted(nodes))
+            for volume, nodes in sorted(volumes.items())
+        }
+        for content, volumes in found.items()
+    }
+
+
+def _mappings(spec: VMSpec) -> Iterator[str]:
+    for kind, devices in (("pci", spec.pci), ("usb", spec.usb), ("dir", spec.virtiofs)):
+        for device in devices.values():
+            if device.mapping is not None:
+                yield f"{kind}/{device.mapping}"
+    if spec.rng is not None and spec.rng.source == "/dev/hwrng":
+        yield "hwrng"

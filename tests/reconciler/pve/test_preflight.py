@@ -16,8 +16,9 @@ from reconciler.pve.preflight import Finding, Preflight, preflight
 from reconciler.pve.rights import Need, grant, lacking, needs
 from reconciler.pve.usage import usage
 from reconciler.sim.api import Simulator
+from reconciler.sim.cluster.inventory import Storage
 from reconciler.sim.faults import Fault
-from reconciler.sim.samples import demo_world
+from reconciler.sim.samples import add_file, demo_world
 from tests.reconciler.pve.tls_server import Server, reply
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -217,12 +218,86 @@ def test_rights_are_inherited_only_where_they_propagate() -> None:
 
 
 def test_rights_that_only_some_specs_need_are_asked_for_with_them() -> None:
-    plain, odd = fleet(), fleet(spec(startup={"order": 1}, config={"vga": "qxl"}))
+    kinds = {
+        "pci": {"hostpci0": "gpu"},
+        "usb": {"usb0": "dongle"},
+        "virtiofs": {"virtiofs0": "data"},
+        "rng": "/dev/hwrng",
+        "iso": "local:iso/a.iso",
+    }
+    plain, odd = fleet(), fleet(spec("web-1", startup={"order": 1}, **kinds))
     by_path = {need.path: need.privileges for need in needs(usage(odd, "demo"))}
     assert "Sys.Modify" in by_path["/"]
-    assert "VM.Config.HWType" in by_path["/vms"]
+    assert {"VM.Config.HWType", "VM.Config.CDROM"} <= set(by_path["/vms"])
+    mappings = [path for path, rights in by_path.items() if rights == ("Mapping.Use",)]
+    assert mappings == ["/mapping/" + one for one in ("dir/data", "hwrng", "pci/gpu", "usb/dongle")]
+    assert by_path["/storage/local"] == ("Datastore.Audit",)
     asked = {one for need in needs(usage(plain, "demo")) for one in need.privileges}
-    assert not asked & {"Sys.Modify", "VM.Config.HWType"}
+    assert not asked & {"Sys.Modify", "VM.Config.HWType", "VM.Config.CDROM", "Mapping.Use"}
+
+
+@pytest.mark.parametrize("field", [{"vga": "qxl"}, {"machine": "q35"}, {"config": {"acpi": False}}])
+def test_hardware_of_a_type_takes_a_right_of_its_own(field: dict[str, object]) -> None:
+    assert usage(fleet(spec("web-1", **field)), "demo").hardware
+
+
+def test_state_disks_need_their_storage() -> None:
+    wanted = fleet(spec(efi={"storage": "fast"}, tpm={"storage": "safe"}))
+    assert usage(wanted, "demo").storages == ("fast", "local-lvm", "safe")
+
+
+def test_files_must_be_on_the_nodes_that_use_them_ci_07(simulator: Simulator) -> None:
+    world = simulator.world
+    add_file(world, "pve1", "local:iso/a.iso", "iso", "iso", 4096)
+    add_file(world, "pve1", "local:snippets/u.yaml", "snippets", "snippet", 64)
+    custom = {"custom": {"user": "local:snippets/u.yaml", "vendor": "local:snippets/none.yaml"}}
+    here = fleet(spec(node="pve1", iso="local:iso/a.iso", cloudinit=custom))
+    found = {one.what: one for one in look(simulator, here).findings}
+    assert found["iso local:iso/a.iso"].message == "on pve1" and found["iso local:iso/a.iso"].ok
+    unseen = found["snippet local:snippets/none.yaml"]
+    assert (unseen.ok, unseen.message) == (
+        True,
+        "not verified: only Datastore.Allocate on /storage/local shows it",
+    )
+    simulator.world.access.roles["Fleet"].append("Datastore.Allocate")
+    simulator.world.access.changed()
+    found = {one.what: one for one in look(simulator, here).findings}
+    assert found["snippet local:snippets/u.yaml"].ok
+    missing = found["snippet local:snippets/none.yaml"]
+    assert (missing.ok, missing.message) == (False, "is on no node that was seen")
+    anywhere = only(look(simulator, fleet(spec(iso="local:iso/a.iso"))), "iso local:iso/a.iso")
+    assert (anywhere.ok, anywhere.message) == (False, "on pve1, not on pve2, pve3")
+    assert anywhere.advice == "copy it to them"
+
+
+def test_a_shared_storage_is_asked_once_for_its_files(simulator: Simulator) -> None:
+    world = simulator.world
+    path = {"path": "/mnt/pve/nfs", "server": "192.0.2.9", "export": "/isos"}
+    world.storages["nfs"] = Storage("nfs", "nfs", ["iso"], 1 << 40, shared=True, options=path)
+    add_file(world, "", "nfs:iso/b.iso", "iso", "iso", 4096)
+    seen = look(simulator, fleet(spec(iso="nfs:iso/b.iso")))
+    assert only(seen, "iso nfs:iso/b.iso").message == "on pve1, pve2, pve3"
+
+
+def test_a_vnet_has_its_rights_in_its_zone() -> None:
+    """C-02: SDN vnets are bridges of a zone of their own."""
+    used = usage(fleet(spec(nics={"net0": Nic(bridge="blue", vlan=5)})), "demo")
+    paths = [need.path for need in needs(used, {"blue": "evpn"})]
+    assert paths[-1] == "/sdn/zones/evpn/blue/5"
+    assert needs(used)[-1].path == "/sdn/zones/localnetwork/blue/5"
+
+
+def test_vnets_are_asked_for_where_a_bridge_may_be_one(serve: Serve, connect: Open) -> None:
+    bodies = {
+        "/api2/json/version": '{"data":{"version":"8.4.1"}}',
+        "/api2/json/cluster/sdn/vnets": '{"data":[{"vnet":"blue","zone":"evpn"}]}',
+    }
+    server = serve(lambda asked: reply(bodies.get(asked.path, '{"data":[]}')))
+    for bridge, zone in (("blue", "evpn"), ("vmbr7", "localnetwork")):
+        wanted = fleet(spec(nics={"net0": Nic(bridge=bridge)}))
+        seen = preflight(connect(server.url), wanted, "demo", AT)
+        lines = [one.message for one in seen.findings if one.what == "rights"]
+        assert f"u@pve!t lacks SDN.Use on /sdn/zones/{zone}/{bridge}" in lines
 
 
 def test_vms_in_pools_need_rights_on_their_pools_only() -> None:
