@@ -31,14 +31,21 @@ class FileSource:
     """A folder as a source (design.md 7). `seed` keys the random parts of names.
 
     `records` are the specs of the database, asked for only if `sources:` names it; without them
-    such a fleet is incomplete. Files that have not changed since the last load are not parsed
-    again.
+    such a fleet is incomplete. `sources` go before those of `fleet.yaml`. Files that have not
+    changed since the last load are not parsed again.
     """
 
-    def __init__(self, folder: Path, seed: bytes = b"", records: Records | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: bytes = b"",
+        records: Records | None = None,
+        sources: Sequence[SourceName] = (),
+    ) -> None:
         self._folder = folder
         self._seed = seed
         self._records = records
+        self._sources = sources
         self._read: dict[str, tuple[bytes, Document]] = {}
 
     def load(self, names: Mapping[str, RolledName], at: datetime) -> Fleet:
@@ -74,22 +81,14 @@ class FileSource:
             ("pools", (self._folder / "pools").glob("*")),
             ("vms", (self._folder / "vms").rglob("*")),
         ):
-            found[part] = sorted(path for path in paths if self._is_ours(path))
+            found[part] = sorted(path for path in paths if _is_ours(path, self._folder))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
-
-    def _is_ours(self, path: Path) -> bool:
-        hidden = any(part.startswith(".") for part in path.relative_to(self._folder).parts)
-        return path.suffix in SUFFIXES and not hidden
 
     def _document(self, file: str, content: bytes) -> Document:
         digest = blake2b(content, digest_size=16).digest()
         known = self._read.get(file)
         if known is None or known[0] != digest:
-            try:
-                text = content.decode()
-            except UnicodeDecodeError as error:
-                raise _unusable(Path(file), f"expected UTF-8 text: {error.reason}") from error
-            known = self._read[file] = digest, read_document(file, text)
+            known = self._read[file] = digest, read_document(file, _text(file, content))
         return known[1]
 
     def _fleet(
@@ -102,7 +101,8 @@ class FileSource:
         packages = shelve(documents["packages"], report)
         pools = shelve(documents["pools"], report)
         shared = read_shared(documents["fleet"][0], packages, pools, report)
-        held = self._held(documents["vms"], shared.file.sources)
+        sources = self._sources or shared.file.sources
+        held = self._held(documents["vms"], sources)
         vms = shelve((one for part in held.values() for one in part), report, of_vms=True)
         for key, fault in vms.broken.items():
             report.add(fault, key)
@@ -133,7 +133,7 @@ class FileSource:
             folder=str(self._folder),
             broken=frozenset(report.broken),
             errors=report.errors(),
-            incomplete=bool(empty) or len(held) < len(file.sources) or vms.unreadable is not None,
+            incomplete=bool(empty) or len(held) < len(sources) or vms.unreadable is not None,
         )
 
     def _held(
@@ -174,6 +174,26 @@ class FileSource:
         return Fault(
             Place(DATABASE, 0, 0), "", f"expected at least one VM; none is stored; {advice}"
         )
+
+
+def read_folder(folder: Path) -> list[Document]:
+    """Read every YAML file below a folder, as those of VMs are. Raises UnusableSource."""
+    if not folder.is_dir():
+        raise _unusable(folder, "expected a folder of YAML files, seen none")
+    paths = sorted(path for path in folder.rglob("*") if _is_ours(path, folder))
+    return [read_document(file, _text(file, content)) for file, content in map(_bytes, paths)]
+
+
+def _is_ours(path: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return path.suffix in SUFFIXES and not hidden
+
+
+def _text(file: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise _unusable(Path(file), f"expected UTF-8 text: {error.reason}") from error
 
 
 def _says_something(document: Document) -> bool:

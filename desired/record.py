@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
-from desired.document import Document
+import yaml
+
+from desired.document import Document, read_document
 from desired.errors import Place, SpecError
-from desired.nodes import Tree
+from desired.nodes import Tree, root_node
 
 DATABASE = "db"
 """What stands where a file's path would."""
@@ -30,6 +33,25 @@ def read_record(name: str, revision: int, text: str) -> Document:
         fault = SpecError(Place(where, 0, 0), name, f"not valid JSON: {error}")
         return Document(where, text, {}, (fault,), frozenset({name}), positioned=False)
     return Document(where, text, {name: tree}, positioned=False)
+
+
+def read_bare(file: str, content: bytes) -> Document:
+    """Read one VM's document alone: what stands under its key in a file of VMs."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        fault = SpecError(Place(file), "", f"expected UTF-8 text: {error.reason}")
+        return Document(file, "", {}, (fault,), unreadable=True)
+    document = read_document(file, text)
+    if document.faults:
+        return document
+    root = root_node(text)
+    if not isinstance(root, yaml.MappingNode):
+        message = "expected a document such as {package: small}, or {}; seen nothing"
+        return replace(document, faults=(SpecError(Place(file), "", message),))
+    hidden = {str(key.value) for key, _ in root.value} - set(document.entries)
+    faults = [SpecError(document.place((name,), True), name, "unknown key") for name in hidden]
+    return replace(document, faults=tuple(faults))
 
 
 def unreadable_records(why: str) -> Document:

@@ -64,7 +64,9 @@ def test_every_option_that_is_mentioned_exists() -> None:
 
 
 def _commands() -> list[tuple[str, ...]]:
-    return [(), *((name,) for name in COMMANDS), ("job", "run"), ("job", "list")]
+    spec = ("get", "put", "diff", "import")
+    below = (("job", "run"), ("job", "list"), *(("spec", name) for name in spec))
+    return [(), *((name,) for name in COMMANDS), *below]
 
 
 def test_the_role_has_every_right_that_preflight_asks_for() -> None:

@@ -8,6 +8,7 @@ from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
+from reconciler.specs import RefusedSpecs
 from state.api import ApiError
 from state.database import StoreError
 
@@ -22,6 +23,8 @@ def status_and_words(error: Exception) -> tuple[int, str] | None:
         return EXIT_FAILED, f"{error}\nwith --strict nothing is done while a spec is broken"
     if isinstance(error, ApprovalRefused | SecretError):
         return EXIT_FAILED, str(error)
+    if isinstance(error, RefusedSpecs):
+        return EXIT_FAILED, f"{error}\nnothing was stored"
     if isinstance(error, GitError):
         return EXIT_FAILED, f"git: {error}\nnothing was run"
     if isinstance(error, EmbeddedFailed):

@@ -39,6 +39,7 @@ COMMANDS = {
     "db": "db",
     "job": "job",
     "locks": "job",
+    "spec": "spec",
     "iso": "iso",
     "simulate": "simulate",
     "completion": "completion",

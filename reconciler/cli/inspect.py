@@ -23,19 +23,20 @@ OUTPUT = click.option(
 def validate(ctx: click.Context, show: str | None) -> None:
     """Check every file of the fleet; all errors at once, each with file, line and column.
 
-    Asks neither the database nor any cluster. Exit status 1 when anything is wrong.
+    Asks no cluster, and the database only if `sources:` names it. Exit status 1 when anything is
+    wrong.
 
     \b
     Examples:
       reconcile validate
       reconcile --fleet /etc/fleet validate --show web-1
     """
-    from desired.files import FileSource
     from reconciler.cli.opening import known_key, now
     from reconciler.show.text import count_of
+    from reconciler.specs import read_fleet
 
     settings: Settings = ctx.obj
-    fleet = FileSource(settings.fleet).load({}, now())
+    fleet = read_fleet(settings.fleet, settings.database, now())
     if show is not None:
         key = known_key(show, fleet, ())
         if key in fleet.vms:
