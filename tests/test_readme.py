@@ -7,11 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from desired.catalog import Cluster, FleetFile, Git, Guard, Limits, Pool, Simulated, Timeouts, Tls
-from desired.cloudinit import CloudInit, CustomFiles
+from desired.cloudinit import CloudInit, CustomFiles, Snippet
+from desired.devices import Iso, Pci, Rng, Share, Usb, Vga
 from desired.firewall import Firewall, Rule
+from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
 from desired.model import Model
-from desired.spec import HighAvailability, Placement, Startup, VMSpec
+from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
 from reconciler.cli import COMMANDS, cli
 from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
@@ -41,6 +43,16 @@ MODELS: tuple[type[Model], ...] = (
     Rule,
     CloudInit,
     CustomFiles,
+    Snippet,
+    Efi,
+    Tpm,
+    Vga,
+    Rng,
+    Pci,
+    Usb,
+    Share,
+    Iso,
+    Quota,
 )
 
 

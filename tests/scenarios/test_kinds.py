@@ -96,7 +96,7 @@ def machines(grounds: Grounds) -> dict[str, dict[str, object]]:
 
 
 def test_every_kind_of_vm_converges_and_is_then_silent(mixed: Grounds) -> None:
-    """C-02, CI-05, CI-07, OPT-01, OPT-02: one mixed fleet; the run after it writes nothing."""
+    """CI-05, CI-07, OPT-01, OPT-02: one mixed fleet; the run after it writes nothing."""
     summary = mixed.settle()
     assert (summary.vms, summary.ready, summary.failed) == (8, 8, 0)
     found = machines(mixed)
@@ -137,7 +137,7 @@ def test_a_medium_is_changed_and_ejected_while_the_guest_runs_ci_07(mixed: Groun
 
 
 def test_a_new_checksum_rebuilds_the_drive_once(mixed: Grounds) -> None:
-    """C-02: Proxmox shows no content, so the run that takes a new one on trust says so."""
+    """Proxmox shows no content, so the run that takes a new one on trust says so."""
     mixed.settle()
     mixed.write({"vms/vms.yaml": VMS.replace("a" * 64, "b" * 64)})
     shown = mixed.dry()

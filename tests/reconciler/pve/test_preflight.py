@@ -280,7 +280,7 @@ def test_a_shared_storage_is_asked_once_for_its_files(simulator: Simulator) -> N
 
 
 def test_a_vnet_has_its_rights_in_its_zone() -> None:
-    """C-02: SDN vnets are bridges of a zone of their own."""
+    """SDN vnets are bridges of a zone of their own."""
     used = usage(fleet(spec(nics={"net0": Nic(bridge="blue", vlan=5)})), "demo")
     paths = [need.path for need in needs(used, {"blue": "evpn"})]
     assert paths[-1] == "/sdn/zones/evpn/blue/5"
