@@ -1,5 +1,6 @@
 """`reconcile simulate`: the simulated Proxmox cluster as a server of its own."""
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,11 @@ import click
 )
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8006, show_default=True, help="0: any free."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8006,
+    show_default=True,
+    help="Of the first node; the others take the next ones. 0: any free.",
 )
 @click.option(
     "--speed",
@@ -31,7 +36,7 @@ import click
     type=click.Choice(["real", "fast", "off"]),
     default="real",
     show_default=True,
-    help="Delays, time-outs and keep-alive limits of the web server.",
+    help="Workers, delays, time-outs and keep-alive limits of the web server.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of MACs, uuids and the like.")
 @click.option(
@@ -46,6 +51,19 @@ import click
     show_default=True,
     help="`recorded`: the world that recorded Proxmox flows start from.",
 )
+@click.option(
+    "--fault",
+    "given",
+    multiple=True,
+    metavar="KIND[,FIELD=VALUE]…",
+    help="Something that goes wrong from the start; docs/simulator.md lists the kinds.",
+)
+@click.option(
+    "--faults",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A JSON list of such faults, each {kind: …, FIELD: VALUE}.",
+)
 def simulate(
     nodes: int,
     vms: int,
@@ -56,6 +74,8 @@ def simulate(
     seed: int,
     state: Path | None,
     world: Literal["demo", "recorded"],
+    given: tuple[str, ...],
+    file: Path | None,
 ) -> None:
     """Serve a simulated Proxmox VE cluster over HTTPS until interrupted.
 
@@ -64,13 +84,18 @@ def simulate(
       reconcile simulate                               3 nodes on port 8006
       reconcile simulate --nodes 5 --vms 200 --port 0  a fuller cluster on a free port
       reconcile simulate --state /tmp/lab.json         goes on where it was stopped
+      reconcile simulate --fault node-down,node=pve2,lasting=60
     """
+    from reconciler.sim.faults.fault import parse_fault
     from reconciler.sim.launch import ServeOptions
     from reconciler.sim.serve import serve
     from reconciler.sim.state import StateBusy
 
-    options = ServeOptions(nodes, vms, host, port, speed, http_limits, seed, state, world)
     try:
+        faults = [*map(parse_fault, given), *(json.loads(file.read_text()) if file else ())]
+        options = ServeOptions(
+            nodes, vms, host, port, speed, http_limits, seed, state, world, tuple(faults)
+        )
         serve(options, lambda line: click.echo(line))
-    except (OSError, StateBusy) as error:
+    except (OSError, ValueError, StateBusy) as error:
         raise click.ClickException(f"the simulator cannot start: {error}") from error

@@ -14,7 +14,15 @@ from urllib.parse import unquote
 
 import reconciler.sim.parts  # noqa: F401
 from reconciler.sim.accounts.access import Identity, open_to_world
-from reconciler.sim.errors import Blocked, Refusal, failed, forbidden, unauthorized, unknown_method
+from reconciler.sim.errors import (
+    Blocked,
+    Dropped,
+    Refusal,
+    failed,
+    forbidden,
+    unauthorized,
+    unknown_method,
+)
 from reconciler.sim.faults import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.world import World
@@ -25,7 +33,8 @@ UNREACHABLE = 595
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a call got: `reason` is the status text, `extras` stand beside `data` in the body,
-    `delay` is what a latency fault adds, `busy` how much longer a slow node takes (seconds)."""
+    `delay` is what a latency fault adds, `busy` how much longer a slow node takes (seconds);
+    `spoiled` says how its body is broken on the wire, `size` how long a gzip bomb is."""
 
     status: int
     reason: str
@@ -36,6 +45,8 @@ class Answer:
     message: str | None = None
     delay: float = 0.0
     busy: float = 0.0
+    spoiled: str = ""
+    size: int = 0
 
     @property
     def ok(self) -> bool:
@@ -101,6 +112,9 @@ class Call:
         other = node != self.via
         return Place(route, node, other or route.protected, other and not known.online)
 
+    def _node(self, segments: list[str]) -> str:
+        return segments[1] if len(segments) > 1 and segments[0] == "nodes" else self.via
+
     def attempt(self) -> Answer:
         """The answer; raises Blocked when it has to wait for a lock (look again at `until`, at
         the latest at `limit`, when the attempt gives the refusal), Dropped for a fault."""
@@ -113,7 +127,7 @@ class Call:
             self.limit = world.now + world.lock_wait
         try:
             if first and simulator.faults.active:
-                self.mishap = simulator.faults.meet_call(self.method, shown)
+                self.mishap = simulator.faults.meet_call(self.method, shown, self._node(segments))
                 if self.mishap is not None:
                     self.mishap.before()
             answer = simulator.answer(
@@ -141,10 +155,18 @@ class Simulator:
     def __init__(self, world: World, clock: Callable[[], float]) -> None:
         self.world = world
         self.clock = clock
-        self.offset = 0.0
         self.faults = Faults(world)
         self.tally: Counter[str] = Counter()
         world.task_hook = self.faults.meet_task
+
+    @property
+    def offset(self) -> float:
+        """Seconds by which the cluster is ahead of the clock."""
+        return self.world.offset
+
+    @offset.setter
+    def offset(self, seconds: float) -> None:
+        self.world.offset = seconds
 
     @property
     def now(self) -> float:
@@ -168,15 +190,20 @@ class Simulator:
         is the node that is asked.
 
         A call that waits for a lock lets the world pass until it gets it or gives up, so time in
-        the world may then run ahead of `clock`. Raises Dropped for a connection fault.
+        the world may then run ahead of `clock`. Raises Dropped for a connection fault
+        and for an answer that is broken on the wire.
         """
         who = Identity.parse(identity) if isinstance(identity, str) else identity
         call = Call(self, method, path, params or {}, who, via)
         while True:
             try:
-                return call.attempt()
+                answer = call.attempt()
             except Blocked as blocked:
                 self.world.advance(blocked.until)
+                continue
+            if answer.spoiled:
+                raise Dropped(done=True)
+            return answer
 
     def answer(
         self,
@@ -209,7 +236,11 @@ class Simulator:
             if not world.quorate and route.path != "/access/ticket":
                 raise failed("cluster not ready - no quorum?")
         request = Request(method, route.path, params, who, world.now, shown, via)
-        result = route.handler(world, request)
+        if method == "GET":
+            with world.vms.only_read():
+                result = route.handler(world, request)
+        else:
+            result = route.handler(world, request)
         if isinstance(result, Envelope):
             return Answer(200, "OK", result.data, extras=result.extras)
         return Answer(200, "OK", result)

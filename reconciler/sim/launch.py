@@ -21,8 +21,8 @@ Limits = Literal["real", "fast", "off"]
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
     """What `reconcile simulate` is asked for. `state` keeps the world between two starts; a saved
-    world wins over nodes, vms, seed and world. `port` is the first node's, the others take the
-    following ones; 0 takes free ones. `faults` are set from the start, by their fields."""
+    world wins over nodes, vms, seed, world and faults. `port` is the first node's, the others
+    take the following ones; 0 takes free ones. `faults` are set from the start, by their fields."""
 
     nodes: int = 3
     vms: int = 0
@@ -33,4 +33,4 @@ class ServeOptions:
     seed: int = 0
     state: Path | None = None
     world: Literal["demo", "recorded"] = "demo"
-    faults: tuple[Mapping[str, str | int | float | bool], ...] = ()
+    faults: tuple[Mapping[str, object], ...] = ()

@@ -22,7 +22,6 @@ import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
 import reconciler.sim.cluster.resources
 import reconciler.sim.cluster.tasklist
-import reconciler.sim.faults
 import reconciler.sim.firewall.aliases
 import reconciler.sim.firewall.groups
 import reconciler.sim.firewall.ipsets

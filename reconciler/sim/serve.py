@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from reconciler.sim.api import Simulator
+from reconciler.sim.faults.fault import read_fault
 from reconciler.sim.http.door import Door
 from reconciler.sim.http.listener import Listener
 from reconciler.sim.http.tls import (
@@ -91,8 +92,8 @@ def run(
     with contextlib.ExitStack() as stack:
         file = None if options.state is None else stack.enter_context(StateFile(options.state))
         world = None if file is None else file.load()
-        if world is None:
-            world = new_world(options, clock())
+        begun = world is None
+        world = world or new_world(options, clock())
         world.speed = options.speed
         if file is None:
             pem = make_certificate()
@@ -101,6 +102,8 @@ def run(
         for node in world.nodes.values():
             node.fingerprint = fingerprint(pem)
         simulator = Simulator(world, clock)
+        for one in options.faults if begun else ():
+            simulator.faults.add(read_fault(one, texts=True))
         server = Server(options, simulator, pem, file)
         asyncio.run(server.run(ready, watch))
 

@@ -14,8 +14,10 @@ from typing import Any, TypeVar
 
 from reconciler.sim.accounts.access import Access, Pool
 from reconciler.sim.cluster import broadcast
+from reconciler.sim.cluster.guests import Guests
 from reconciler.sim.cluster.inventory import Node, Storage, Volume
 from reconciler.sim.cluster.tasks import LOCK_WAIT, Task, Tasks
+from reconciler.sim.faults.fault import Fault
 from reconciler.sim.record import DERIVED, recorded, restored
 from reconciler.sim.vm.machine import Machine
 
@@ -51,14 +53,16 @@ class World:
     """A cluster. `now` is the epoch time of the call or step at work, `booted` that of its start.
 
     `volumes` is keyed by (node, volid), with node "" on shared storages. `firewall` belongs to the
-    firewall modules and holds only JSON values. `revision` grows with every change.
+    firewall modules and holds only JSON values. `revision` grows with every change. `frozen` has
+    the nodes whose broadcasts stand still and since when, `offset` is how far the cluster is ahead
+    of this machine's clock, `skew` how wrong the clocks are that the cluster reads (seconds).
     """
 
     name: str | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
     storages: dict[str, Storage] = field(default_factory=dict)
     volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
-    vms: dict[int, Machine] = field(default_factory=dict)
+    vms: Guests = field(default_factory=Guests)
     pools: dict[str, Pool] = field(default_factory=dict)
     access: Access = field(default_factory=Access)
     firewall: dict[str, Any] = field(default_factory=dict)
@@ -75,8 +79,14 @@ class World:
     seen: dict[int, dict[str, Any]] = field(default_factory=dict)
     seen_at: float = 0.0
     rooms: dict[str, Any] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+    next_fault: int = 1
+    frozen: dict[str, float] = field(default_factory=dict)
+    offset: float = 0.0
+    skew: float = 0.0
     revision: int = field(default=0, metadata=DERIVED)
     seen_revision: int = field(default=-1, metadata=DERIVED)
+    views: dict[Any, tuple[Any, Any]] = field(default_factory=dict, repr=False, metadata=DERIVED)
     lock_wait: float = field(default=LOCK_WAIT, metadata=DERIVED)
     task_hook: Callable[[Task], None] = field(default=no_hook, metadata=DERIVED)
     tasks: Tasks = field(init=False, repr=False, metadata=DERIVED)
@@ -100,6 +110,11 @@ class World:
         """Announce a change that is about to happen."""
         broadcast.catch_up(self)
         self.revision += 1
+
+    @property
+    def stamp(self) -> int:
+        """What the cluster's clocks show; uptimes and durations follow `now`."""
+        return int(self.now + self.skew)
 
     # ------------------------------------------------------------------ finding things
 
@@ -154,7 +169,7 @@ class World:
     def log(self, node: str, user: str, tag: str, text: str, pri: int = 6) -> None:
         """Add to the cluster log, as PVE::Cluster::log_msg does."""
         self.logbook.append(
-            LogEntry(self.next_uid, int(self.now), node, user, tag, 1000, pri, text[:4096])
+            LogEntry(self.next_uid, self.stamp, node, user, tag, 1000, pri, text[:4096])
         )
         self.next_uid += 1
         if len(self.logbook) > LOG_KEPT:

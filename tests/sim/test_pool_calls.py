@@ -7,6 +7,7 @@ import pytest
 from reconciler.sim.accounts import pools
 from reconciler.sim.accounts.access import Grant, User
 from reconciler.sim.api import Answer, Simulator
+from reconciler.sim.cluster.guests import Guests
 from reconciler.sim.firewall import options as firewall_options
 from reconciler.sim.samples import recorded_world
 from reconciler.sim.vm.machine import Machine
@@ -20,7 +21,7 @@ ALICE = "alice@pve"
 def cluster() -> Simulator:
     """Two VMs, the pool `cust`, and alice who may do nothing yet."""
     cluster = Simulator(recorded_world(NOW), lambda: NOW)
-    cluster.world.vms = {vmid: Machine(vmid, "pve1") for vmid in (140, 145)}
+    cluster.world.vms = Guests({vmid: Machine(vmid, "pve1") for vmid in (140, 145)})
     cluster.world.access.users[ALICE] = User()
     ok(cluster.call("POST", "/pools", {"poolid": "cust", "comment": "c"}))
     return cluster

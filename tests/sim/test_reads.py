@@ -74,6 +74,7 @@ def test_a_change_shows_only_after_the_next_broadcast(
     clock.pass_by(10)
     assert rows(get, "vm")["qemu/100"]["name"] == "vm100"
     demo.world.touch()
+    machine = demo.world.vms[machine.vmid]
     machine.config |= {"name": "new", "tags": "x"}
     machine.status, machine.started_at = "running", clock.now
     clock.pass_by(9)

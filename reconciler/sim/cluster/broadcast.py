@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PERIOD = 10.0
 """Seconds of the cluster's time between two broadcasts."""
 
+BELIEVED = 300.0
+"""Seconds of the cluster's time after which an old broadcast counts for nothing."""
+
 MIB = 1024**2
 SIZES = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 DISK = re.compile(r"(?:ide|sata|scsi|virtio)\d+\Z")
@@ -39,9 +42,26 @@ def catch_up(world: World) -> None:
 
 
 def announce(world: World) -> None:
-    """Tell the cluster of every VM as it is now."""
-    world.seen = {vmid: row_of(machine) for vmid, machine in world.vms.items()}
+    """Tell the cluster of every VM that may have moved. A node whose broadcasts stand still tells
+    of none, and later of all."""
+    guests, seen, frozen = world.vms, world.seen, world.frozen
+    gone = seen.keys() - guests.keys() if guests.all_moved else guests.moved - guests.keys()
+    for vmid in gone:
+        seen.pop(vmid, None)
+    for vmid in list(guests) if guests.all_moved else guests.moved & guests.keys():
+        machine = guests.at_rest(vmid)
+        if machine is not None and machine.node not in frozen:
+            seen[vmid] = row_of(machine)
+    guests.settle()
     world.seen_revision = world.revision
+
+
+def heard_at(world: World, node: str) -> float | None:
+    """When the node's last broadcast was; None when it is too old to be believed."""
+    at = world.frozen.get(node)
+    if at is None:
+        return world.seen_at
+    return at if world.now < at + BELIEVED / world.speed else None
 
 
 def row_of(machine: Machine) -> dict[str, Any]:

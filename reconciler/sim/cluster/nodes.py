@@ -138,7 +138,7 @@ def get_status(world: World, request: Request) -> Json:
 
 @route("GET", "/nodes/{node}/time", permission=AUDIT)
 def get_time(world: World, request: Request) -> Json:
-    now = int(request.at)
+    now = world.stamp
     return {"time": now, "localtime": now, "timezone": "UTC"}
 
 

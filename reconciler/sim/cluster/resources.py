@@ -13,6 +13,7 @@ from reconciler.sim.accounts.privileges import privileges_at
 from reconciler.sim.cluster import broadcast, nodes
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route
+from reconciler.sim.view import View
 from reconciler.sim.volumes import storages
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def vm_row(world: World, machine: Machine) -> dict[str, Any]:
         "type": "qemu",
         "status": "unknown",
     }
-    seen = world.seen.get(machine.vmid)
-    if seen is not None and world.nodes[machine.node].online:
+    seen, heard = world.seen.get(machine.vmid), broadcast.heard_at(world, machine.node)
+    if seen is not None and heard is not None and world.nodes[machine.node].online:
         row |= STOPPED
         row |= seen
         if "started_at" in seen:
-            row |= counters(seen, world.seen_at)
+            row |= counters(seen, heard)
             del row["started_at"]
     if machine.lock is not None:
         row["lock"] = machine.lock
@@ -145,7 +146,20 @@ def pool_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
     permission=all_users,
 )
 def list_resources(world: World, request: Request) -> Json:
-    wanted, identity = request.params.get("type"), request.identity
+    """The same rows again, while neither anything moved nor a second passed."""
+    broadcast.catch_up(world)
+    guests = world.vms
+    moved = None if guests.all_moved else len(guests.moved)
+    state = (world.revision, world.seen_at, world.access.generation, moved, int(world.now))
+    key = ("resources", str(request.identity), request.params.get("type"))
+    before, rows = world.views.get(key, (None, None))
+    if before != state or moved is None:
+        rows = View(listed(world, request.identity, request.params.get("type")))
+        world.views[key] = state, rows
+    return rows
+
+
+def listed(world: World, identity: Identity, wanted: str | None) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if wanted is None:
         rows += pool_rows(world, identity)

@@ -191,6 +191,7 @@ def last_refresh(world: World, node: str) -> float:
     10 s, so that a task which just ended may look running for a while."""
     period = PERIOD / world.speed
     regular = world.booted + ((world.now - world.booted) // period) * period
+    regular = min(regular, world.frozen.get(node, regular))
     return max(regular, world.tasks.last_start.get(node, 0.0))
 
 

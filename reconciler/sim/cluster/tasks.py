@@ -142,7 +142,7 @@ class Tasks:
         world = self.world
         self.next_pid += 3
         pid, pstart = self.next_pid, int((world.now - world.booted) * 100) & 0xFFFFFFFF
-        starttime = int(world.now)
+        starttime = world.stamp
         upid = f"UPID:{node}:{pid:08X}:{pstart:08X}:{starttime:08X}:{kind}:{id}:{identity}:"
         task = Task(
             upid, node, pid, pstart, starttime, kind, str(id), str(identity), list(steps), on_fail
@@ -264,10 +264,16 @@ class Tasks:
             task.lines.append("TASK OK")
         task.steps.clear()
         task.ended_at = world.now
-        task.endtime = int(world.now)
+        task.endtime = world.stamp
         task.hanging = False
         said = "OK" if error is None and not task.warnings else task.status
         world.log(task.node, task.user, "pvedaemon", f"end task {task.upid} {said}")
+
+    def abandon(self, node: str) -> None:
+        """End a node's running tasks as when its power fails: nothing is tidied up."""
+        for task in [one for one in self.all.values() if one.running and one.node == node]:
+            task.tidy = False
+            self.fail(task, NO_CLOSING_LINE)
 
     def stop(self, task: Task) -> None:
         """What DELETE /nodes/N/tasks/UPID does to a running task."""

@@ -9,7 +9,6 @@ Source: PVE/APIServer/AnyEvent.pm.
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections import deque
 from collections.abc import Callable
 from http import HTTPStatus
@@ -25,10 +24,13 @@ from reconciler.sim.http import control
 from reconciler.sim.http.door import Door, Message
 from reconciler.sim.http.errand import Errand
 from reconciler.sim.http.forms import decode_form, decode_json
+from reconciler.sim.http.spoil import PAGE, bomb
+from reconciler.sim.view import View, packed
 
 BASE = "/api2/"
 BODY_LIMIT = 512 * 1024
 COMPRESS_FROM = 1024
+PACKED = b"Content-Encoding: gzip\r\n"
 METHODS = frozenset(("GET", "POST", "PUT", "DELETE"))
 JSON_TYPE = b"application/json;charset=UTF-8"
 encode = msgspec.json.Encoder().encode
@@ -184,23 +186,39 @@ class Connection:
             body = b""
         elif form == "extjs":
             body, status, reason = encode(extjs_body(answer)), 200, "OK"
+        elif isinstance(answer.data, View) and not answer.extras:
+            body = answer.data.text(encode, json_body(answer))
         else:
             body = encode(json_body(answer))
         good = keep and (answer.status < 400 or not self.door.pace.closing)
-        self._write(status, reason, body, message, good)
+        if answer.spoiled == "gzip-bomb":
+            self._write(status, reason, bomb(answer.size), None, good, PACKED)
+        elif answer.spoiled == "non-json-body":
+            self._write(status, reason, PAGE, None, good)
+        else:
+            cut = answer.spoiled == "truncated-body"
+            view = answer.data if isinstance(answer.data, View) else None
+            self._write(status, reason, body, message, good, cut=cut, view=view)
 
     def _write(
-        self, status: int, reason: str, body: bytes, message: Message | None, good: bool
+        self,
+        status: int,
+        reason: str,
+        body: bytes,
+        message: Message | None,
+        good: bool,
+        extra: bytes = b"",
+        cut: bool = False,
+        view: View | None = None,
     ) -> None:
+        """`cut`: only half of the body goes out before the connection ends."""
         self.served += 1
         keep = good and message is not None and message.keep_alive
         if self.door.pace.closing and self.served >= self.door.pace.requests:
             keep = False
-        extra = b""
         if len(body) > COMPRESS_FROM and message is not None and accepts_gzip(message):
-            packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-            body = packer.compress(body) + packer.flush()
-            extra = b"Content-Encoding: gzip\r\n"
+            body = packed(body) if view is None else view.packed(body)
+            extra = PACKED
         head = b"".join(
             (
                 f"HTTP/1.1 {status} {reason}\r\n".encode(),
@@ -215,9 +233,9 @@ class Connection:
                 b"\r\n\r\n",
             )
         )
-        self.writer.write(head + body)
+        self.writer.write(head + (body[: len(body) // 2] if cut else body))
         self.busy = False
-        if not keep:
+        if not keep or cut:
             self.stop()
         elif self.queue:
             self.loop.call_soon(self._next)

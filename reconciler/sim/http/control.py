@@ -1,6 +1,6 @@
 """The simulator's own door, /sim/...: faults, the clock, the whole world, the count of calls.
 
-POST /sim/faults {kind, ...}   set one (see `faults.Fault`); answers it with its id
+POST /sim/faults {kind, ...}   set one (see `faults.fault`); answers it with its id
 GET  /sim/faults               those that are set
 DELETE /sim/faults[/ID]        remove all, or one
 POST /sim/clock {offset}       seconds by which the cluster's clock is ahead of this machine's
@@ -10,12 +10,12 @@ GET  /sim/calls, DELETE        calls by method and path template since the start
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
 from reconciler.sim.api import Simulator
-from reconciler.sim.faults import Fault, Kind
+from reconciler.sim.faults.fault import read_fault
 
 Result = tuple[int, Any]
 
@@ -40,7 +40,7 @@ def _dispatch(simulator: Simulator, method: str, parts: list[str], given: Any) -
         case ("GET", ["faults"]):
             return 200, simulator.faults.listed()
         case ("POST", ["faults"]):
-            fault = simulator.faults.add(fault_from(given))
+            fault = simulator.faults.add(read_fault(given))
             return 200, next(one for one in simulator.faults.listed() if one["id"] == fault.id)
         case ("DELETE", ["faults"]):
             simulator.faults.clear()
@@ -59,16 +59,6 @@ def _dispatch(simulator: Simulator, method: str, parts: list[str], given: Any) -
             simulator.tally.clear()
             return 200, {}
     return None
-
-
-def fault_from(given: Any) -> Fault:
-    """A fault from JSON. Raises WrongInput for unknown kinds or fields."""
-    if not isinstance(given, dict) or given.get("kind") not in get_args(Kind):
-        raise WrongInput(f"kind: expected one of {', '.join(get_args(Kind))}")
-    unknown = sorted(given.keys() - (set(Fault.__slots__) - {"id", "met", "acted"}))
-    if unknown:
-        raise WrongInput(f"unknown fields: {', '.join(unknown)}")
-    return Fault(**given)
 
 
 def set_clock(simulator: Simulator, given: Any) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -94,7 +93,7 @@ class Door:
 
     def now_line(self) -> bytes:
         """The Date and Expires headers, made once a second."""
-        second = int(time.time())
+        second = int(self.simulator.now + self.simulator.world.skew)
         if second != self.second:
             text = email.utils.formatdate(second, usegmt=True)
             self.second = second
