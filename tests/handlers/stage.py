@@ -25,12 +25,17 @@ from state.view import cluster_view
 VMID = 142
 KEY = "web-1"
 MAPPINGS = {
+    "pci": ("gpu", "node=pve1,path=0000:01:00.0,id=10de:2204,subsystem-id=10de:0000,iommugroup=16"),
+    "usb": ("dongle", "node=pve1,id=1050:0407"),
+    "dir": ("data", "node=pve1,path=/srv/data"),
+}
+"""The cluster's names for devices of its first node, and where they are."""
+MAY_MAP = {
     "path": "/mapping",
     "roles": "PVEMappingUser",
     "users": "reconcile@pve",
     "tokens": "reconcile@pve!fleet",
 }
-"""The right to use the cluster's mappings of host devices."""
 PVE_MASK = "**********"
 
 
@@ -64,7 +69,9 @@ class Stage:
     def __post_init__(self) -> None:
         self.simulator = Simulator(demo_world(SOME_DAY, speed=600.0), self.clock)
         self.simulator.call("POST", "/pools", {"poolid": "customers"})
-        self.simulator.call("PUT", "/access/acl", MAPPINGS)
+        self.simulator.call("PUT", "/access/acl", MAY_MAP)
+        for kind, (name, place) in MAPPINGS.items():
+            self.simulator.call("POST", f"/cluster/mapping/{kind}", {"id": name, "map": [place]})
         for name in ("a", "b"):
             add_file(self.simulator.world, "pve1", f"local:iso/{name}.iso", "iso", "iso", 4096)
         for name in ("u", "m"):

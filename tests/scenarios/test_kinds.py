@@ -8,9 +8,10 @@ import pytest
 
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import ManualClock
-from reconciler.sim.samples import FLEET_TOKEN, FLEET_USER, add_file, demo_world
+from reconciler.sim.samples import add_file, demo_world
 from state.drive import parse_drive
 from tests.grounds import WORLD, Grounds
+from tests.handlers.stage import MAPPINGS, MAY_MAP
 from tests.scenarios.conftest import Open
 
 VMS = f"""\
@@ -57,11 +58,6 @@ CONFIGS: dict[str, dict[str, object]] = {
     "snippet": {"cicustom": "user=local:snippets/web.yaml"},
     "product": {"cores": 4, "memory": "4096"},
 }
-MAPPINGS = {
-    "pci": ("gpu", "node=pve1,path=0000:01:00.0,id=10de:2204,subsystem-id=10de:0000,iommugroup=16"),
-    "usb": ("dongle", "node=pve1,id=1050:0407"),
-    "dir": ("data", "node=pve1,path=/srv/data"),
-}
 
 
 def prepare(folder: Path) -> None:
@@ -75,9 +71,7 @@ def prepare(folder: Path) -> None:
     for kind, (name, place) in MAPPINGS.items():
         answer = simulator.call("POST", f"/cluster/mapping/{kind}", {"id": name, "map": [place]})
         assert answer.ok, answer
-    user, token = FLEET_USER, f"{FLEET_USER}!{FLEET_TOKEN}"
-    right = {"path": "/mapping", "roles": "PVEMappingUser", "users": user, "tokens": token}
-    assert simulator.call("PUT", "/access/acl", right).ok
+    assert simulator.call("PUT", "/access/acl", MAY_MAP).ok
     (folder / WORLD).write_bytes(msgspec.json.encode(world.dump()))
 
 
