@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
 
-from sqlalchemy import URL, Connection, CursorResult, Engine, Table
+from sqlalchemy import URL, Connection, Engine, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DatabaseError, IntegrityError
 
@@ -196,10 +196,9 @@ def upsert(
 
 def insert_once(link: Connection, table: Table, row: Mapping[str, object]) -> bool:
     """Inserts a row unless a constraint says that it is there; tells whether it did."""
-    result: CursorResult[tuple[object, ...]] = link.execute(
-        _insert(link, table).on_conflict_do_nothing(), dict(row)
-    )
-    return result.rowcount == 1
+    # No count of rows is told of an INSERT that numbers its rows itself.
+    statement = _insert(link, table).on_conflict_do_nothing().returning(*table.primary_key)
+    return link.execute(statement, dict(row)).first() is not None
 
 
 def row_of(value: object, table: Table) -> dict[str, object]:

@@ -33,4 +33,4 @@ def stores_on(server: Postgres | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _servers.pop()
+        _servers.pop().recycle()

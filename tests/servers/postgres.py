@@ -14,6 +14,7 @@ from sqlalchemy import URL, create_engine, make_url
 from state.database import Database
 from state.place import DRIVER
 from state.revision import make_current
+from state.tables import metadata
 
 ADMIN = "postgres"
 ADDRESS = "127.0.0.1"
@@ -56,6 +57,7 @@ class Postgres:
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         self._data = self._folder / "data"
         self._names: dict[Path, str] = {}
+        self._free: list[str] = []
         self._count = 0
         self._run(
             "initdb", "-D", str(self._data), "-U", ADMIN, "-A", "trust", "-E", "UTF8",
@@ -102,7 +104,7 @@ class Postgres:
     def where(self, path: Path, **query: str) -> str:
         """The URL of the database that stands for a file: new at first, its key beside the file."""
         if path not in self._names:
-            self._names[path] = self.database()
+            self._names[path] = self._emptied() if self._free else self.database()
         words = "&".join(f"{key}={value}" for key, value in query.items())
         return f"{self.url(self._names[path])}?key={path}.key{'&' + words if words else ''}"
 
@@ -119,7 +121,19 @@ class Postgres:
 
     def lose(self, path: Path) -> None:
         """Forget the database that stands for a file, as if it had never been."""
-        self._names.pop(path, None)
+        if path in self._names:
+            self._free.append(self._names.pop(path))
+
+    def recycle(self) -> None:
+        """Whoever was given a database is done with it: emptying one is cheaper than a new one."""
+        self._free.extend(self._names.values())
+        self._names.clear()
+
+    def _emptied(self) -> str:
+        name = self._free.pop()
+        tables = ", ".join(f'"{table}"' for table in sorted(metadata.tables))
+        self.sql(f"TRUNCATE {tables} RESTART IDENTITY", name=name)
+        return name
 
     def url(self, name: str, user: str = ADMIN) -> str:
         return f"postgresql://{user}@{ADDRESS}:{self.port}/{name}"

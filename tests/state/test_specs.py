@@ -1,6 +1,5 @@
 """Specs in the database: revisions, deletes, and who came first."""
 
-import sqlite3
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -90,11 +89,10 @@ def test_what_would_stand_bears_the_revision_that_it_would_get(store: Store, at:
     assert count == 6
 
 
-def test_text_that_is_no_json_breaks_its_own_vm_only(store: Store, path: Path) -> None:
-    with sqlite3.connect(path) as link:
-        link.execute("INSERT INTO desired_vm VALUES ('bad', 1, '{', 'x', '2026-01-01 00:00:00')")
-        link.execute("INSERT INTO desired_vm VALUES ('ok', 1, '{}', 'x', '2026-01-01 00:00:00')")
-    link.close()
+def test_text_that_is_no_json_breaks_its_own_vm_only(store: Store) -> None:
+    with store._database.writing("spoil") as link:
+        for row in ("'bad', 1, '{', 'x', '2026-01-01'", "'ok', 1, '{}', 'x', '2026-01-01'"):
+            link.exec_driver_sql(f"INSERT INTO desired_vm VALUES ({row})")
     bad, good = store.specs.documents()
     assert (bad.entries, bad.broken, bad.unreadable) == ({}, {"bad"}, False)
     assert str(bad.faults[0]).startswith("db:bad revision 1: bad: not valid JSON")

@@ -73,8 +73,8 @@ def test_a_file_that_is_no_database_is_refused(path: Path, at: datetime) -> None
         Store.open(str(path), at=at)
 
 
-def test_a_broken_file_is_refused(store: Store, path: Path, at: datetime) -> None:
-    store.close()
+def test_a_broken_file_is_refused(filed: Store, path: Path, at: datetime) -> None:
+    filed.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
     with pytest.raises(Unreadable, match="rebuild-state"):
@@ -141,14 +141,14 @@ def test_a_key_that_others_can_read_is_warned_of(
 
 
 def test_a_lost_database_starts_anew_under_the_key_that_is_there(
-    store: Store, path: Path, at: datetime
+    filed: Store, path: Path, at: datetime
 ) -> None:
-    store.close()
+    filed.close()
     path.unlink()
     with Store.open(str(path), at=at) as again:
         assert again.created
-        assert again.id != store.id
-        assert again.vault.key == store.vault.key
+        assert again.id != filed.id
+        assert again.vault.key == filed.vault.key
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path, at: datetime) -> None:
@@ -174,9 +174,9 @@ def test_a_preview_of_nothing_makes_nothing(tmp_path: Path, at: datetime) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_preview_reads_what_is_there_and_changes_nothing(store: Store, at: datetime) -> None:
-    where = Path(store._database.where)
-    store.close()
+def test_a_preview_reads_what_is_there_and_changes_nothing(filed: Store, at: datetime) -> None:
+    where = Path(filed._database.where)
+    filed.close()
     before = where.read_bytes()
     with Store.preview(str(where), at=at) as preview:
         assert not preview.created
@@ -199,12 +199,12 @@ def test_a_database_held_by_another_program_is_said(
         store.settings.put("x", 1)
 
 
-def test_a_full_disk_is_said_and_nothing_is_half_written(store: Store, at: datetime) -> None:
-    with store._database.writing("shrink the disk") as link:
+def test_a_full_disk_is_said_and_nothing_is_half_written(filed: Store, at: datetime) -> None:
+    with filed._database.writing("shrink the disk") as link:
         link.exec_driver_sql("PRAGMA max_page_count=1")
     with pytest.raises(StoreError, match="make room on its disk"):
         for number in range(200):
-            store.outbox.add(f"event-{number}", "web-1", at, {"text": "x" * 4000})
+            filed.outbox.add(f"event-{number}", "web-1", at, {"text": "x" * 4000})
 
 
 def test_naive_moments_are_refused(store: Store) -> None:
@@ -270,9 +270,9 @@ def test_a_temporary_store_lives_in_memory_alone(
 
 
 def test_a_rebuilt_store_bears_the_id_that_the_markers_name(
-    store: Store, path: Path, at: datetime
+    store: Store, place: str, at: datetime
 ) -> None:
     store.adopt("0123abcd", at)
     assert store.id == "0123abcd"
-    with Store.open(str(path), at=at) as again:
+    with Store.open(place, at=at) as again:
         assert (again.id, again.created) == ("0123abcd", False)

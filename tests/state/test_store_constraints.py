@@ -1,12 +1,10 @@
 """Each invariant of the store is refused by the database itself, whatever code comes to it."""
 
-import sqlite3
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
+from state.database import Database, Taken
 from state.memory import Lease
 from state.store import Store
 
@@ -23,16 +21,14 @@ VM_RUN = (
 
 
 @pytest.fixture
-def raw(store: Store, path: Path, at: datetime) -> Iterator[sqlite3.Connection]:
-    """The file of a store in which web-1 has 10.0.0.7, an open task and a run."""
+def held(store: Store, at: datetime) -> Database:
+    """The database of a store in which web-1 has 10.0.0.7, an open task and a run."""
     store.leases.take(Lease("web-1", "net0", "ipv4", 0, "10.0.0.7", 24, "public"))
     store.journal.start_run(at, "reconcile --once", "r1")
-    link = sqlite3.connect(path)
-    link.execute("PRAGMA foreign_keys=on")
-    link.execute(TASK + "('UPID:1', 'web-1', 'lab', 'exists', '2026-01-01 00:00:00')")
-    link.execute(VM_RUN + "('web-1', 'deploy', '2026-01-01', '', '', 'success', '', 1)")
-    yield link
-    link.close()
+    with store._database.writing("hold") as link:
+        link.exec_driver_sql(TASK + "('UPID:1', 'web-1', 'lab', 'exists', '2026-01-01 00:00:00')")
+        link.exec_driver_sql(VM_RUN + "('web-1', 'deploy', '2026-01-01', '', '', 'success', '', 1)")
+    return store._database
 
 
 @pytest.mark.parametrize(
@@ -57,7 +53,7 @@ def raw(store: Store, path: Path, at: datetime) -> Iterator[sqlite3.Connection]:
         ("two ways to clone", BINDING + "('x', 'lab', 300, '', '', 'deploy', 'half')"),
         ("one open task per VM", TASK + "('UPID:2', 'web-1', 'lab', 'cpu', '2026-01-01')"),
         ("one row per UPID", TASK + "('UPID:1', 'web-2', 'lab', 'cpu', '2026-01-01')"),
-        ("dirty since when", CACHE + "('lab', 101, '', '', '', 1, 'write')"),
+        ("dirty since when", CACHE + "('lab', 101, '', '', '', true, 'write')"),
         (
             "one journal row per (run, vm, action)",
             VM_RUN + "('web-1', 'deploy', '2026-01-01', '', '', 'error', '', 1)",
@@ -67,6 +63,6 @@ def raw(store: Store, path: Path, at: datetime) -> Iterator[sqlite3.Connection]:
     ],
     ids=lambda value: value if " " in value and "(" not in value else "",
 )
-def test_constraint(raw: sqlite3.Connection, rule: str, statement: str) -> None:
-    with pytest.raises(sqlite3.IntegrityError):
-        raw.execute(statement)
+def test_constraint(held: Database, rule: str, statement: str) -> None:
+    with pytest.raises(Taken), held.writing(rule) as link:
+        link.exec_driver_sql(statement)

@@ -1,13 +1,13 @@
 """Secrets at rest (C17)."""
 
 import os
-import sqlite3
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
-from state import vault
+from state import tables, vault
 from state.secret import Secret
 from state.store import Store, Unreadable
 
@@ -15,23 +15,22 @@ PASSWORD = Secret("correct horse battery staple")
 
 
 def test_c17_a_secret_is_not_in_the_database_in_clear(
-    store: Store, path: Path, at: datetime
+    filed: Store, path: Path, at: datetime
 ) -> None:
-    store.vault.keep("web-1", "password", PASSWORD)
-    store.vault.set_fingerprint("web-1", "password", store.vault.fingerprint(PASSWORD))
-    store.close()
+    filed.vault.keep("web-1", "password", PASSWORD)
+    filed.vault.set_fingerprint("web-1", "password", filed.vault.fingerprint(PASSWORD))
+    filed.close()
     for file in path.parent.iterdir():
         assert b"battery" not in file.read_bytes()
     with Store.open(str(path), at=at) as again:
         assert again.vault.reveal("web-1", "password") == PASSWORD
 
 
-def test_the_same_secret_is_sealed_differently_each_time(store: Store, path: Path) -> None:
+def test_the_same_secret_is_sealed_differently_each_time(store: Store) -> None:
     for key in ("web-1", "web-2"):
         store.vault.keep(key, "password", PASSWORD)
-    link = sqlite3.connect(path)
-    (first,), (second,) = link.execute("SELECT sealed FROM secrets").fetchall()
-    link.close()
+    with store._database.reading("look") as link:
+        (first,), (second,) = link.exec_driver_sql("SELECT sealed FROM secrets").all()
     assert first != second
 
 
@@ -66,11 +65,10 @@ def test_c17_a_secret_is_delivered_once(store: Store, at: datetime) -> None:
 
 
 @pytest.mark.parametrize("sealed", [b"", b"x" * 40])
-def test_what_does_not_open_says_what_to_do(store: Store, path: Path, sealed: bytes) -> None:
+def test_what_does_not_open_says_what_to_do(store: Store, sealed: bytes) -> None:
     store.vault.keep("web-1", "password", PASSWORD)
-    with sqlite3.connect(path) as link:
-        link.execute("UPDATE secrets SET sealed = ?", (sealed,))
-    link.close()
+    with store._database.writing("spoil") as link:
+        link.execute(update(tables.secrets).values(sealed=sealed))
     with pytest.raises(Unreadable, match="web-1: the secret password does not open"):
         store.vault.reveal("web-1", "password")
 
