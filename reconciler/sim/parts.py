@@ -15,7 +15,6 @@ import reconciler.sim.backup.restore
 import reconciler.sim.backup.run
 import reconciler.sim.backup.schedule
 import reconciler.sim.backup.vzdump
-import reconciler.sim.cluster.ha
 import reconciler.sim.cluster.hardware
 import reconciler.sim.cluster.mapping
 import reconciler.sim.cluster.nodes
@@ -27,7 +26,12 @@ import reconciler.sim.firewall.groups
 import reconciler.sim.firewall.ipsets
 import reconciler.sim.firewall.options
 import reconciler.sim.firewall.rules
+import reconciler.sim.ha.crm
+import reconciler.sim.ha.groups
 import reconciler.sim.ha.requests
+import reconciler.sim.ha.resources
+import reconciler.sim.ha.rules
+import reconciler.sim.ha.status
 import reconciler.sim.vm.agent
 import reconciler.sim.vm.clone
 import reconciler.sim.vm.cloudinit

@@ -20,6 +20,7 @@ from reconciler.sim.cluster.tasks import LOCK_WAIT, Task, Tasks
 from reconciler.sim.faults.fault import Fault
 from reconciler.sim.record import DERIVED, recorded, restored
 from reconciler.sim.vm.machine import Machine
+from reconciler.sim.watch import WATCHERS
 
 FORMAT = 2
 """Of saved worlds; another number is refused."""
@@ -110,6 +111,8 @@ class World:
         """Announce a change that is about to happen."""
         broadcast.catch_up(self)
         self.revision += 1
+        for watcher in WATCHERS:
+            watcher(self)
 
     @property
     def stamp(self) -> int:

@@ -33,6 +33,7 @@ UNDESCRIBED = {
 
 LEFT_OUT = (
     "/cluster/ha/groups",
+    "/cluster/ha/rules",
     "/cluster/mapping",
     "/nodes/{node}/capabilities",
     "/nodes/{node}/hardware",
@@ -79,7 +80,7 @@ def test_every_parameter_is_in_the_schema(schema: dict[str, Any]) -> None:
     unknown = []
     for route in OURS:
         known = described(schema, route)
-        if known is None:
+        if known is None or route.path.startswith(LEFT_OUT):
             continue
         for name in route.fields:
             if name not in known and generic(name) not in known:

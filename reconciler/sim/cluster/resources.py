@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import Identity, all_users, allowed
 from reconciler.sim.accounts.privileges import privileges_at
 from reconciler.sim.cluster import broadcast, nodes
+from reconciler.sim.ha.status import hastate, node_hastate
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.view import View
@@ -60,6 +61,9 @@ def vm_row(world: World, machine: Machine) -> dict[str, Any]:
     tags = machine.config.get("tags")
     if tags is not None:
         row["tags"] = tags
+    state = hastate(world, machine.vmid)
+    if state is not None:
+        row["hastate"] = state
     return row
 
 
@@ -83,6 +87,9 @@ def node_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
     for node in world.nodes.values():
         audit = nodes.sees_node(world, identity, node.name)
         row = nodes.row(world, node, audit)
+        state = node_hastate(world, node.name)
+        if state is not None:
+            row["hastate"] = state
         rows.append(row | {"cgroup-mode": 2} if node.online else row)
     return rows
 

@@ -32,6 +32,12 @@ class Resource:
         """The requested state; `enabled` is an older word for `started`."""
         return "started" if self.state in (None, "enabled") else str(self.state)
 
+    def restarts(self, default: int) -> int:
+        return default if self.max_restart is None else self.max_restart
+
+    def relocations(self, default: int) -> int:
+        return default if self.max_relocate is None else self.max_relocate
+
 
 @dataclass(slots=True)
 class Group:
@@ -59,7 +65,8 @@ class Rule:
 @dataclass(slots=True)
 class Service:
     """The manager's view of one resource. `target` is where it is being moved to, `task` the
-    local resource manager's worker, `failed_nodes` where its start failed."""
+    local resource manager's worker, `failed_nodes` where its start failed,
+    `home` where it was before its node went into maintenance."""
 
     state: str
     node: str
@@ -70,6 +77,8 @@ class Service:
     failures: int = 0
     relocations: int = 0
     failed_nodes: list[str] = field(default_factory=list)
+    home: str | None = None
+    tried: bool = False
     settled: bool = False
 
 

@@ -110,7 +110,7 @@ def best_node(world: World, sid: str, avoid: list[str]) -> str | None:
     """
     wanted, here = wish(world, sid), node_of(world, sid)
     usable = [node for node in usable_nodes(world) if node not in avoid]
-    for other in companions(world, sid, APART):
+    for other in _elder(world, sid, APART, here in avoid):
         usable = [node for node in usable if node != node_of(world, other)]
     liked = [node for node in usable if node in wanted.nodes]
     if not liked and wanted.nodes and wanted.strict:
@@ -118,9 +118,14 @@ def best_node(world: World, sid: str, avoid: list[str]) -> str | None:
     allowed = liked or usable
     top = max((wanted.nodes.get(node, 0) for node in allowed), default=0)
     best = [node for node in allowed if wanted.nodes.get(node, 0) == top]
-    near = {node_of(world, other) for other in companions(world, sid, TOGETHER)}
+    near = {node_of(world, other) for other in _elder(world, sid, TOGETHER, False)}
     best = [node for node in best if node in near] or best
     if here in best or (here in allowed and not wanted.failback):
         return here
     services = [node_of(world, other) for other in book(world).resources]
     return min(best, key=lambda node: (services.count(node), node), default=None)
+
+
+def _elder(world: World, sid: str, affinity: str, all_of_them: bool) -> list[str]:
+    """The companions that this resource gives way to or follows: of two only one moves."""
+    return [one for one in companions(world, sid, affinity) if all_of_them or one < sid]

@@ -12,6 +12,7 @@ from reconciler.sim.accounts.access import Identity
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import TaskFailed
 from reconciler.sim.ha.book import Order, book, sid_of
+from reconciler.sim.ha.rounds import wake
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -73,3 +74,4 @@ def queue(
         resource.state = "started"
     else:
         held.orders.append(Order(verb, sid, target, timeout))
+    wake(world)
