@@ -150,13 +150,15 @@ class Call:
 
 class Simulator:
     """A world with a clock and fault hooks. `clock` gives epoch seconds, `tally` counts the calls
-    that reached a route by method and path template."""
+    that reached a route by method and path template, `save` writes the world to its file, if it
+    has one, and returns its path."""
 
     def __init__(self, world: World, clock: Callable[[], float]) -> None:
         self.world = world
         self.clock = clock
         self.faults = Faults(world)
         self.tally: Counter[str] = Counter()
+        self.save: Callable[[], str | None] = lambda: None
         world.task_hook = self.faults.meet_task
 
     @property

@@ -118,6 +118,7 @@ class Server:
         self.simulator = simulator
         self.pem = pem
         self.file = file
+        simulator.save = self.save
         self.listeners: list[Listener] = []
         self.save_from = 0.0
         self.ending = False
@@ -172,15 +173,18 @@ class Server:
     async def _follow(self) -> None:
         """Bring world and ports up to now, and save when that does not take too long."""
         self.simulator.world.advance(self.simulator.now)
+        self.simulator.faults.pass_time()
         await self._open()
         if time.monotonic() >= self.save_from:
             self.save()
 
-    def save(self) -> None:
-        """Bring the world up to now and store it if anything changed."""
+    def save(self) -> str | None:
+        """Bring the world up to now and store it if anything changed; the file's path, if any."""
         self.simulator.world.advance(self.simulator.now)
-        if self.file is not None:
-            began = time.monotonic()
-            self.file.save(self.simulator.world)
-            ended = time.monotonic()
-            self.save_from = ended + SAVE_SHARE * (ended - began)
+        if self.file is None:
+            return None
+        began = time.monotonic()
+        self.file.save(self.simulator.world)
+        ended = time.monotonic()
+        self.save_from = ended + SAVE_SHARE * (ended - began)
+        return str(self.file.path)

@@ -5,6 +5,7 @@ GET  /sim/faults               those that are set
 DELETE /sim/faults[/ID]        remove all, or one
 POST /sim/clock {offset}       seconds by which the cluster's clock is ahead of this machine's
 GET  /sim/world                everything as JSON
+POST /sim/save                 write the world to the state file now; answers its path
 GET  /sim/calls, DELETE        calls by method and path template since the start or the DELETE
 """
 
@@ -51,6 +52,8 @@ def _dispatch(simulator: Simulator, method: str, parts: list[str], given: Any) -
         case ("GET", ["world"]):
             simulator.world.advance(simulator.now)
             return 200, simulator.world.dump()
+        case ("POST", ["save"]):
+            return 200, {"saved": simulator.save()}
         case ("POST", ["clock"]):
             return 200, set_clock(simulator, given)
         case ("GET", ["calls"]):
