@@ -39,6 +39,10 @@ def get(demo: Simulator) -> Callable[..., object]:
     return read
 
 
+TINY = "local:0,import-from=local:import/tiny.qcow2"
+"""A disk with a system on it; a VM of blank disks has neither an agent nor an ear for ACPI."""
+
+
 class Hands:
     """Short ways to work with VMs on one node as root@pam, with the clock at hand."""
 

@@ -1,6 +1,6 @@
 """Cloud-init data as it would be generated."""
 
-from reconciler.sim.vm.cloudinit import meta_data, network_data, user_data
+from reconciler.sim.vm.cloudinit_files import meta_data, network_data, user_data
 from reconciler.sim.vm.machine import Machine
 from tests.sim.conftest import Hands
 
@@ -66,11 +66,16 @@ def test_the_instance_id_changes_with_the_data() -> None:
     assert meta_data(machine) != before
 
 
-def test_a_custom_snippet_must_exist(hands: Hands) -> None:
-    hands.vm(100, cicustom="user=local:snippets/x.yml")
-    text = hands.refused("GET", "/100/cloudinit/dump", type="user")
-    assert text == "500 volume 'local:snippets/x.yml' does not exist"
-    assert hands.get("/100/cloudinit/dump", type="meta").startswith("instance-id: ")
+def test_a_custom_snippet_must_be_there_when_the_drive_is_written(hands: Hands) -> None:
+    """qemu-server PVE/QemuServer/Cloudinit.pm: the dump does not look at custom snippets."""
+    hands.vm(100, cicustom="user=local:snippets/x.yml", ide2="local:cloudinit")
+    assert hands.get("/100/cloudinit/dump", type="user").startswith("#cloud-config")
+    text = "can't open '/var/lib/vz/snippets/x.yml' - No such file or directory"
+    assert hands.refused("PUT", "/100/cloudinit") == f"500 {text}"
+    assert hands.task("POST", "/100/status/start") == text
+    hands.call("PUT", "/100/config", cicustom="user=local:iso/t.iso")
+    text = "local:iso/t.iso is not in the snippets directory"
+    assert hands.task("POST", "/100/status/start") == text
 
 
 def test_differences_show_what_the_drive_was_made_of(hands: Hands) -> None:

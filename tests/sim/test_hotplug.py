@@ -105,7 +105,7 @@ def test_nothing_is_plugged_with_hotplug_off_but_taps_change(running: Hands) -> 
 
 
 def test_memory_and_cpus_are_plugged_when_allowed(running: Hands) -> None:
-    running.call("PUT", "/100/config", hotplug="network,disk,usb,memory,cpu", cores=4)
+    running.call("PUT", "/100/config", hotplug="network,disk,usb,memory,cpu", cores=2)
     for verb in ("stop", "start"):
         running.task("POST", f"/100/status/{verb}")
     running.call("PUT", "/100/config", memory="2048", vcpus=2)

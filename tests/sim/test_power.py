@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.sim.accounts.access import Token
 from reconciler.sim.vm.machine import Machine
-from tests.sim.conftest import Hands
+from tests.sim.conftest import TINY, Hands
 
 
 def state(hands: Hands, vmid: int = 100) -> str:
@@ -14,7 +14,7 @@ def state(hands: Hands, vmid: int = 100) -> str:
 
 @pytest.fixture
 def running(hands: Hands) -> Hands:
-    hands.vm(100, memory="256", scsi0="local:1,format=qcow2", ide2="local:cloudinit")
+    hands.vm(100, memory="256", scsi0=f"{TINY},format=qcow2", ide2="local:cloudinit")
     assert hands.task("POST", "/100/status/start") == "OK"
     return hands
 
@@ -66,12 +66,20 @@ def test_the_startup_order_gives_the_time_to_shut_down(running: Hands) -> None:
     assert running.task("POST", "/100/status/shutdown").endswith("got timeout")
 
 
-def test_an_agent_that_is_not_up_cannot_shut_down(hands: Hands) -> None:
-    hands.vm(100, agent="1")
+def test_without_its_agent_a_guest_is_asked_by_acpi(hands: Hands) -> None:
+    """qemu-server PVE/QemuServer.pm (_do_vm_stop): the agent only when it answers."""
+    hands.vm(100, agent="1", scsi0=TINY)
     hands.task("POST", "/100/status/start")
-    assert hands.task("POST", "/100/status/shutdown") == "VM quit/powerdown failed"
-    hands.clock.pass_by(10)
     assert hands.task("POST", "/100/status/shutdown") == "OK"
+
+
+def test_a_vm_of_blank_disks_does_not_hear(hands: Hands) -> None:
+    """As the empty VM of the recorded flow 04."""
+    hands.vm(100, agent="1", scsi0="local:1")
+    hands.task("POST", "/100/status/start")
+    text = "VM quit/powerdown failed - got timeout"
+    assert hands.task("POST", "/100/status/shutdown") == text
+    assert hands.refused("POST", "/100/agent/ping") == "500 QEMU guest agent is not running"
 
 
 def test_a_reboot_ends_before_the_vm_is_back(running: Hands) -> None:

@@ -261,6 +261,8 @@ def _change_drive(plugs: Plugs, key: str, value: str) -> None:
         if old.is_cdrom != new.is_cdrom:
             raise failed("unable to change media type\n")
         if old.is_cdrom:
+            if new.file == "none" and old.is_cloudinit:
+                register_unused(plugs.world, machine, old)
             return
         if old.file == new.file:
             if any(old.options.get(one) != new.options.get(one) for one in NEEDS_RESTART):

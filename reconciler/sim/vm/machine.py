@@ -50,6 +50,8 @@ class Machine:
     holds: list[Hold] = field(default_factory=list)
     stubborn: bool = False
     agent_ready_at: float = 0.0
+    files: dict[str, str] = field(default_factory=dict)
+    commands: dict[str, dict[str, Value]] = field(default_factory=dict)
     devices: list[str] = field(default_factory=list)
     taps: dict[str, float] = field(default_factory=dict)
 
@@ -85,7 +87,9 @@ class Machine:
         """What GET config answers: pending values laid over the current ones, lock included."""
         merged = {**self.config, **self.pending}
         for key in self.pending_delete:
-            merged.pop(key, None)
+            # what Perl takes for false stays to be seen
+            if merged.get(key) not in (0, "0"):
+                merged.pop(key, None)
         return merged
 
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.sim.accounts.access import Identity, perm
 from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
-from reconciler.sim.errors import TaskFailed, failed
+from reconciler.sim.errors import Refusal, TaskFailed, failed
 from reconciler.sim.ha import requests
 from reconciler.sim.ha.book import managed
 from reconciler.sim.parameters import options
@@ -21,6 +21,8 @@ from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text, pars
 from reconciler.sim.parameters.volnames import split_volid
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
+from reconciler.sim.vm.cloudinit import generate_drive
+from reconciler.sim.vm.fitness import has_system, refuse_start
 from reconciler.sim.vm.locks import assert_exists, drop_flock, load, take_flock
 from reconciler.sim.vm.machine import Machine, check_lock
 from reconciler.sim.vm.passthrough import refuse_missing_devices
@@ -89,14 +91,19 @@ def begin_start(world: World, task: Task, vmid: int, skip: bool, user: str) -> l
     take_flock(world, machine, task)
     if machine.template:
         raise TaskFailed("you can't start a vm if it's a template")
+    if machine.lock == "backup" and machine.running:
+        machine.status = "running"
+        return []
     check_lock(machine, skip or machine.lock == "suspended")
     if machine.running:
         raise TaskFailed(f"VM {vmid} already running")
     for key, text in sorted(apply_pending(world, machine, Identity.parse(user)).items()):
         task.say(f"{key}: {text.rstrip()}")
-    if any(drive.is_cloudinit for drive in drives_of(machine.config)):
+    if generate_drive(world, machine):
         task.say("generating cloud-init ISO")
-        machine.cloudinit.clear()
+    if machine.lock == "suspended" or "vmstate" in machine.config:
+        task.say("Resuming suspended VM")
+    refuse_start(world, machine)
     _refuse_missing_parts(world, machine, task)
     return [Step("power.started", {"vmid": vmid}, START_SECONDS)]
 
@@ -143,6 +150,7 @@ def switch_off(world: World, machine: Machine, identity: Identity) -> None:
     machine.devices.clear()
     machine.pid = 0
     machine.started_at = 0.0
+    machine.commands.clear()
     apply_pending(world, machine, identity)
 
 
@@ -164,21 +172,14 @@ def stop(world: World, request: Request) -> str:
     rights.refuse_root_options(request.identity, params, "skiplock", "keepActive", "migratedfrom")
     if managed(world, vmid) and "migratedfrom" not in params:
         return requests.ask_stop(world, request.node, vmid, request.identity, 0)
-    skip, overrule = bool(params.get("skiplock")), bool(params.get("overrule-shutdown"))
-    return stop_task(world, request.node, vmid, request.identity, skip, overrule)
-
-
-def stop_task(
-    world: World,
-    node: str,
-    vmid: int,
-    identity: Identity,
-    skip: bool = False,
-    overrule: bool = False,
-) -> str:
-    """A qmstop task; a missing or locked VM fails inside it."""
-    args = {"vmid": vmid, "skip": skip, "overrule": overrule, "user": str(identity)}
-    return world.tasks.start(node, "qmstop", vmid, identity, [Step("power.stop", args)])
+    args = {
+        "vmid": vmid,
+        "skip": bool(params.get("skiplock")),
+        "overrule": bool(params.get("overrule-shutdown")),
+        "user": str(request.identity),
+    }
+    steps = [Step("power.stop", args)]
+    return world.tasks.start(request.node, "qmstop", vmid, request.identity, steps)
 
 
 @step("power.stop")
@@ -250,12 +251,6 @@ def shutdown(world: World, request: Request) -> str:
     return world.tasks.start(request.node, "qmshutdown", vmid, request.identity, [first])
 
 
-def shutdown_task(world: World, node: str, vmid: int, identity: Identity, timeout: int) -> str:
-    """A qmshutdown task that kills the guest when its time is up."""
-    args = {"vmid": vmid, "skip": False, "timeout": timeout, "force": True, "user": str(identity)}
-    return world.tasks.start(node, "qmshutdown", vmid, identity, [Step("power.shutdown", args)])
-
-
 @step("power.shutdown")
 def begin_shutdown(
     world: World, task: Task, vmid: int, skip: bool, timeout: int | None, force: bool, user: str
@@ -276,10 +271,7 @@ def power_down(
     """Ask the guest to power off; `then` runs when it has, or when it is killed."""
     if timeout is None:
         timeout = _down_time(machine) or DEFAULT_TIMEOUT
-    deaf = agent_enabled(machine) and world.now < machine.agent_ready_at
-    if deaf and not force:
-        return [Step("power.late", {"text": "VM quit/powerdown failed"}, 3.0)]
-    if timeout > SHUTDOWN_SECONDS and not deaf:
+    if timeout > SHUTDOWN_SECONDS and has_system(world, machine):
         then.seconds = SHUTDOWN_SECONDS
         return [then]
     if force:
@@ -354,7 +346,10 @@ def back(world: World, task: Task, vmid: int, pid: int) -> None:
         return
     take_flock(world, machine, task)
     apply_pending(world, machine, Identity("root@pam"))
-    machine.cloudinit.clear()
+    try:
+        generate_drive(world, machine)
+    except Refusal:
+        return
     switch_on(world, machine, pid)
 
 

@@ -12,6 +12,7 @@ from reconciler.sim.errors import TaskFailed, failed
 from reconciler.sim.parameters.drives import DRIVES, Drive, parse_drive
 from reconciler.sim.parameters.schema import Boolean, Text
 from reconciler.sim.parameters.values import UNITS
+from reconciler.sim.parameters.volnames import split_volid
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm.config import DIGEST, VM
@@ -90,6 +91,8 @@ def _drive(machine: Machine, disk: str) -> Drive:
     drive = parse_drive(disk, value) if value is not None else None
     if drive is None:
         raise TaskFailed(f"disk '{disk}' does not exist")
+    if split_volid(drive.file) is None:
+        raise TaskFailed(f"unable to parse volume ID '{drive.file}'")
     if drive.is_cdrom:
         raise TaskFailed("you can't resize a cdrom")
     return drive

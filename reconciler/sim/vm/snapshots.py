@@ -20,7 +20,7 @@ from reconciler.sim.vm.locks import drop_flock, load, take_flock, wait_flock
 from reconciler.sim.vm.machine import Machine, Section, check_lock
 from reconciler.sim.vm.pending import add_unused, settle
 from reconciler.sim.vm.power import START_SECONDS, start_task, switch_off, switch_on
-from reconciler.sim.vm.suspend import state_storage
+from reconciler.sim.vm.suspend import RUNS_AS, refuse_unsavable, state_storage
 from reconciler.sim.volumes import storage
 
 if TYPE_CHECKING:
@@ -76,9 +76,11 @@ def _row(name: str, saved: Section) -> dict[str, Any]:
 )
 def create(world: World, request: Request) -> str:
     params, name = request.params, str(request.params["snapname"])
-    if name in ("current", "pending"):
-        raise failed(f"unable to use snapshot name '{name}' (reserved name)\n")
-    load(world, request.node, request.vmid)
+    if name == "current" or name.lower() == "pending":
+        raise failed(f"unable to use snapshot name '{name.lower()}' (reserved name)\n")
+    machine = load(world, request.node, request.vmid)
+    if params.get("vmstate"):
+        refuse_unsavable(machine)
     args = {
         "vmid": request.vmid,
         "name": name,
@@ -115,12 +117,12 @@ def prepare(
     }
     saved["snaptime"] = int(world.now)
     saved["snapstate"] = "prepare"
-    if text:
-        saved["description"] = text
+    kept = options.stored("description", text or "")
+    if kept:
+        saved["description"] = kept
     if memory and machine.running:
         saved["vmstate"] = _save_memory(world, machine, name)
-        saved["runningmachine"] = "pc-i440fx-7.2+pve0"
-        saved["runningcpu"] = "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep"
+        saved.update(RUNS_AS)
     machine.snapshots[name] = saved
     machine.config["lock"] = "snapshot"
     task.on_fail = Step("snapshot.undo", {"vmid": vmid, "name": name})
@@ -132,7 +134,7 @@ def prepare(
 def _save_memory(world: World, machine: Machine, name: str) -> str:
     """A volume for the memory image, on the VM's state storage."""
     size = (2 * options.memory_of(machine.config.get("memory")) + 500) * storage.MIB
-    place = state_storage(machine)
+    place = state_storage(world, machine)
     stem = f"vm-{machine.vmid}-state-{name}"
     volume = storage.allocate(
         world, machine.node, place, machine.vmid, "raw", size, stem, used=size // 8
@@ -202,7 +204,10 @@ def describe(world: World, request: Request) -> None:
     machine = load(world, request.node, request.vmid)
     wait_flock(world, machine)
     check_lock(machine)
-    _saved(machine, str(request.params["snapname"]))["description"] = text
+    saved = _saved(machine, str(request.params["snapname"]))
+    saved["description"] = options.stored("description", text)
+    if not saved["description"]:
+        del saved["description"]
 
 
 @route(
@@ -247,6 +252,9 @@ def dropped(world: World, task: Task, vmid: int, name: str) -> None:
         volume = world.volume(machine.node, drive.file)
         if volume is not None and name in volume.snapshots:
             volume.snapshots.remove(name)
+        if not drive.is_cdrom:
+            add_unused(machine, drive.file)
+    settle(machine)
     machine.config.pop("lock", None)
 
 
@@ -305,6 +313,9 @@ def restored(
     machine.config["parent"] = name
     if machine.config.get("vmgenid"):
         machine.config["vmgenid"] = world.new_uuid()
+    machine.pending.clear()
+    machine.pending_delete.clear()
+    machine.cloudinit.clear()
     there = {drive.file for drive in drives_of(saved)}
     for drive in drives_of(old):
         if not drive.is_cdrom and drive.file not in there:

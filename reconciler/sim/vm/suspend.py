@@ -5,6 +5,7 @@ Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_suspend, vm_resume)
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import check
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 SUSPEND_SECONDS = 5.0
+PASSED_THROUGH = (
+    "cannot suspend VM to disk due to passed-through PCI device(s), which lack the possibility to"
+    " save/restore their internal state\n"
+)
+RUNS_AS = {
+    "runningmachine": "pc-i440fx-7.2+pve0",
+    "runningcpu": "kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep",
+}
+"""What a VM with saved memory has to be started as."""
 
 
 @route(
@@ -49,18 +59,39 @@ def suspend(world: World, request: Request) -> str:
         steps = [Step("power.pause", args)]
         return world.tasks.start(request.node, "qmpause", vmid, identity, steps)
     check(world, identity, f"/vms/{vmid}", ["VM.Config.Disk"])
-    place = str(params.get("statestorage") or state_storage(machine))
+    if any(key.startswith("hostpci") for key in machine.config):
+        raise failed(PASSED_THROUGH)
+    place = str(params.get("statestorage") or state_storage(world, machine))
     check(world, identity, f"/storage/{place}", ["Datastore.AllocateSpace"])
     steps = [Step("power.save", {**args, "place": place, "user": str(identity)})]
     return world.tasks.start(request.node, "qmsuspend", vmid, identity, steps)
 
 
-def state_storage(machine: Machine) -> str:
-    """Where a memory image goes: vmstatestorage, else where the first disk is."""
+def state_storage(world: World, machine: Machine) -> str:
+    """Where a memory image goes: vmstatestorage, else a storage with a disk of the VM, shared and
+    file-based ones first, else `local` (qemu-server PVE/QemuServer.pm, find_vmstate_storage)."""
     wanted = machine.text("vmstatestorage")
-    disks = [one for one in drives_of(machine.config) if not one.is_cdrom]
-    parts = split_volid(disks[0].file) if disks else None
-    return wanted or (parts[0] if parts else "local")
+    if wanted:
+        return wanted
+    parts = [split_volid(one.file) for one in drives_of(machine.config) if not one.is_cdrom]
+    found: dict[bool, str] = {}
+    for name in sorted({one[0] for one in parts if one is not None}):
+        store = storage.storage_of(world, name)
+        if store.shared not in found or store.path is not None:
+            found[store.shared] = name
+    return found.get(True) or found.get(False) or "local"
+
+
+def refuse_unsavable(machine: Machine) -> None:
+    """Raise 500 for what a saved memory cannot hold."""
+    kinds = [
+        kind
+        for kind in ("amd-sev", "virtiofs")
+        if any(key.rstrip("0123456789") == kind for key in machine.config)
+    ]
+    if kinds:
+        text = "Cannot live-migrate, snapshot (with RAM), or hibernate a VM with: "
+        raise failed(f"{text}{', '.join(kinds)}\n")
 
 
 @step("power.pause")
@@ -78,9 +109,11 @@ def begin_save(
     machine = load(world, task.node, vmid)
     take_flock(world, machine, task)
     if machine.lock == "backup":
-        raise TaskFailed("cannot suspend to disk during backups")
+        raise TaskFailed("cannot suspend to disk during backup")
     check_lock(machine, skip)
-    size = 2 * options.memory_of(machine.config.get("memory")) * storage.MIB
+    refuse_unsavable(machine)
+    size = (2 * options.memory_of(machine.config.get("memory")) + 500) * storage.MIB
+    day = datetime.fromtimestamp(world.now, tz=UTC).strftime("%Y-%m-%d")
     store = storage.enabled_storage(world, place, task.node)
     volume = storage.allocate(
         world,
@@ -89,9 +122,9 @@ def begin_save(
         vmid,
         "raw",
         size,
-        f"vm-{vmid}-state-suspend-{int(world.now)}",
+        f"vm-{vmid}-state-suspend-{day}",
     )
-    machine.config.update(lock="suspending", vmstate=volume.volid)
+    machine.config.update(lock="suspending", vmstate=volume.volid, **RUNS_AS)
     drop_flock(machine, task)
     return [Step("power.saved", {"vmid": vmid, "user": user}, SUSPEND_SECONDS)]
 

@@ -127,23 +127,23 @@ def _normalize(world: World, given: dict[str, Any]) -> None:
             given[key] = with_mac(str(given[key]), world.new_mac)
     if given.get("vmgenid") == "1":
         given["vmgenid"] = world.new_uuid()
-    if given.get("hookscript"):
-        check_hook_script(world, str(given["hookscript"]))
+    script = given.get("hookscript")
+    if script:
+        raise bad_parameters({"hookscript": hook_script_fault(world, str(script))})
 
 
-def check_hook_script(world: World, volid: str) -> None:
-    """Raise 400 unless the volume is a script on a storage for snippets. None can be made
-    executable through the API. Source: pve-guest-common PVE/GuestHelpers.pm."""
+def hook_script_fault(world: World, volid: str) -> str:
+    """What is wrong with a hook script. None can be made executable through the API, so there
+    always is something. Source: pve-guest-common PVE/GuestHelpers.pm (check_hookscript)."""
     try:
         _store, name = storage.read_volid(world, volid)
     except Refusal as refusal:
-        raise bad_parameters({"hookscript": refusal.reason}) from refusal
-    text = f"script '{volid}' is not executable\n"
+        return refusal.reason
     if name.content != "snippets":
-        text = f"'{volid}' is not in the snippets directory\n"
-    elif not any(one.volid == volid for one in world.volumes.values()):
-        text = f"script '{volid}' does not exist\n"
-    raise bad_parameters({"hookscript": text})
+        return f"'{volid}' is not in the snippets directory\n"
+    if not any(one.volid == volid for one in world.volumes.values()):
+        return f"script '{volid}' does not exist\n"
+    return f"script '{volid}' is not executable\n"
 
 
 def admit(world: World, node: str, identity: Identity, change: Change) -> Machine:
