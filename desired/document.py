@@ -6,6 +6,7 @@ Positions are looked up only when an error needs one.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import yaml
 
@@ -36,7 +37,7 @@ class Document:
     @property
     def may_template(self) -> bool:
         """Whether any of its text may be a template: a cheap look that saves most walks."""
-        return "{{" in self.text or "{%" in self.text or "{#" in self.text
+        return _has_templates(self.text)
 
     def place(self, path: Path, at_key: bool = False) -> Place:
         """Return where the value at `path` (or its key) stands, or what of the path there is."""
@@ -53,6 +54,12 @@ class Document:
             scalar = isinstance(node, yaml.ScalarNode)
             mark = node.start_mark if key is None or (scalar and not (last and at_key)) else key
         return _place(self.file, mark)
+
+
+@lru_cache(maxsize=64)
+def _has_templates(text: str) -> bool:
+    """Kept by text: each of a file's entries asks it of the whole file."""
+    return "{{" in text or "{%" in text or "{#" in text
 
 
 def step(tree: object, part: str | int) -> object:
