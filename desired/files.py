@@ -155,9 +155,12 @@ class FileSource:
         for file in sorted([*read, *(one.file for one in held.get("files", ()))]):
             inner = str(Path(file).relative_to(self._folder))
             revision.update(inner.encode() + b"\0" + self._read[file][0])
+        digests: dict[str, bytes] = {}
         for record in held.get("database", ()):
-            digest = blake2b(record.text.encode(), digest_size=16).digest()
-            revision.update(record.file.encode() + b"\0" + digest)
+            # Records that are about to be stored may stand in one file: its text is hashed once.
+            if record.text not in digests:
+                digests[record.text] = blake2b(record.text.encode(), digest_size=16).digest()
+            revision.update(record.file.encode() + b"\0" + digests[record.text])
         return revision.hexdigest()
 
     def _nothing(self, empty: Sequence[SourceName], report: Report) -> UnusableSource:

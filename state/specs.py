@@ -9,14 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, true
 
 from desired.document import Document
 from desired.record import read_record, unreadable_records
 from state import tables
 from state.database import Database, StoreError, row_of, upsert
 
+FEW = 500
+"""Edits whose names go into a query."""
+
 _STANDING = select(tables.desired_vm).order_by(tables.desired_vm.c.name)
+_HISTORY = tables.desired_vm_history
+_NEWEST = select(_HISTORY.c.name, func.max(_HISTORY.c.revision)).group_by(_HISTORY.c.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,9 @@ class Specs:
 
         The number is for `edit`: what was checked is stored only if nothing else was meanwhile.
         """
-        history = tables.desired_vm_history
-        newest = select(history.c.name, func.max(history.c.revision)).group_by(history.c.name)
         with self._database.reading("read the specs") as link:
             stands = {row.name: StoredSpec(*row) for row in link.execute(_STANDING)}
-            last = {name: int(revision) for name, revision in link.execute(newest)}
+            last = {name: int(revision) for name, revision in link.execute(_NEWEST)}
             count = _count(link)
         found = {name: document_of(stored) for name, stored in stands.items()}
         for one in edits:
@@ -119,7 +122,7 @@ class Specs:
         with self._database.writing("store specs") as link:
             if after is not None and _count(link) != after:
                 raise Superseded("specs were edited meanwhile, so what was checked is out of date")
-            return [_edit(link, one, author, at) for one in edits]
+            return _edit(link, edits, author, at)
 
     def documents(self) -> list[Document]:
         """What stands now as documents of `desired`; one that is unreadable if nothing can be."""
@@ -143,31 +146,50 @@ def _count(link: Connection) -> int:
     return link.execute(select(func.count()).select_from(tables.desired_vm_history)).scalar_one()
 
 
-def _edit(link: Connection, one: Edit, author: str, at: datetime) -> StoredSpec:
+def _edit(link: Connection, edits: Sequence[Edit], author: str, at: datetime) -> list[StoredSpec]:
     table, history = tables.desired_vm, tables.desired_vm_history
-    row = link.execute(select(table).where(table.c.name == one.name)).first()
-    stands = StoredSpec(*row) if row else None
-    if one.if_revision is not None:
-        _insist(one, stands)
-    text = None if one.document is None else written(one.document)
-    if stands is not None and stands.document_json == text:
-        return stands
-    newest = select(func.max(history.c.revision)).where(history.c.name == one.name)
-    last = link.execute(newest).scalar() or 0
-    if text is None and stands is None:
-        return StoredSpec(one.name, last, None, author, at)
-    fresh = StoredSpec(one.name, last + 1, text, author, at)
-    link.execute(insert(history), row_of(fresh, history))
-    if text is None:
-        link.execute(delete(table).where(table.c.name == one.name))
-    else:
-        upsert(link, table, [row_of(fresh, table)])
-    return fresh
+    stands = {
+        row.name: StoredSpec(*row) for row in link.execute(_STANDING.where(_among(table, edits)))
+    }
+    newest = _NEWEST.where(_among(history, edits))
+    last = {name: int(number) for name, number in link.execute(newest)}
+    made: list[StoredSpec] = []
+    found: list[StoredSpec] = []
+    for one in edits:
+        stood, text = stands.get(one.name), _text(one)
+        _insist(one, stood)
+        if text == (stood.document_json if stood else None):
+            found.append(stood or StoredSpec(one.name, last.get(one.name, 0), None, author, at))
+            continue
+        last[one.name] = last.get(one.name, 0) + 1
+        fresh = StoredSpec(one.name, last[one.name], text, author, at)
+        made.append(fresh)
+        found.append(fresh)
+        stands.pop(one.name, None)
+        if text is not None:
+            stands[one.name] = fresh
+    if made:
+        link.execute(insert(history), [row_of(one, history) for one in made])
+    gone = [one.name for one in made if one.name not in stands]
+    for name in gone:
+        link.execute(delete(table).where(table.c.name == name))
+    names = {one.name for one in made} - {*gone}
+    upsert(link, table, [row_of(stands[name], table) for name in sorted(names)])
+    return found
+
+
+def _among(table: Table, edits: Sequence[Edit]) -> ColumnElement[bool]:
+    """The names of a few edits; for many, reading the whole table is as quick."""
+    return table.c.name.in_([one.name for one in edits]) if len(edits) <= FEW else true()
+
+
+def _text(one: Edit) -> str | None:
+    return None if one.document is None else written(one.document)
 
 
 def _insist(one: Edit, stands: StoredSpec | None) -> None:
     seen = stands.revision if stands else 0
-    if seen == one.if_revision:
+    if one.if_revision in (None, seen):
         return
     wanted = f"revision {one.if_revision}" if one.if_revision else "none"
     found = f"revision {seen} by {stands.author}" if stands else "none"

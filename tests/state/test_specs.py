@@ -64,6 +64,20 @@ def test_all_edits_are_made_or_none(store: Store, at: datetime) -> None:
     assert store.specs.history("web-1") == []
 
 
+@pytest.mark.parametrize("others", [0, 600])
+def test_edits_of_one_name_are_made_in_their_order(store: Store, at: datetime, others: int) -> None:
+    many = [Edit(f"x{number}", {}) for number in range(others)]
+    documents = (SMALL, LARGE, None, SMALL, SMALL)
+    found = store.specs.edit([*(Edit("a", one) for one in documents), *many], "ann", at)
+    assert [one.revision for one in found[:5]] == [1, 2, 3, 4, 4]
+    stands = store.specs.of("a")
+    assert stands is not None and (stands.revision, stands.document_json) == (4, written(SMALL))
+    assert [one.revision for one in store.specs.history("a")] == [4, 3, 2, 1]
+    gone = store.specs.edit([Edit("a", LARGE, 4), Edit("a", None, 5)], "ann", at)
+    assert [one.revision for one in gone] == [5, 6]
+    assert sorted(store.specs.all()) == sorted(one.name for one in many)
+
+
 def test_what_was_checked_is_stored_only_if_nothing_was_meanwhile(
     store: Store, at: datetime
 ) -> None:
