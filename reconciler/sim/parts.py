@@ -49,4 +49,5 @@ import reconciler.sim.vm.suspend
 import reconciler.sim.vm.template
 import reconciler.sim.volumes.content
 import reconciler.sim.volumes.definitions
+import reconciler.sim.volumes.download
 import reconciler.sim.volumes.storages  # noqa: F401

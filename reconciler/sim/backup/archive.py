@@ -196,7 +196,8 @@ def pack(world: World, machine: Machine, drives: Iterable[Drive]) -> Archive:
     for drive in sorted(drives, key=lambda one: one.key):
         volume = storage.existing(world, machine.node, drive.file)
         device = "drive-tpmstate0-backup" if drive.key == "tpmstate0" else f"drive-{drive.key}"
-        written = min(volume.used, volume.size)
+        base = world.volume(machine.node, volume.parent) if volume.parent else None
+        written = min(volume.used + (base.used if base is not None else 0), volume.size)
         disks.append(Disk(drive.key, device, volume.storage, volume.format, volume.size, written))
     kept = {
         key: value

@@ -18,6 +18,7 @@ from reconciler.sim.backup.retention import limit_of
 from reconciler.sim.cluster.inventory import Volume
 from reconciler.sim.cluster.tasks import LOCK_WAIT, Step, Task, step
 from reconciler.sim.errors import Blocked, Refusal, TaskFailed, failed
+from reconciler.sim.ha.book import book, sid_of
 from reconciler.sim.parameters.volnames import file_path
 from reconciler.sim.vm.locks import load, wait_flock
 from reconciler.sim.vm.machine import Machine, check_lock
@@ -63,7 +64,7 @@ def begin(world: World, task: Task, plan: Plan, job: dict[str, Any]) -> list[Ste
         again = job | {"vmids": [plan.vmid, *job["vmids"]]}
         return [Step("vzdump.next", {"job": again}, wait)]
     try:
-        _check_limits(world, task.node, plan)
+        _check_rules(world, task.node, plan)
         return _lock(world, task, plan, job)
     except Blocked as blocked:
         since = float(job.get("since", world.now))
@@ -79,8 +80,14 @@ def begin(world: World, task: Task, plan: Plan, job: dict[str, Any]) -> list[Ste
         return _fault(world, task, plan, job, text.rstrip("\n"))
 
 
-def _check_limits(world: World, node: str, plan: Plan) -> None:
-    """How many backups of a guest the storage takes. Raises 500."""
+def _check_rules(world: World, node: str, plan: Plan) -> None:
+    """What HA and the storage forbid. Raises 500."""
+    resource = book(world).resources.get(sid_of(plan.vmid))
+    if plan.options["mode"] == "stop" and resource is not None and resource.wanted == "started":
+        raise failed(
+            "Cannot execute a backup with stop mode on a HA managed and enabled Service. "
+            "Use snapshot mode or disable the Service.\n"
+        )
     limit = limit_of(plan.options["prune-backups"])
     protected = bool(plan.options.get("protected"))
     there = [one for one in backups(world, node, plan.place) if one.vmid == plan.vmid]

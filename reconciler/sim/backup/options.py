@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 MODES = ("snapshot", "suspend", "stop")
 COMPRESSIONS = ("0", "1", "gzip", "lzo", "zstd")
-MAIL = re.compile(r"[A-Za-z0-9_+.\-]+@[A-Za-z0-9.\-]+\Z|[^\s:/]+\Z")
+USER = r"[\w+\-~]+(?:\.[\w+\-~]+)*"
+MAIL = re.compile(rf"{USER}(?:@[a-zA-Z0-9\-]+(?:\.[a-zA-Z0-9\-]+)*)?\Z")
 VARIABLES = ("cluster", "guestname", "node", "vmid")
 ROOT_ONLY = ("tmpdir", "dumpdir", "script", "job-id")
 SETTINGS_OF_THE_HOST = ("bwlimit", "ionice", "performance")

@@ -50,12 +50,8 @@ def open_target(
     wish = {key: value for key, value in params.items() if key not in ("vmid", "node")}
     merged = {**options.DEFAULTS, "prune-backups": None, **wish}
     place = options.target_storage(params)
-    if place is None:
-        raise TaskFailed(f"dumpdir '{params['dumpdir']}' does not exist")
     if params.get("storage") and params.get("dumpdir"):
         raise TaskFailed("cannot use options 'storage' and 'dumpdir' at the same time")
-    if params.get("script"):
-        raise TaskFailed(f"Error: The hook script '{params['script']}' does not exist.")
     found = _examine(world, task.node, place, params)
     retention = merged["prune-backups"] or found.get("prune-backups") or "keep-all=1"
     merged["prune-backups"] = parse_retention(retention)
@@ -73,20 +69,26 @@ def open_target(
     return [Step("vzdump.queue", {"job": job})]
 
 
-def _examine(world: World, node: str, place: str, params: dict[str, Any]) -> dict[str, str]:
+def _examine(world: World, node: str, place: str | None, params: dict[str, Any]) -> dict[str, str]:
     """What the storage says of its backups. Raises TaskFailed with every fault."""
     faults: list[str] = []
     found: dict[str, str] = {}
-    try:
-        storage.enabled_storage(world, place, node)
-    except Refusal as refusal:
-        faults.append(f"could not activate storage '{place}': {plain(refusal)}")
-    try:
-        found = storage_info(world, place)
-    except Refusal as refusal:
-        faults.append(f"could not get storage information for '{place}': {plain(refusal)}")
+    if params.get("script"):
+        faults.append(f"Error: The hook script '{params['script']}' does not exist.")
+    if place is None:
+        faults.append(f"dumpdir '{str(params['dumpdir']).rstrip('/')}' does not exist")
+    else:
+        try:
+            storage.enabled_storage(world, place, node)
+        except Refusal as refusal:
+            faults.append(f"could not activate storage '{place}': {plain(refusal)}")
+        try:
+            found = storage_info(world, place)
+        except Refusal as refusal:
+            text = f"could not get storage information for '{place}'"
+            faults.append(f"{text}: {plain(refusal)}")
     if params.get("tmpdir"):
-        faults.append(f"tmpdir '{params['tmpdir']}' does not exist")
+        faults.append(f"tmpdir '{str(params['tmpdir']).rstrip('/')}' does not exist")
     if faults:
         raise TaskFailed(" ".join(faults))
     return found

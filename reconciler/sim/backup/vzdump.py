@@ -114,9 +114,10 @@ def extract_config(world: World, request: Request) -> str:
     """The config in an archive as text, with the hints where its disks came from."""
     name = str(request.params["volume"])
     check_archive(world, request.identity, None, name)
-    if split_volid(name) is not None:
-        owner = label(name.partition(":")[2]).vmid
-        check(world, request.identity, f"/vms/{owner}", ["VM.Backup"])
+    if split_volid(name) is None:
+        raise failed(f"unable to parse volume ID '{name}'\n")
+    owner = label(name.partition(":")[2]).vmid
+    check(world, request.identity, f"/vms/{owner or ''}", ["VM.Backup"])
     volume = find(world, request.node, name)
     archive = contents(world, volume)
     if archive is None:

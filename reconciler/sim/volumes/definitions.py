@@ -16,14 +16,13 @@ from reconciler.sim.parameters.formats import DIGEST, node_name, storage_id
 from reconciler.sim.parameters.schema import (
     Boolean,
     Field,
-    FormatError,
     Integer,
     Text,
     split_list,
 )
 from reconciler.sim.routes import Json, Request, route
-from reconciler.sim.volumes.kinds import FILES, KINDS, OTHERS
-from reconciler.sim.volumes.storages import find, sees
+from reconciler.sim.volumes.kinds import KINDS, OTHERS
+from reconciler.sim.volumes.storages import content_type, find, sees
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -41,12 +40,6 @@ FLAGS = (
 NUMBERS = ("max-protected-backups", "port")
 HIDDEN = ("password", "keyring", "encryption-key", "master-pubkey")
 """They are kept in files of their own and never shown."""
-
-
-def content_type(text: str) -> str:
-    if text not in (*FILES, "none"):
-        raise FormatError(f"invalid content type '{text}'")
-    return text
 
 
 def _field(name: str) -> Field:

@@ -10,22 +10,21 @@ from reconciler.sim.backup.archive import label
 from reconciler.sim.cluster.inventory import Storage, Volume
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters.formats import any_text, node_name, storage_id, vm_id
-from reconciler.sim.parameters.schema import Boolean, Integer, Text, split_list
+from reconciler.sim.parameters.schema import (
+    Boolean,
+    FormatError,
+    Integer,
+    Text,
+    split_list,
+)
 from reconciler.sim.routes import Json, Request, route
-from reconciler.sim.volumes.kinds import KINDS
+from reconciler.sim.volumes.kinds import FILES, KINDS
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 USE = ("Datastore.Audit", "Datastore.AllocateSpace")
 FILE_KINDS = ("dir", "nfs", "cifs", "cephfs", "btrfs")
-FILE_DIRECTORIES = {
-    "iso": "template/iso",
-    "vztmpl": "template/cache",
-    "backup": "dump",
-    "snippets": "snippets",
-    "import": "import",
-}
 
 
 def sees(world: World, identity: Identity, name: str) -> bool:
@@ -119,6 +118,13 @@ def formats(storage: Storage) -> list[Any]:
     return [shown, storage.options.get("format", "raw")]
 
 
+def content_type(text: str) -> str:
+    """The format `pve-storage-content`."""
+    if text not in (*FILES, "none"):
+        raise FormatError(f"invalid content type '{text}'")
+    return text
+
+
 READ = perm("/storage/{storage}", *USE, any=True)
 
 
@@ -173,7 +179,7 @@ def content_row(storage: Storage, volume: Volume) -> dict[str, Any]:
     "GET",
     "/nodes/{node}/storage/{storage}/content",
     fields={
-        "content": Text(optional=True, format=any_text),
+        "content": Text(optional=True, format=content_type),
         "vmid": Integer(optional=True, format=vm_id, minimum=100, maximum=999999999),
     },
     permission=READ,
