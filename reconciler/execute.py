@@ -11,6 +11,7 @@ from reconciler.backoff import not_before, soon
 from reconciler.guard import counted
 from reconciler.outgoing import groups, is_config, merged, names_of, signed_with, turn
 from reconciler.plan import change_hash
+from reconciler.stopping import begin, is_aged, not_begun, sent
 from state.api import (
     Api,
     ApiError,
@@ -30,7 +31,7 @@ from state.observed import SeenVM
 from state.store import Store
 
 logger = logging.getLogger(__name__)
-START, REVERT, WRITE = "start", "revert", "write:"
+REVERT, WRITE = "revert", "write:"
 PASSWORD = "password"
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
 
@@ -84,6 +85,9 @@ class Executor:
             self._revert(seen, seen.memory.intents[REVERT].detail)
             done.look_again("a pending value was taken back")
             return done
+        if is_aged(seen, changes, self.clock()):
+            done.look_again("the runner stood still, and nothing is stopped by an old look")
+            return done
         for group in groups(turn(changes), separately=seen.key in self.separate):
             began = self.clock()
             outcomes = self._attempt(seen, group, done)
@@ -128,6 +132,7 @@ class Executor:
         if outcome.upid:
             task = OpenTask(outcome.upid, seen.key, self.cluster, group[0].handler, self.clock())
             self.store.tasks.open(task)
+        sent(self.store, seen, group, at, outcome)
         self._remember(seen, group)
         return outcome
 
@@ -168,6 +173,7 @@ class Executor:
         approval is used up, that a machine begins anew, and what the thresholds count.
         """
         self._begin_change(seen, group)
+        begin(self.store, seen, group, at)
         for effect in sorted({effect for effect in map(counted, group) if effect}):
             self.store.journal.effect(seen.key, effect, at)
         for change in group:
@@ -175,8 +181,6 @@ class Executor:
                 self.store.approvals.use(change_hash(seen, change, self.store.vault.key), at)
             for use, value in change.remember:
                 self.store.intents.put(Intent(seen.key, f"{WRITE}{use}", at, 0, value))
-            if change.handler == "power" and change.new == "running":
-                self.store.intents.put(Intent(seen.key, START, at))
             if change.handler == "exists":
                 self._begin_anew(seen, at)
 
@@ -214,8 +218,8 @@ class Executor:
         """Sort one error by the tree of `state.api`, and set down what follows from it."""
         at, names = self.clock(), names_of(group)
         later = dict.fromkeys(names, Outcome(retry_at=at))
-        if "power" in names and not isinstance(error, MaybeRunning):
-            self.store.intents.drop(seen.key, START)
+        if not isinstance(error, MaybeRunning):
+            not_begun(self.store, seen, group, at)
         if isinstance(error, Stale | NotFound | MaybeRunning):
             if isinstance(error, MaybeRunning):
                 self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, "maybe-running")

@@ -6,16 +6,22 @@ The guard never changes a change; it lets it pass or withholds it with a note th
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from desired.catalog import Guard as Thresholds
 from desired.catalog import Limits
+from desired.windows import Window, closed_window
+from handlers.effects import running
+from handlers.stop import STOP, open_stop
+from handlers.waiting import NOW, RESTART
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
 from state.change import Change, Effect, Note
 from state.observed import SeenVM
 
 HOLD_TAG = "hold"
-PATIENT = ("Held", "Locked", "ApprovalNeeded")
+NO_WINDOWS: Mapping[str, Window] = MappingProxyType({})
+PATIENT = ("Held", "Locked", "ApprovalNeeded", "WindowClosed")
 """Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
 
 
@@ -50,8 +56,8 @@ class Gate:
     effects: Counter[Effect] = field(default_factory=Counter)
     clones: Counter[str] = field(default_factory=Counter)
 
-    def check(self, plan: VMPlan) -> Guarded:
-        """Sort one VM's changes into allowed and withheld."""
+    def check(self, plan: VMPlan, windows: Mapping[str, Window] = NO_WINDOWS) -> Guarded:
+        """Sort one VM's changes into allowed and withheld; `windows` are those of its scope."""
         seen = plan.seen
         if not plan.changes:
             return Guarded(plan, notes=plan.notes)
@@ -61,15 +67,17 @@ class Gate:
         allowed: list[Change] = []
         withheld: list[Change] = []
         notes = list(plan.notes)
-        marked = tuple(self._with_threshold(change) for change in plan.changes)
+        marked = tuple(self._with_threshold(seen, change) for change in plan.changes)
         for change in marked:
-            note = self._back_off(seen, change) or self._unapproved(seen, change)
+            note = _stopping(plan, change) or _closed(seen, change, windows)
+            note = note or self._back_off(seen, change) or self._unapproved(seen, change)
             note = note or self._too_many_clones(seen, change)
             if note is None:
                 allowed.append(change)
             else:
                 withheld.append(change)
-                note = replace(note, blocking=change.handler not in self.beside)
+                beside = change.handler in self.beside or _may_wait(note, change)
+                note = replace(note, blocking=not beside)
                 if note not in notes:
                     notes.append(note)
         self.effects.update({effect for effect in map(counted, allowed) if effect})
@@ -105,15 +113,23 @@ class Gate:
         reason += f"{attempt.not_before.astimezone():%H:%M:%S}"
         return Note(seen.key, change.handler, change.field, reason, "BackOff", blocking=True)
 
-    def _with_threshold(self, change: Change) -> Change:
-        """Ask approval for what exceeds the share of VMs that may be destroyed or restarted."""
+    def _with_threshold(self, seen: SeenVM, change: Change) -> Change:
+        """Ask approval for what exceeds the share of VMs that may be destroyed or restarted.
+
+        A restart that was begun, or that a person asked for by name, is not counted against it;
+        one VM may be restarted in the smallest fleet, unless the share is 0 %.
+        """
         effect = counted(change)
         if effect is None:
             return change
-        destroys = effect is Effect.DESTROY
-        share = self.thresholds.destroys if destroys else self.thresholds.restarts
-        over = self.effects[effect] + 1 > share * self.managed
-        return replace(change, approval=True) if over else change
+        if effect is Effect.DESTROY:
+            most = self.thresholds.destroys * self.managed
+        elif open_stop(seen) or RESTART in seen.memory.intents:
+            return change
+        else:
+            share = self.thresholds.restarts
+            most = max(1.0, share * self.managed) if share else 0.0
+        return replace(change, approval=True) if self.effects[effect] + 1 > most else change
 
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
         if not change.approval or self.approved(seen, change):
@@ -138,6 +154,33 @@ class Gate:
             place: self.limits.clones_per_storage,
             f"template {binding.template}": self.limits.clones_per_template,
         }
+
+
+def _stopping(plan: VMPlan, change: Change) -> Note | None:
+    """While a guest shuts down nothing else is sent: the shutdown holds the VM's lock (C-09)."""
+    seen, going = plan.seen, any(handler == "power" for handler, _ in plan.remaining)
+    if change.handler == "power" or not (going and running(seen) and open_stop(seen)):
+        return None
+    return Note(seen.key, "guard", "stop", "waits: the guest is being stopped", None, blocking=True)
+
+
+def _closed(seen: SeenVM, change: Change, windows: Mapping[str, Window]) -> Note | None:
+    """A deny window withholds what it names; but a stop that was begun comes to its end."""
+    closed = closed_window(windows, change.effect.value, seen.at) if windows else None
+    if closed is None or (change.handler == "power" and _is_exempt(seen)):
+        return None
+    reason = f"window {closed.name} denies it until {closed.until:%Y-%m-%d %H:%M} UTC"
+    return Note(seen.key, change.handler, change.field, reason, "WindowClosed", blocking=True)
+
+
+def _is_exempt(seen: SeenVM) -> bool:
+    asked = seen.memory.intents.get(RESTART)
+    return open_stop(seen) is not None or (asked is not None and asked.detail == NOW)
+
+
+def _may_wait(note: Note, change: Change) -> bool:
+    """Whether a VM is as it should be for now although this is withheld: it runs on."""
+    return note.condition == "WindowClosed" and change.field == STOP
 
 
 def counted(change: Change) -> Effect | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
 from reconciler.allocation.allocate import Ground, Vmids, allocate
@@ -57,7 +58,8 @@ class SiteLook:
         """Make the constant reads, and read those VMs that may have moved."""
         site = self.site
         self.memories = memories
-        self.view = site.observer.view(self.clock(), site.firewall)
+        view = site.observer.view(self.clock(), site.firewall, ha=self._uses_ha())
+        self.view = replace(view, release=site.release)
         if site.problem and not self.view.problem:
             self.view = replace(self.view, problem=site.problem)
         bound = self.store.bindings.vmids(site.name)
@@ -88,6 +90,12 @@ class SiteLook:
         for turn in turns:
             binding = memories.get(turn.key, Memory()).binding
             turn.enter(binding.phase if binding else Phase.DEPLOY)
+
+    def _uses_ha(self) -> bool:
+        """Whether a spec of this cluster speaks of HA, or did when its VM was put under it."""
+        specs = (one for one in self.fleet.vms.values() if one.cluster == self.site.name)
+        ours = (one.fingerprints.get(HA) for one in self.memories.values())
+        return any(spec.ha for spec in specs) or any(ours)
 
     def _ledger(self) -> Ledger:
         ledger = Ledger.of(self.view)
@@ -197,7 +205,7 @@ class SiteLook:
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
-        return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)))
+        return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)), spec.windows)
 
     def _judge(self) -> Judge:
         return judging(self.store, self.site.observer.fresh_traces)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from desired.spec import VMSpec
 from handlers.handler import Handler
+from handlers.power import resumes
 from state.change import Change, Note, Value
 from state.observe import LATER
 from state.observed import Presence, SeenVM
@@ -37,7 +38,8 @@ def plan_vm(
     """Return what differs between `spec` and `seen`; `judge` has the last word on each change.
 
     A blocking note without a condition is a short wait (a clone runs), one with it needs more.
-    A handler is asked only when nothing that it comes after is open. A VM that is not surely
+    A handler is asked only when nothing that it comes after is open; but a guest that we are
+    stopping is not left between by whatever else is wrong. A VM that is not surely
     there or surely absent is not planned at all.
     """
     if seen.presence is Presence.UNKNOWN:
@@ -50,7 +52,8 @@ def plan_vm(
     for handler in handlers:
         if seen.presence is Presence.ABSENT and handler.name != "exists":
             continue
-        if open_handlers.intersection(handler.after):
+        resuming = handler.name == "power" and "exists" not in open_handlers and resumes(seen)
+        if open_handlers.intersection(handler.after) and not resuming:
             open_handlers.add(handler.name)
             continue
         differs = False

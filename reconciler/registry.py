@@ -9,6 +9,7 @@ from handlers.disks import Disks
 from handlers.exists import Exists
 from handlers.firewall import Firewall
 from handlers.firmware import Firmware
+from handlers.ha import Ha
 from handlers.handler import Handler
 from handlers.media import Media
 from handlers.memory import Memory
@@ -42,6 +43,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Passthrough(),
             Tags(),
             Pool(),
+            Ha(),
             Power(),
         )
     )

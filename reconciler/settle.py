@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 
 from reconciler.allocation.addressing import in_use, surplus
 from reconciler.clock import Clock
-from reconciler.execute import START, WRITE
+from reconciler.execute import WRITE
 from reconciler.guard import Guarded
+from reconciler.stopping import conclude
 from reconciler.turn import Standing, Turn
 from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
@@ -35,6 +36,7 @@ class Settler:
         self._applied(turn)
         self._give_back(turn, seen, memory)
         self._confirm(seen)
+        conclude(self.store, seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
             self.store.attempts.clear(turn.key, handler)
@@ -71,10 +73,9 @@ class Settler:
             self.store.intents.drop(turn.key, VACATE)
 
     def _confirm(self, seen: SeenVM) -> None:
-        """Close what was begun: the start window, and writes whose answer was never heard."""
+        """Close the writes whose answer was never heard: their values are there."""
         for kind, intent in seen.memory.intents.items():
             if kind.startswith(WRITE):
                 use = kind.removeprefix(WRITE)
                 self.store.vault.set_fingerprint(seen.key, use, intent.detail)
-            if kind == START or kind.startswith(WRITE):
                 self.store.intents.drop(seen.key, kind)

@@ -46,7 +46,7 @@ class Settled:
         handlers: Sequence[Handler],
     ) -> "Settled":
         """`common` is what a look at any VM goes by: all that `SeenVM` says of the cluster."""
-        cluster = [view.name, view.firewall_enabled, view.problem]
+        cluster = [view.name, view.firewall_enabled, view.problem, view.release, view.ha is None]
         common = _json([code_stamp(handlers), store.id, fleet, *cluster])
         return cls(store, view, machines, common)
 
@@ -73,6 +73,7 @@ class Settled:
         hashed.update(spec.model_dump_json().encode())
         hashed.update(_json([memory, row and replace(row, uptime=0, mem=0, netin=0, netout=0)]))
         hashed.update(_json([node and node.online, node and node.hastate]))
+        hashed.update(_json((self.view.ha or {}).get(memory.binding.vmid)))
         return hashed.hexdigest()
 
 

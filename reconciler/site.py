@@ -35,6 +35,13 @@ class Site:
         enabled = self.facts.get("firewall_enabled")
         return bool(enabled) if enabled is not None else None
 
+    @property
+    def release(self) -> tuple[int, int] | None:
+        """The cluster's release such as (8, 4); None when it is not known."""
+        major, _, rest = str(self.facts.get("version") or "").partition(".")
+        minor = rest.partition(".")[0]
+        return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
     def vmid_free(self, vmid: int) -> bool:
         """`GET /cluster/nextid?vmid=`: 400 when the id is taken by any guest of the cluster.
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from handlers.stop import START
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
 from reconciler.drift import tell_drift
-from reconciler.execute import REVERT, START, Done
+from reconciler.execute import REVERT, Done
 from reconciler.follow import Follower
 from reconciler.guard import PATIENT, Gate, Guarded
 from reconciler.look import SiteLook
@@ -21,6 +22,7 @@ from reconciler.report import Remark
 from reconciler.secrets import SecretError
 from reconciler.settle import Settler
 from reconciler.site import Site
+from reconciler.stopping import kind_of, left, looked, shutdown_failed, stop_failed
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Contention, Locked
 from state.change import Change
@@ -36,6 +38,8 @@ UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
+ASK_AGAIN = timedelta(seconds=10)
+"""How long after a failed shutdown the guest is asked again."""
 
 
 @dataclass(slots=True)
@@ -163,13 +167,16 @@ class Tick:
             self.narrator.reporter.report(remark)
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
-        if turn.phase is not Phase.DEPLOY or seen.presence is not Presence.UNKNOWN:
+        if seen.presence is not Presence.UNKNOWN:
             self.narrator.progress(turn, guarded)
-        if START in seen.memory.intents and seen.status != "running":
-            self.store.intents.look(turn.key, START, seen.at)
+        looked(self.store, seen)
         for note in guarded.notes:
             if note.condition == "StartFailed":
                 self.narrator.failed(turn, self.clock.now(), note.handler, note.reason)
+            elif note.condition == "StopFailed" and stop_failed(self.store, seen):
+                now = self.clock.now()
+                self.sites[turn.spec.cluster].executor.fail(turn.key, "power", note.reason, now)
+                self.narrator.failed(turn, now, note.handler, note.reason)
         if guarded.allowed:
             return
         blocking = [note for note in guarded.notes if note.blocking]
@@ -260,11 +267,14 @@ class Tick:
     def _follow(self) -> None:
         others = any(turn.standing is Standing.WAITING for turn in self.turns.values())
         patience = PATIENCE if others else 3600.0
+        limits = [left(task, self.clock.now()) for task in self.tasks.values()]
+        patience = min([patience, *(max(limit, 0.0) for limit in limits if limit is not None)])
         ends = self.follower.ended(self.tasks.values(), self._out_of_time, patience)
         for key, task in list(self.tasks.items()):
-            if task.upid in ends:
+            limit = left(task, self.clock.now())
+            if task.upid in ends or (limit is not None and limit <= 0):
                 del self.tasks[key]
-                self._task_ended(self.turns[key], task, ends[task.upid])
+                self._task_ended(self.turns[key], task, ends.get(task.upid))
 
     def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
@@ -278,7 +288,15 @@ class Tick:
                 text = f"{turn.key}: {task.handler} ended with {end.warnings} warnings"
                 self.narrator.reporter.report(Remark(now, text, "warning", turn.key))
             return
-        if task.handler == "power":
+        if shutdown_failed(self.store, task):
+            remark = Remark(
+                now, f"{turn.key}: the shutdown failed: {end.text}", "warning", turn.key
+            )
+            self.narrator.reporter.report(remark)
+            turn.standing, turn.why = Standing.WAITING, end.text
+            turn.not_before = now + ASK_AGAIN
+            return
+        if kind_of(task) == "qmstart":
             self.store.intents.drop(turn.key, START)
         if isinstance(end.error, Contention | Locked):
             turn.standing, turn.why = Standing.WAITING, end.text

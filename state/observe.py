@@ -20,15 +20,16 @@ from state.hints import (
     task_suspects,
 )
 from state.machine import Machine, Machines, machine, unreadable
-from state.observed import ClusterView, VMRow
+from state.observed import ClusterView, HAResource, TaskRow, VMRow
 from state.store import Store
 from state.traces import Trace
-from state.view import Row, cluster_view, rows, text
+from state.view import Row, cluster_view, ha_resources, rows, text
 
 LOG_LINES = 500
 AGAIN = "looking again"
 LATER = "not read yet: the time for observation is out; the next tick goes on"
 UNSURE = "the answer to our last write was lost: waiting until its effect is certain"
+STOPS, HANGS = ("qmshutdown", "qmstop"), 120.0
 _Due = tuple[VMRow, CachedVM | None, bool]
 """A VM to read: its row, what is cached of it, and whether its firewall is read too."""
 
@@ -72,8 +73,11 @@ class Observer:
     own: str = ""
     fresh_traces: tuple[Trace, ...] = ()
 
-    def view(self, at: datetime, firewall: bool | None = None) -> ClusterView:
-        """Make the constant reads. An unreachable cluster gives a view with its `problem`."""
+    def view(self, at: datetime, firewall: bool | None = None, ha: bool = False) -> ClusterView:
+        """Make the constant reads. An unreachable cluster gives a view with its `problem`.
+
+        The HA resources are read when `ha` asks for them, and when a row says that there are some.
+        """
         try:
             log = self.api.get("/cluster/log", {"max": LOG_LINES})
             tasks = self.api.get("/cluster/tasks")
@@ -83,7 +87,16 @@ class Observer:
             return ClusterView(self.name, at, problem=f"cluster {self.name}: {error.text}")
         view = cluster_view(self.name, at, resources, status, tasks, firewall)
         self._note_suspects(view, log)
+        if ha or any(row.hastate for row in view.vms.values()):
+            return replace(view, ha=self._resources())
         return view
+
+    def _resources(self) -> Mapping[int, HAResource] | None:
+        """`GET /cluster/ha/resources`; None where that may not be read (Sys.Audit on /)."""
+        try:
+            return ha_resources(self.api.get("/cluster/ha/resources"))
+        except ApiError:
+            return None
 
     def _note_suspects(self, view: ClusterView, log: Json) -> None:
         """Mark the VMs that the log or a task names; only then move the position on."""
@@ -188,7 +201,7 @@ class Observer:
         if self.dry or not fresh:
             return doubtful
         clean = self.store.cache.put_many(self.name, fresh, begun_at=begun_at)
-        tasks = {task.id for task in view.tasks if task.running}
+        tasks = {task.id for task in view.tasks if task.running and not _hangs(task, view.at)}
         for vmid in doubtful:
             if view.vms[vmid].lock or str(vmid) in tasks:
                 self.store.cache.mark_dirty(self.name, vmid, self.clock(), "maybe-running")
@@ -224,6 +237,11 @@ class Observer:
             read_at=now,
             firewall_read_at=now if firewall else before.firewall_read_at,
         )
+
+
+def _hangs(task: TaskRow, at: datetime) -> bool:
+    """Whether a task that stops a guest runs on beyond its time: no write of ours waits in it."""
+    return task.kind in STOPS and at.timestamp() - task.starttime > HANGS
 
 
 def _reachable(view: ClusterView, vmids: Iterable[int]) -> list[VMRow]:

@@ -83,10 +83,22 @@ class TaskRow:
 
 
 @dataclass(frozen=True, slots=True)
+class HAResource:
+    """A VM in `/cluster/ha/resources`; `state` is what was asked for, not what is."""
+
+    vmid: int
+    state: str = "started"
+    group: str | None = None
+    max_restart: int = 1
+    max_relocate: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterView:
     """One cluster at one moment, from the constant reads.
 
-    `problem` says why nothing may be written (no quorum, unreachable, unknown version); then the
+    `release` is what preflight learned, such as (8, 4); `ha` are the HA resources by vmid, None
+    when they were not read. `problem` says why nothing may be written (no quorum, unreachable, unknown version); then the
     rest may be empty and every VM of the cluster is Unknown.
     """
 
@@ -98,6 +110,8 @@ class ClusterView:
     tasks: tuple[TaskRow, ...] = ()
     firewall_enabled: bool | None = None
     problem: str | None = None
+    release: tuple[int, int] | None = None
+    ha: Mapping[int, HAResource] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import cast
 
 from state.api import Json
-from state.observed import ClusterView, NodeRow, StorageRow, TaskRow, VMRow
+from state.observed import ClusterView, HAResource, NodeRow, StorageRow, TaskRow, VMRow
 
 Row = Mapping[str, Json]
 
@@ -94,6 +94,18 @@ def task_row(row: Row) -> TaskRow:
         endtime=int(float(endtime)) if endtime else None,
         status=text(row, "status"),
     )
+
+
+def ha_resources(answer: Json) -> dict[int, HAResource]:
+    """Return the VMs of `/cluster/ha/resources` by vmid; `enabled` is an old word for `started`."""
+    found = {}
+    for row in rows(answer):
+        kind, _, vmid = (text(row, "sid") or "").partition(":")
+        state = (text(row, "state") or "started").replace("enabled", "started")
+        if kind == "vm" and vmid.isdigit():
+            most = [int(float(text(row, name) or 1)) for name in ("max_restart", "max_relocate")]
+            found[int(vmid)] = HAResource(int(vmid), state, text(row, "group"), *most)
+    return found
 
 
 def quorum_problem(status: Iterable[Row]) -> str | None:

@@ -7,6 +7,9 @@ seen:
   pending: {memory: "2048", cores: null}   # laid over the config; null is a pending delete
   row: {status: running}                   # null: the VM is not in /cluster/resources
   leases: [net0 203.0.113.7/24 gateway=203.0.113.1]
+  intents: {stop: [130, 9, "3f9a1c5b sent", 5]}      # begun 130 s ago, looked at 5 s ago
+  tasks: [{kind: qmshutdown, began: 130}]
+  ha: {state: started}                     # the VM's HA resource; null: they were not read
   firewall: {options: {enable: 1}, rules: [{type: in, action: ACCEPT}], ipsets: {wm-1042: []}}
 """
 
@@ -22,14 +25,16 @@ from desired.spec import VMSpec
 from handlers.handler import Handler
 from state.change import Change, Note
 from state.conf import VMConfig
-from state.memory import Binding, Intent, Lease, Memory, OpenTask, Phase
+from state.memory import Attempt, Binding, Intent, Lease, Memory, OpenTask, Phase
 from state.observed import (
     ClusterView,
+    HAResource,
     Presence,
     SeenConfig,
     SeenFirewall,
     SeenRule,
     SeenVM,
+    TaskRow,
     VMRow,
 )
 from state.secret import Secret
@@ -48,7 +53,15 @@ def read_seen(document: dict[str, Any]) -> SeenVM:
     row = {"vmid": 1042, "node": "pve1", "status": "stopped", "name": "web-1"}
     asked = document.get("row", {})
     seen_row = None if asked is None else VMRow(**(row | asked))
-    cluster = ClusterView("lab", AT, firewall_enabled=document.get("cluster_firewall", True))
+    resource = document.get("ha", {})
+    cluster = ClusterView(
+        "lab",
+        AT,
+        tasks=tuple(_task(**task) for task in document.get("tasks", ())),
+        firewall_enabled=document.get("cluster_firewall", True),
+        release=tuple(document.get("release", (8, 4))),  # type: ignore[arg-type]
+        ha=None if resource is None else {1042: HAResource(1042, **resource)} if resource else {},
+    )
     return SeenVM(
         key="web-1",
         at=AT,
@@ -82,18 +95,40 @@ def _memory(document: dict[str, Any]) -> Memory:
     }
     binding |= {"key": "web-1", "cluster": "lab", "vmid": 1042, "name": "web-1", "uuid": UUID}
     fields = binding | document.get("binding", {})
-    intents = {
-        kind: Intent("web-1", kind, AT - timedelta(seconds=ago), looks)
-        for kind, (ago, looks) in document.get("intents", {}).items()
+    intents = {kind: _intent(kind, *told) for kind, told in document.get("intents", {}).items()}
+    attempts = {
+        name: Attempt("web-1", name, 1, error, _ago(ago), AT)
+        for name, (ago, error) in document.get("attempts", {}).items()
     }
     task = OpenTask(document["task"], "web-1", "lab", "exists", AT) if "task" in document else None
     return Memory(
         binding=Binding(**{**fields, "phase": Phase(fields["phase"])}),
         leases=tuple(_lease(text) for text in document.get("leases", ())),
         task=task,
+        attempts=attempts,
         intents=intents,
         fingerprints=document.get("fingerprints", {}),
     )
+
+
+def _ago(seconds: float) -> datetime:
+    return AT - timedelta(seconds=seconds)
+
+
+def _intent(
+    kind: str, ago: float, looks: int = 0, detail: str = "", looked: float | None = None
+) -> Intent:
+    """`[seconds ago, looks, detail, last look seconds ago]`, the last three may be left out."""
+    last = None if looked is None else _ago(looked)
+    return Intent("web-1", kind, _ago(ago), looks, str(detail), last)
+
+
+def _task(kind: str, began: float, ended: float | None = None, vmid: int = 1042) -> TaskRow:
+    """A task of the VM that began, and ended if it did, so many seconds ago."""
+    upid = f"UPID:pve1:00000001:00000002:65E1D2C0:{kind}:{vmid}:root@pam:"
+    end = None if ended is None else int(_ago(ended).timestamp())
+    begin = int(_ago(began).timestamp())
+    return TaskRow(upid, "pve1", kind, str(vmid), "root@pam", begin, end)
 
 
 def _lease(text: str) -> Lease:

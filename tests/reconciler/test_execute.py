@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from handlers.handler import Handler
-from reconciler.execute import START, Done, Executor
+from handlers.stop import START
+from reconciler.execute import Done, Executor
 from reconciler.outgoing import starts_task, turn
 from reconciler.plan import change_hash
 from reconciler.registry import vm_handlers
