@@ -23,7 +23,7 @@ from reconciler.sim.errors import (
     unauthorized,
     unknown_method,
 )
-from reconciler.sim.faults import Faults, Mishap
+from reconciler.sim.faults.hooks import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.world import World
 

@@ -21,6 +21,7 @@ from reconciler.sim.api import Simulator
 from reconciler.sim.samples import FLEET_TOKEN, FLEET_USER
 from reconciler.sim.state import StateFile
 from state.store import Store
+from tests.bench import serving as served_cluster
 from tests.bench.fleets import FIRST_VMID, simulated, write_fleet
 from tests.bench.noop import Tick, run_timed, serving, settled_ticks
 from tests.bench.settled import Settled, make_settled, roomy_world
@@ -108,7 +109,7 @@ def memories(sizes: Sequence[int]) -> Lines:
 
 
 def simulator(sizes: Sequence[int]) -> Lines:
-    """How fast the simulated cluster answers, without HTTP."""
+    """How fast the simulated cluster answers, without HTTP and as a server of the largest size."""
     with StateFile(settled(sizes[0]).world) as file:
         world = file.load()
     assert world is not None
@@ -119,6 +120,14 @@ def simulator(sizes: Sequence[int]) -> Lines:
         api.get(f"/nodes/{node}/qemu/{FIRST_VMID}/pending")
     spent = time.process_time() - began
     yield f"Simulator: {COUNTED / spent:,.0f} config reads/s in process"
+    size = sizes[-1]
+    served = served_cluster.measure(size, served_cluster.SECONDS if size > 100 else 0.2)
+    yield f"Simulator as a server of {size:,} VMs, {served_cluster.CLIENTS} clients, limits off"
+    yield _row("reads/s of a core", [f"{served.reads:,.0f}"])
+    yield _row("peak MiB", [f"{served.mebibytes:.0f}"])
+    yield _row("seconds to start", [f"{served.start:.1f}"])
+    yield _row("all VMs, ms", [f"{1000 * served.first_list:.0f}"])
+    yield _row("again, ms", [f"{1000 * served.next_list:.0f}"])
 
 
 def start(_: Sequence[int]) -> Lines:
