@@ -167,11 +167,13 @@ EXAMPLES: dict[Kind, dict[str, Any]] = {
     "node-down": {"node": "pve2", "silent": True},
     "node-dead": {"node": "pve2"},
     "slow-node": {"node": "pve2", "seconds": 1.0},
+    "node-maintenance": {"node": "pve2"},
     "quorum-lost": {},
     "broadcast-frozen": {"node": "pve1"},
     "rights-withdrawn": {"user": FLEET},
     "clock-jump": {"seconds": 60.0},
     "ha-move": {"vmid": 9000, "node": "pve1"},
+    "guest-off": {"vmid": 9000},
     "log-overrun": {},
 }
 

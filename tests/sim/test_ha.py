@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.sim.api import Simulator
 from reconciler.sim.clock import SOME_DAY, ManualClock
+from reconciler.sim.faults.fault import Fault
 from reconciler.sim.ha.book import book
 from reconciler.sim.samples import demo_world
 from tests.sim.conftest import Hands
@@ -134,9 +135,8 @@ def test_a_started_resource_is_started_and_comes_up_again(cluster: Cluster) -> N
         row for row in cluster.ask("GET", "/cluster/resources", type="vm") if row["vmid"] == 200
     ]
     assert row["hastate"] == "started"
-    world = cluster.simulator.world
-    world.touch()
-    world.vms[200].status = "stopped"
+    cluster.simulator.faults.add(Fault("guest-off", vmid=200))
+    assert cluster.power(200)[1] == "stopped"
     cluster.wait(25)
     assert cluster.power(200) == ("pve1", "running"), "it fights back"
     assert cluster.tasks() == ["qmstart", "qmstart"]
@@ -292,9 +292,7 @@ def test_maintenance_empties_a_node_and_brings_services_home(cluster: Cluster) -
     cluster.make(200)
     cluster.manage(200)
     cluster.wait(40)
-    world = cluster.simulator.world
-    world.touch()
-    book(world).maintenance.append("pve1")
+    fault = cluster.simulator.faults.add(Fault("node-maintenance", node="pve1"))
     cluster.wait(40)
     assert cluster.power(200) == ("pve2", "running")
     rows = cluster.ask("GET", "/cluster/ha/status/current")
@@ -303,8 +301,7 @@ def test_maintenance_empties_a_node_and_brings_services_home(cluster: Cluster) -
     nodes = {row["node"]: row for row in cluster.ask("GET", "/cluster/resources", type="node")}
     assert nodes["pve1"]["hastate"] == "maintenance"
     assert nodes["pve2"]["hastate"] == "online"
-    world.touch()
-    book(world).maintenance.clear()
+    cluster.simulator.faults.remove(fault.id)
     cluster.wait(40)
     assert cluster.power(200) == ("pve1", "running")
 

@@ -29,16 +29,18 @@ Kind = Literal[
     "node-down",
     "node-dead",
     "slow-node",
+    "node-maintenance",
     "quorum-lost",
     "broadcast-frozen",
     "rights-withdrawn",
     "clock-jump",
     "ha-move",
+    "guest-off",
     "log-overrun",
 ]
 CALL_KINDS = frozenset(get_args(Kind)[:8])
 TASK_KINDS = frozenset(get_args(Kind)[8:11])
-EVENT_KINDS = frozenset(("ha-move", "log-overrun"))
+EVENT_KINDS = frozenset(("ha-move", "guest-off", "log-overrun"))
 """What happens once, at once or when its call comes; all others are states that last."""
 
 SPOILED = frozenset(("truncated-body", "non-json-body", "gzip-bomb"))

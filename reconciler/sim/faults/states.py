@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity
 from reconciler.sim.faults.fault import Fault
+from reconciler.sim.ha.book import book
 from reconciler.sim.vm.machine import Machine
-from reconciler.sim.vm.power import switch_on
+from reconciler.sim.vm.power import switch_off, switch_on
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -36,9 +37,12 @@ def turn(world: World, fault: Fault, on: bool) -> None:
 
 def check(world: World, fault: Fault) -> None:
     """Raises the ValueError of `turn` without doing anything."""
-    if fault.kind in ("lock", "stubborn-guest", "ha-move") and fault.vmid not in world.vms:
+    if (
+        fault.kind in ("lock", "stubborn-guest", "ha-move", "guest-off")
+        and fault.vmid not in world.vms
+    ):
         raise ValueError(f"there is no VM {fault.vmid}")
-    if fault.kind in ("node-down", "node-dead", "slow-node", "ha-move"):
+    if fault.kind in ("node-down", "node-dead", "slow-node", "node-maintenance", "ha-move"):
         named(world.nodes, fault.node, "node")
     if fault.kind == "broadcast-frozen" and fault.node:
         named(world.nodes, fault.node, "node")
@@ -146,6 +150,22 @@ def carry(world: World, machine: Machine, node: str) -> None:
         switch_on(world, machine, machine.pid + 1)
 
 
+def _maintenance(world: World, fault: Fault, on: bool) -> None:
+    """What `ha-manager crm-command node-maintenance enable NODE` does."""
+    resting = book(world).maintenance
+    if on and fault.node not in resting:
+        resting.append(fault.node)
+    elif not on and fault.node in resting:
+        resting.remove(fault.node)
+
+
+def _guest_off(world: World, fault: Fault, on: bool) -> None:
+    """The guest powers off by itself."""
+    machine = world.vms.get(fault.vmid or 0)
+    if on and machine is not None and machine.running:
+        switch_off(world, machine, Identity("root@pam"))
+
+
 def _overrun(world: World, fault: Fault, on: bool) -> None:
     """Somebody else's lines push everything out of the ring."""
     last = world.next_uid - 1
@@ -163,10 +183,12 @@ TURNS: dict[str, Turn] = {
     "node-down": _down,
     "node-dead": _dead,
     "slow-node": _slow,
+    "node-maintenance": _maintenance,
     "quorum-lost": _quorum,
     "broadcast-frozen": _frozen,
     "rights-withdrawn": _rights,
     "clock-jump": _clock,
     "ha-move": _ha_move,
+    "guest-off": _guest_off,
     "log-overrun": _overrun,
 }
