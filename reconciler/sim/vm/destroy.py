@@ -10,6 +10,8 @@ from reconciler.sim.backup.jobs import forget_guest
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import failed
 from reconciler.sim.firewall.files import drop_firewall
+from reconciler.sim.ha.book import book, sid_of
+from reconciler.sim.ha.resources import forget
 from reconciler.sim.parameters.drives import is_drive, parse_drive
 from reconciler.sim.parameters.schema import Boolean
 from reconciler.sim.routes import Request, route
@@ -40,30 +42,34 @@ def destroy(world: World, request: Request) -> str:
     """Protection and a running VM refuse at once; a lock or a used base fail in the task."""
     params, vmid = request.params, request.vmid
     rights.refuse_root_options(request.identity, params, "skiplock")
-    _may_go(load(world, request.node, vmid))
+    _may_go(world, load(world, request.node, vmid), bool(params.get("purge")))
     args = {
         "vmid": vmid,
         "skip": bool(params.get("skiplock")),
         "strays": bool(params.get("destroy-unreferenced-disks")),
         "purge": bool(params.get("purge")),
     }
-    steps = [Step("destroy.take", {"vmid": vmid, "skip": args["skip"]})]
+    first = {key: args[key] for key in ("vmid", "skip", "purge")}
+    steps = [Step("destroy.take", first)]
     steps.append(Step("destroy.finish", args, DESTROY_SECONDS))
     return world.tasks.start(request.node, "qmdestroy", vmid, request.identity, steps)
 
 
-def _may_go(machine: Machine) -> None:
+def _may_go(world: World, machine: Machine, purge: bool) -> None:
     check_protection(machine, f"can't remove VM {machine.vmid}")
+    if not purge and sid_of(machine.vmid) in book(world).resources:
+        why = "used in HA resources and purge parameter not set"
+        raise failed(f"unable to remove VM {machine.vmid} - {why}.\n")
     if machine.running:
         raise failed(f"VM {machine.vmid} is running - destroy failed\n")
 
 
 @step("destroy.take")
-def take(world: World, task: Task, vmid: int, skip: bool) -> None:
+def take(world: World, task: Task, vmid: int, skip: bool, purge: bool) -> None:
     machine = load(world, task.node, vmid)
     take_flock(world, machine, task)
     machine = load(world, task.node, vmid)
-    _may_go(machine)
+    _may_go(world, machine, purge)
     check_lock(machine, skip or machine.lock == "suspended")
     for volid in own_volumes(world, machine):
         volume = world.volume(machine.node, volid)
@@ -98,6 +104,9 @@ def finish(world: World, task: Task, vmid: int, skip: bool, strays: bool, purge:
     if purge:
         task.say(f"purging VM {vmid} from related configurations..")
         forget_guest(world, vmid)
+        if sid_of(vmid) in book(world).resources:
+            forget(world, sid_of(vmid))
+            task.say(f"NOTE: removed VM {vmid} from HA resource configuration.")
     del world.vms[vmid]
     drop_firewall(world, vmid)
     forget_vm(world, vmid)

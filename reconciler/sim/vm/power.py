@@ -172,14 +172,21 @@ def stop(world: World, request: Request) -> str:
     rights.refuse_root_options(request.identity, params, "skiplock", "keepActive", "migratedfrom")
     if managed(world, vmid) and "migratedfrom" not in params:
         return requests.ask_stop(world, request.node, vmid, request.identity, 0)
-    args = {
-        "vmid": vmid,
-        "skip": bool(params.get("skiplock")),
-        "overrule": bool(params.get("overrule-shutdown")),
-        "user": str(request.identity),
-    }
-    steps = [Step("power.stop", args)]
-    return world.tasks.start(request.node, "qmstop", vmid, request.identity, steps)
+    skip, overrule = bool(params.get("skiplock")), bool(params.get("overrule-shutdown"))
+    return stop_task(world, request.node, vmid, request.identity, skip, overrule)
+
+
+def stop_task(
+    world: World,
+    node: str,
+    vmid: int,
+    identity: Identity,
+    skip: bool = False,
+    overrule: bool = False,
+) -> str:
+    """A qmstop task; a missing or locked VM fails inside it."""
+    args = {"vmid": vmid, "skip": skip, "overrule": overrule, "user": str(identity)}
+    return world.tasks.start(node, "qmstop", vmid, identity, [Step("power.stop", args)])
 
 
 @step("power.stop")
@@ -249,6 +256,12 @@ def shutdown(world: World, request: Request) -> str:
         keep = {key: args[key] for key in ("vmid", "skip", "user")}
         first = Step("power.stop", {**keep, "overrule": False})
     return world.tasks.start(request.node, "qmshutdown", vmid, request.identity, [first])
+
+
+def shutdown_task(world: World, node: str, vmid: int, identity: Identity, timeout: int) -> str:
+    """A qmshutdown task that kills the guest when its time is up."""
+    args = {"vmid": vmid, "skip": False, "timeout": timeout, "force": True, "user": str(identity)}
+    return world.tasks.start(node, "qmshutdown", vmid, identity, [Step("power.shutdown", args)])
 
 
 @step("power.shutdown")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import all_users, allowed, perm
 from reconciler.sim.cluster.broadcast import boot_disk_size
 from reconciler.sim.errors import failed
+from reconciler.sim.ha.status import ha_of
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import drives_of
 from reconciler.sim.parameters.machines import VGA
@@ -154,7 +155,7 @@ def verbs(world: World, request: Request) -> list[dict[str, str]]:
 def current(world: World, request: Request) -> dict[str, Any]:
     machine = load(world, request.node, request.vmid)
     row = full(world, machine)
-    row["ha"] = {"managed": 0}
+    row["ha"] = ha_of(world, machine.vmid)
     if str(machine.config.get("vga", "")).removeprefix("type=").startswith(("qxl", "virtio")):
         row["spice"] = 1
     if agent_enabled(machine):
