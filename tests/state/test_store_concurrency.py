@@ -1,10 +1,9 @@
-"""Many at once: threads of one process, and processes on one file."""
+"""Many at once: threads of one process, and processes on one store of either kind."""
 
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 
 from state.memory import Binding, Lease
 from state.store import Store, Taken
@@ -44,11 +43,11 @@ while ordinal < 50:
 )
 
 
-def run_all(script: str, path: Path, count: int) -> None:
+def run_all(script: str, place: str, count: int) -> None:
     """Runs a script in several processes at once; each must end well."""
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", script, str(path), str(number)],
+            [sys.executable, "-c", script, place, str(number)],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -58,24 +57,24 @@ def run_all(script: str, path: Path, count: int) -> None:
     assert errors == [""] * count
 
 
-def test_four_processes_read_modify_and_write_without_an_error(path: Path, at: datetime) -> None:
+def test_four_processes_read_modify_and_write_without_an_error(place: str, at: datetime) -> None:
     """800 transactions; the four also race to create the store."""
-    run_all(COUNT, path, 4)
-    with Store.open(str(path), at=at) as store:
+    run_all(COUNT, place, 4)
+    with Store.open(place, at=at) as store:
         assert store.attempts.of("fleet")["cpu"].count == 400
         assert len(store.cache.all("lab")) == 7
 
 
-def test_ip_11_two_processes_never_lease_one_address_twice(path: Path, at: datetime) -> None:
-    Store.open(str(path), at=at).close()
-    run_all(LEASE, path, 2)
-    with Store.open(str(path), at=at) as store:
+def test_ip_11_two_processes_never_lease_one_address_twice(place: str, at: datetime) -> None:
+    Store.open(place, at=at).close()
+    run_all(LEASE, place, 2)
+    with Store.open(place, at=at) as store:
         assert len(store.leases.taken()) == 100
         assert [len(leases) for leases in store.leases.all().values()] == [50, 50]
 
 
-def test_sixteen_threads_share_one_store(path: Path, at: datetime) -> None:
-    with Store.open(str(path), at=at) as store, ThreadPoolExecutor(16) as threads:
+def test_sixteen_threads_share_one_store(place: str, at: datetime) -> None:
+    with Store.open(place, at=at) as store, ThreadPoolExecutor(16) as threads:
 
         def work(number: int) -> int:
             key = f"vm-{number}"
