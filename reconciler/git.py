@@ -107,7 +107,7 @@ class Repository:
         except GitError as error:
             advice = "check out the branch to pull (`git switch BRANCH`)"
             raise GitError(f"{self.folder}: no branch is checked out; {advice}") from error
-        changed = self.run("status", "--porcelain", "-z", "--untracked-files=no")
+        changed = self.run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=no")
         edited = [entry[3:] for entry in changed.split("\0") if entry] or _edited(self.folder)
         if edited:
             advice = "commit them, or take them back (`git restore`)"
