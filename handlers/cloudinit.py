@@ -1,5 +1,6 @@
 """What cloud-init tells the guest: addresses, name servers, user, password, keys."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -100,8 +101,9 @@ class Cloudinit:
         if old == checksums:
             return
         field, call = "custom.content", Call(Method.PUT, f"{vm_path(seen)}/cloudinit")
+        was, now = _short(old or "") or None, _short(checksums)
         effect, kept = next_boot(seen), ((SNIPPETS, checksums),)
-        yield Change(seen.key, self.name, field, old, checksums, (call,), effect, remember=kept)
+        yield Change(seen.key, self.name, field, was, now, (call,), effect, remember=kept)
         reason = "Proxmox shows no snippet's content: it is taken for what sha256 says"
         yield Note(seen.key, self.name, field, reason, "SnippetUnverified")
 
@@ -176,6 +178,11 @@ class Cloudinit:
 
     def _blocked(self, seen: SeenVM, field: str, reason: str, condition: str) -> Note:
         return Note(seen.key, self.name, field, reason, condition, blocking=True)
+
+
+def _short(checksums: str) -> str:
+    """As much of each checksum as tells one from another: `user=3f9a60c1d2e4`."""
+    return re.sub(r"=([0-9a-f]{12})[0-9a-f]+", r"=\1", checksums)
 
 
 def _address(spec: VMSpec, seen: SeenVM, slot: str, name: FamilyName, family: Family) -> Pair:
