@@ -17,12 +17,17 @@ ADVICE = {
     "`reconcile approve DIGEST` lets it pass once",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
+    "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM, detach that disk "
+    "by hand, and the next run makes one as wanted (what the guest kept on it is then gone)",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
     "a copy, remove the marker line and tag from the copy",
     "PlacementDiffers": "move the VM by hand, or set `node` to where it is",
     "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",
     "RestartRequired": "stop and start the VM in Proxmox; a reboot in the guest is not enough",
     "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
+    "SlotTaken": "name another slot in the spec; what is in this one is left alone",
+    "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "
+    "`sha256sum` on a node",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
     "Unmanaged": "write its spec again, or remove the VM in Proxmox by hand; nothing is destroyed "
     "by this version",
