@@ -17,8 +17,8 @@ ADVICE = {
     "`reconcile approve DIGEST` lets it pass once",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
-    "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM, detach that disk "
-    "by hand, and the next run makes one as wanted (what the guest kept on it is then gone)",
+    "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM and detach that "
+    "disk by hand: the next run makes one as wanted, without what the guest kept on the old one",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
     "a copy, remove the marker line and tag from the copy",
     "PlacementDiffers": "move the VM by hand, or set `node` to where it is",
