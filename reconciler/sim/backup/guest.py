@@ -16,7 +16,7 @@ from reconciler.sim.backup.prune import backups, prune
 from reconciler.sim.backup.report import clock, describe, file_size, say_left_out, say_sizes
 from reconciler.sim.backup.retention import limit_of
 from reconciler.sim.cluster.inventory import Volume
-from reconciler.sim.cluster.tasks import LOCK_WAIT, Step, Task, step
+from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import Blocked, Refusal, TaskFailed, failed
 from reconciler.sim.ha.book import book, sid_of
 from reconciler.sim.parameters.volnames import file_path
@@ -68,12 +68,12 @@ def begin(world: World, task: Task, plan: Plan, job: dict[str, Any]) -> list[Ste
         return _lock(world, task, plan, job)
     except Blocked as blocked:
         since = float(job.get("since", world.now))
-        if world.now >= since + LOCK_WAIT:
+        if world.now >= since + world.lock_wait:
             return _fault(world, task, plan, job, blocked.text)
-        until = min(max(blocked.until, world.now), since + LOCK_WAIT)
+        until = min(max(blocked.until, world.now), since + world.lock_wait)
         again = job | {"vmids": [plan.vmid, *job["vmids"]], "since": since}
         # one that is due just now lets go at the instant after
-        wait = (until if until > world.now else since + LOCK_WAIT) - world.now
+        wait = (until if until > world.now else since + world.lock_wait) - world.now
         return [Step("vzdump.next", {"job": again}, wait * world.speed)]
     except (Refusal, TaskFailed) as error:
         text = error.reason if isinstance(error, Refusal) else str(error)

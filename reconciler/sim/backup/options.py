@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import Identity, check
 from reconciler.sim.backup.retention import PRUNE, parse_retention
 from reconciler.sim.errors import bad_parameters
-from reconciler.sim.parameters.formats import node_name, storage_id, vm_id
+from reconciler.sim.parameters.formats import config_id, node_name, storage_id, vm_id
 from reconciler.sim.parameters.schema import (
     Array,
     Boolean,
@@ -72,12 +72,15 @@ OPTIONS: dict[str, Field] = {
     "lockwait": Integer(optional=True, minimum=0),
     "mailnotification": Text(optional=True, enum=("always", "failure")),
     "mailto": Text(optional=True, list_of=mail_address),
+    "maxfiles": Integer(optional=True, minimum=1),
     "mode": Text(optional=True, enum=MODES),
     "node": Text(optional=True, format=node_name),
     "notes-template": Text(optional=True, max_length=1024, requires="storage"),
     "notification-mode": Text(
         optional=True, enum=("auto", "legacy-sendmail", "notification-system")
     ),
+    "notification-policy": Text(optional=True, enum=("always", "failure", "never")),
+    "notification-target": Text(optional=True, format=config_id),
     "pbs-change-detection-mode": Text(optional=True, enum=("legacy", "data", "metadata")),
     "performance": PERFORMANCE,
     "pigz": Integer(optional=True),
@@ -105,6 +108,7 @@ DEFAULTS: dict[str, Any] = {
     "mailnotification": "always",
     "mode": "snapshot",
     "notification-mode": "auto",
+    "notification-policy": "always",
     "performance": {"max-workers": 16, "pbs-entries-max": 1048576},
     "pigz": 0,
     "prune-backups": "keep-all=1",
@@ -151,8 +155,7 @@ def verify(params: dict[str, Any], whole: bool) -> None:
     for key in ("all", "exclude", "pool"):
         if params.get(key) and params.get("vmid"):
             raise bad_parameters({key: "option conflicts with option 'vmid'"})
-    if params.get("prune-backups") is not None:
-        params["prune-backups"] = parse_retention(params["prune-backups"])
+    _read_retention(params)
     if params.get("fleecing") is not None:
         params["fleecing"] = properties(FLEECING, "backup-fleecing", params["fleecing"])
     if params.get("performance") is not None:
@@ -165,6 +168,17 @@ def verify(params: dict[str, Any], whole: bool) -> None:
         params["all"] = 1
     if whole and not any(params.get(key) for key in ("all", "stop", "pool", "vmid")):
         raise bad_parameters({"vmid": "property is missing"})
+
+
+def _read_retention(params: dict[str, Any]) -> None:
+    """`maxfiles` is the older word for keeping the last few."""
+    most = params.pop("maxfiles", None)
+    if most is not None and params.get("prune-backups") is not None:
+        raise bad_parameters({"prune-backups": "option conflicts with option 'maxfiles'"})
+    if most is not None:
+        params["prune-backups"] = {"keep-last": str(most)}
+    elif params.get("prune-backups") is not None:
+        params["prune-backups"] = parse_retention(params["prune-backups"])
 
 
 def template_fault(text: str) -> str | None:

@@ -47,7 +47,8 @@ def back_up(world: World, node: str, identity: Identity, params: dict[str, Any])
         raise bad_parameters({"stdout": "option is only allowed on the command line interface."})
     options.check_restricted(world, identity, params)
     place = options.target_storage(params)
-    if params.get("prune-backups") is not None and place is not None:
+    prunes = any(params.get(key) is not None for key in ("prune-backups", "maxfiles"))
+    if prunes and place is not None:
         check(world, identity, f"/storage/{place}", ["Datastore.Allocate"])
     options.verify(params, whole=True)
     by_node = included(world, params | {"node": None})

@@ -95,6 +95,26 @@ def test_block_storages_know_no_attributes(keeper: Keeper) -> None:
     assert refused == "500 attribute 'protected' is not supported for storage type 'lvmthin'"
 
 
+def test_an_image_has_no_notes(keeper: Keeper) -> None:
+    row = keeper.get(f"{CONTENT}/local:100/vm-100-disk-0.qcow2")
+    assert row["format"] == "qcow2" and "notes" not in row
+
+
+def test_who_lists_sees_what_it_may_read(keeper: Keeper, archive: str) -> None:
+    bob = keeper.user("bob@pve", ("/storage/local", "PVEDatastoreUser"))
+
+    def seen() -> list[str]:
+        return sorted({row["content"] for row in keeper.ask("GET", CONTENT, who=bob).data})
+
+    assert seen() == ["import", "iso"]
+    keeper.user("bob@pve", ("/vms/100", "PVEVMUser"), ("/storage/local", "PVEDatastoreUser"))
+    assert seen() == ["backup", "import", "iso"]
+    keeper.user("bob@pve", ("/vms/100", "PVEVMAdmin"))
+    assert seen() == ["backup", "images", "import", "iso"]
+    keeper.user("bob@pve", ("/storage/local", "PVEDatastoreAdmin"))
+    assert seen() == ["backup", "images", "import", "iso"]
+
+
 def test_lists_take_known_kinds_only(keeper: Keeper) -> None:
     refused = keeper.refusal("GET", CONTENT, {"content": "disks"})
     assert refused == "content: invalid format - invalid content type 'disks'"

@@ -29,6 +29,10 @@ def start_vm(hands: Hands) -> None:
         ({"vmid": "100", "pool": "p"}, "pool: option conflicts with option 'vmid'"),
         ({"vmid": "abc"}, "vmid: invalid format - value does not look like a valid VM ID"),
         ({"vmid": "100", "compress": "xz"}, "compress: value 'xz' does not have a value in the"),
+        (
+            {"vmid": "100", "maxfiles": "2", "prune-backups": "keep-last=1"},
+            "prune-backups: option conflicts with option 'maxfiles'",
+        ),
         ({"vmid": "100", "stdout": "1"}, "stdout: option is only allowed on the command line"),
         ({"vmid": "100", "ionice": "9"}, "ionice: value must have a maximum value of 8"),
         ({"vmid": "100", "mailto": "a b@"}, "mailto: invalid format - value does not look like a"),
@@ -146,6 +150,57 @@ def test_a_guest_that_does_not_shut_down_fails_its_backup_and_runs_on(keeper: Ke
     row = keeper.hands.get("/100/status/current")
     assert row["qmpstatus"] == "running" and "lock" not in row
     assert keeper.archives() == []
+
+
+def test_a_paused_guest_cannot_be_shut_down_for_its_backup(keeper: Keeper) -> None:
+    start_vm(keeper.hands)
+    keeper.hands.task("POST", "/100/status/suspend")
+    assert keeper.back_up(vmid=100, mode="stop").status == "job errors"
+    assert keeper.hands.get("/100/status/current")["qmpstatus"] == "paused"
+
+
+def test_a_disk_that_vanishes_while_the_guest_stops_fails_it(keeper: Keeper) -> None:
+    start_vm(keeper.hands)
+    task = keeper.begin(vmid=100, mode="stop")
+    del keeper.world.volumes["pve1", "local:100/vm-100-disk-0.qcow2"]
+    assert keeper.hands.end(task.upid) == "job errors"
+    assert "INFO: restarting vm" in task.lines
+    assert keeper.hands.get("/100/status/current")["qmpstatus"] == "running"
+
+
+def test_a_guest_suspended_for_a_bad_disk_goes_on(keeper: Keeper) -> None:
+    start_vm(keeper.hands)
+    del keeper.world.volumes["pve1", "local:100/vm-100-disk-0.qcow2"]
+    assert keeper.back_up(vmid=100, mode="suspend").status == "job errors"
+    assert keeper.hands.get("/100/status/current")["qmpstatus"] == "running"
+
+
+def test_a_guest_destroyed_under_the_copy_leaves_nothing_to_unlock(keeper: Keeper) -> None:
+    task = keeper.begin(vmid=100)
+    del keeper.world.vms[100]
+    assert keeper.hands.end(task.upid) == "job errors"
+
+
+def test_fleecing_and_performance_are_taken_as_they_are(keeper: Keeper) -> None:
+    task = keeper.back_up(
+        vmid=100,
+        fleecing="enabled=1,storage=store2",
+        performance="max-workers=4",
+        exclude_path=["/tmp", "/a b"],
+        mailto="root",
+        maxfiles=1,
+    )
+    assert task.status == "OK"
+    assert "--exclude-path /tmp --exclude-path '/a b'" in task.lines[0]
+    assert "--performance max-workers=4" in task.lines[0]
+    assert "INFO: prune older backups with retention: keep-last=1" in task.lines
+
+
+def test_special_sections_are_left_out(keeper: Keeper) -> None:
+    keeper.world.vms[100].cloudinit["name"] = "old"
+    task = keeper.back_up(vmid=100)
+    line = "INFO: special config section found (not included into backup)"
+    assert line in task.lines
 
 
 def test_a_suspended_guest_stays_paused(keeper: Keeper) -> None:
