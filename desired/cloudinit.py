@@ -9,7 +9,7 @@ from desired.model import Bool, Model
 
 USER = r"^[A-Za-z_][A-Za-z0-9_.-]{0,31}$"
 UNIX_USER = r"[a-z_][a-z0-9_-]{0,31}"
-VOLUME = r"^[A-Za-z][A-Za-z0-9._-]+:snippets/[A-Za-z0-9._/-]+$"
+VOLUME = r"^(none|[A-Za-z][A-Za-z0-9._-]+:snippets/[A-Za-z0-9._/-]+)$"
 SHA256 = r"^[0-9a-f]{64}$"
 REFERENCE = r"^(env|file|exec):.+$"
 PASSWORD = r"^(generate|(env|file|exec):.+)$"
@@ -18,7 +18,7 @@ SecretReference = Annotated[str, Field(pattern=REFERENCE)]
 
 
 class Snippet(Model):
-    """A snippet: `local:snippets/web.yaml`, or `{volume: …, sha256: …}`.
+    """A snippet: `local:snippets/web.yaml`, or `{volume: …, sha256: …}`; `none` takes it out.
 
     With the checksum of what was put there a new content is noticed: no call of Proxmox shows it.
     """
@@ -42,7 +42,7 @@ class CustomFiles(Model):
 
     @property
     def volumes(self) -> dict[str, str]:
-        """The volume of each kind that is named."""
+        """The volume of each kind that is named; `none` is one that is taken out."""
         return {kind: snippet.volume for kind, snippet in self._named()}
 
     @property

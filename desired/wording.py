@@ -53,7 +53,7 @@ _PATTERNS = {
     CPU_TYPE: "a CPU type such as host",
     GROUP: "a security group's name",
     IFACE: "net0 to net31",
-    VOLUME: "a volume such as local:snippets/user.yaml",
+    VOLUME: "a volume such as local:snippets/user.yaml, or none",
     PASSWORD: "generate or a reference (env:NAME, file:PATH, exec:COMMAND)",
     REFERENCE: "a reference env:NAME, file:PATH or exec:COMMAND",
     r"^[^\s@!]+@[^\s@!]+![^\s@!]+$": "a token id such as reconcile@pve!fleet",

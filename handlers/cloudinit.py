@@ -226,5 +226,6 @@ def _compared(
         yield "type", "citype", config.text("citype") or "", cloudinit.type, cloudinit.type
     if cloudinit.custom is not None:
         fields = parse(config.text("cicustom") or "")
-        text = render({**fields, **cloudinit.custom.volumes})
+        asked = {**fields, **cloudinit.custom.volumes}
+        text = render({kind: volume for kind, volume in asked.items() if volume != "none"})
         yield "custom", "cicustom", render(fields), text, text

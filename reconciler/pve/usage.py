@@ -87,7 +87,7 @@ def _files(specs: list[VMSpec]) -> dict[str, dict[str, tuple[str, ...]]]:
         if spec.iso and spec.iso.state == "present":
             found["iso"].setdefault(spec.iso.volume, set()).add(node)
         custom = spec.cloudinit.custom if spec.cloudinit else None
-        for volume in custom.volumes.values() if custom else ():
+        for volume in {*custom.volumes.values()} - {"none"} if custom else ():
             found["snippets"].setdefault(volume, set()).add(node)
     return {
         content: {
