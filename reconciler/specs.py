@@ -166,7 +166,7 @@ def read_batch(folder: Path) -> Batch:
 
 def _placed(document: Document, fresh: Iterable[str], origins: Mapping[str, Document]) -> Document:
     """Return the document that errors shall point at: in a file where an edit came from one."""
-    (name,) = _names(document) or [""]
+    (name,) = _names(document)
     return origins[name] if name in fresh and name in origins else document
 
 

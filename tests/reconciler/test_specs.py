@@ -122,4 +122,4 @@ def test_a_spec_stays_refused_however_often_it_is_put(lab: Lab) -> None:
         for number in (1, 2):
             with pytest.raises(RefusedSpecs, match=r"small\.yaml:1:17: memory"):
                 desk.store_batch(Batch((Edit("b", STORED),)), "ann", lab.clock.now())
-            edit(lab, "b", {**STORED, "count": number})
+            edit(lab, "b", {**STORED, "description": f"edit {number}"})
