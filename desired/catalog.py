@@ -58,12 +58,15 @@ class Tls(Model):
 
 
 class Simulated(Model):
-    """The built-in simulated cluster instead of a real one."""
+    """The built-in simulated cluster instead of a real one; a copy of one by its inventory."""
 
     nodes: Int = Field(3, ge=1, le=100)
     speed: Float = Field(60, gt=0, le=1_000_000)
     vms: Int = Field(0, ge=0, le=100_000)
     seed: Int = 1
+    inventory: str | None = Field(
+        None, min_length=1, description="file of `reconcile export-inventory`: a copy of it"
+    )
 
 
 class Timeouts(Model):

@@ -72,7 +72,7 @@ class Opened:
         from reconciler.sim.launch import DEMO_SECRET, FLEET_TOKEN, FLEET_USER, ServeOptions
 
         assert cluster.simulated is not None
-        wanted = cluster.simulated
+        wanted, folder = cluster.simulated, Path(self.fleet.folder)
         options = ServeOptions(
             nodes=wanted.nodes,
             vms=wanted.vms,
@@ -80,6 +80,7 @@ class Opened:
             http_limits="fast",
             seed=wanted.seed,
             state=self._world(name),
+            inventory=folder / wanted.inventory if wanted.inventory else None,
         )
         child = self.stack.enter_context(Embedded(options))
         reached = cluster.model_copy(

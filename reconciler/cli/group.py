@@ -42,6 +42,7 @@ COMMANDS = {
     "spec": "spec",
     "iso": "iso",
     "simulate": "simulate",
+    "export-inventory": "inventory",
     "completion": "completion",
 }
 """Each sub-command and the module that holds it."""
@@ -108,6 +109,13 @@ class LazyGroup(click.Group):
     "--pull", is_flag=True, help="With --once: fast-forward the fleet's git branch first."
 )
 @click.option("--as-of", metavar="COMMIT", help="With --once --dry-run: the fleet at that commit.")
+@click.option(
+    "--inventory",
+    "inventories",
+    multiple=True,
+    metavar="CLUSTER=FILE",
+    help="With --once --dry-run: against a simulated copy of the cluster.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With --once: also skips and API requests.")
 @click.option("-q", "--quiet", is_flag=True, help="With --once: only what is wrong.")
 @click.option("--run-task", metavar="NAME", help="The same as `job run NAME`.")
@@ -127,6 +135,7 @@ def cli(
     strict: bool,
     pull: bool,
     as_of: str | None,
+    inventories: tuple[str, ...],
     verbose: bool,
     quiet: bool,
     run_task: str | None,
@@ -157,6 +166,8 @@ def cli(
         raise click.UsageError("--pull changes the fleet's folder, a dry run nothing; see --as-of")
     if as_of is not None and not dry_run:
         raise click.UsageError("--as-of is for looking: it goes with --once --dry-run only")
+    if inventories and not dry_run:
+        raise click.UsageError("--inventory is for looking: it goes with --once --dry-run only")
     if list_jobs or clear_locks:
         from reconciler.cli import job as cli_job
 
@@ -169,7 +180,7 @@ def cli(
 
             known_job(run_task)
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
-        asked_for = replace(asked_for, pull=pull, as_of=as_of)
+        asked_for = replace(asked_for, pull=pull, as_of=as_of, inventories=inventories)
         ctx.exit(once_or_dry(ctx.obj, asked_for))
     elif dry_run or only or approve or strict or pull or verbose or quiet:
         raise click.UsageError(f"this belongs to --once: {_options_of_once(ctx)}")

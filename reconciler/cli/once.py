@@ -28,6 +28,7 @@ class Once:
     quiet: bool = False
     pull: bool = False
     as_of: str | None = None
+    inventories: tuple[str, ...] = ()
 
 
 def once_or_dry(settings: Settings, once: Once) -> int:
@@ -71,13 +72,17 @@ def _interrupt(number: int, frame: object) -> None:
 
 
 def _dry(options: RunOptions, once: Once) -> int:
-    from reconciler.config import open_preview
+    from reconciler.config import Opening, open_preview
     from reconciler.dryrun import dry_run
     from reconciler.past import AsOf
     from reconciler.show.plan import plan_json, render_plan
 
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
-    opening = open_preview if once.as_of is None else AsOf(once.as_of)
+    opening: Opening = open_preview if once.as_of is None else AsOf(once.as_of)
+    if once.inventories:
+        from reconciler.inventory.instead import Copies, files_of
+
+        opening = Copies(files_of(once.inventories), opening)
     dry = dry_run(options, aside, opening=opening)
     if once.output == "json":
         click.echo(json.dumps(plan_json(dry), indent=2, ensure_ascii=False))

@@ -52,6 +52,12 @@ import click
     help="`recorded`: the world that recorded Proxmox flows start from.",
 )
 @click.option(
+    "--from",
+    "inventory",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A copy of the cluster that this inventory was taken of (export-inventory).",
+)
+@click.option(
     "--fault",
     "given",
     multiple=True,
@@ -74,6 +80,7 @@ def simulate(
     seed: int,
     state: Path | None,
     world: Literal["demo", "recorded"],
+    inventory: Path | None,
     given: tuple[str, ...],
     file: Path | None,
 ) -> None:
@@ -84,6 +91,7 @@ def simulate(
       reconcile simulate                               3 nodes on port 8006
       reconcile simulate --nodes 5 --vms 200 --port 0  a fuller cluster on a free port
       reconcile simulate --state /tmp/lab.json         goes on where it was stopped
+      reconcile simulate --from lab.json               a copy of one's own cluster
       reconcile simulate --fault node-down,node=pve2,lasting=60
     """
     from reconciler.sim.faults.fault import parse_fault
@@ -94,7 +102,7 @@ def simulate(
     try:
         faults = [*map(parse_fault, given), *(json.loads(file.read_text()) if file else ())]
         options = ServeOptions(
-            nodes, vms, host, port, speed, http_limits, seed, state, world, tuple(faults)
+            nodes, vms, host, port, speed, http_limits, seed, state, world, tuple(faults), inventory
         )
         serve(options, lambda line: click.echo(line))
     except (OSError, ValueError, StateBusy) as error:

@@ -20,8 +20,8 @@ def say(line: dict[str, Any]) -> None:
 
 def options_from(text: str) -> ServeOptions:
     given = json.loads(text)
-    state = given.pop("state", None)
-    return ServeOptions(**given, state=Path(state) if state else None)
+    paths = {name: Path(given[name]) for name in ("state", "inventory") if given.get(name)}
+    return ServeOptions(**{**given, **paths})
 
 
 def main(argv: list[str]) -> int:

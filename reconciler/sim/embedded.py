@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
@@ -27,7 +28,10 @@ class Embedded:
     """
 
     def __init__(self, options: ServeOptions) -> None:
-        given = asdict(options) | {"state": str(options.state) if options.state else None}
+        given = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in asdict(options).items()
+        }
         self.child = subprocess.Popen(
             [sys.executable, "-m", "reconciler.sim", json.dumps(given)],
             stdin=subprocess.PIPE,

@@ -22,7 +22,8 @@ Limits = Literal["real", "fast", "off"]
 class ServeOptions:
     """What `reconcile simulate` is asked for. `state` keeps the world between two starts; a saved
     world wins over nodes, vms, seed, world and faults. `port` is the first node's, the others
-    take the following ones; 0 takes free ones. `faults` are set from the start, by their fields."""
+    take the following ones; 0 takes free ones. `faults` are set from the start, by their fields.
+    With an `inventory` the cluster is a copy of the one that it was taken of."""
 
     nodes: int = 3
     vms: int = 0
@@ -34,3 +35,4 @@ class ServeOptions:
     state: Path | None = None
     world: Literal["demo", "recorded"] = "demo"
     faults: tuple[Mapping[str, object], ...] = ()
+    inventory: Path | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from reconciler.sim.api import Simulator
+from reconciler.sim.copied.world import copied_world
 from reconciler.sim.faults.fault import read_fault
 from reconciler.sim.http.door import Door
 from reconciler.sim.http.listener import Listener
@@ -43,9 +44,11 @@ SAVE_SHARE = 10
 
 
 def new_world(options: ServeOptions, now: float) -> World:
-    """A fresh world. Raises ValueError for numbers that make none."""
+    """A fresh world. Raises ValueError for numbers or a file that make none, OSError."""
     if options.nodes < 1 or options.vms < 0:
         raise ValueError(f"nodes {options.nodes}, vms {options.vms}: at least 1 and 0 expected")
+    if options.inventory is not None:
+        return copied_world(options.inventory, now, options.speed, options.seed)
     if options.world == "recorded":
         return recorded_world(now, options.speed, options.seed)
     return demo_world(now, options.nodes, options.vms, options.seed, options.speed)
@@ -58,7 +61,7 @@ def welcome(options: ServeOptions, ports: Ports, print_of: str) -> list[str]:
     if others:
         lines.append("other nodes " + " ".join(others))
     lines.append(f"certificate fingerprint {print_of}")
-    if options.world == "recorded":
+    if options.world == "recorded" and options.inventory is None:
         return [*lines, "login root@pam, password pvetest"]
     return [
         *lines,
