@@ -4,6 +4,7 @@ import reconciler.sim.accounts.acls
 import reconciler.sim.accounts.custom_roles
 import reconciler.sim.accounts.groups
 import reconciler.sim.accounts.pools
+import reconciler.sim.accounts.realms
 import reconciler.sim.accounts.rights
 import reconciler.sim.accounts.tickets
 import reconciler.sim.accounts.tokens

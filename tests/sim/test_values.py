@@ -21,7 +21,6 @@ from reconciler.sim.parameters.values import (
     ipv6_config,
     parse_size,
     startup_order,
-    unique_tags,
 )
 
 
@@ -39,11 +38,6 @@ def test_sizes_take_fractions_but_no_words() -> None:
     assert parse_size("big") is None
     with pytest.raises(FormatError, match="valid disk size"):
         disk_size("10X")
-
-
-def test_updates_store_tags_sorted_lower_case_and_once() -> None:
-    assert unique_tags("b,a c;B") == "a;b;c"
-    assert unique_tags(";") == ""
 
 
 @pytest.mark.parametrize("text", ["10.0.0.5", "10.0.0.5/33", "10.0.0.5/7", "10.0.0.999/24", "auto"])

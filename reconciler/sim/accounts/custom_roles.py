@@ -1,23 +1,15 @@
 """Roles that people make: named sets of privileges. The built-in ones cannot be changed."""
 
 from reconciler.sim.accounts.access import Permission, perm
-from reconciler.sim.accounts.roles import BUILT_IN, PRIVILEGES
+from reconciler.sim.accounts.roles import BUILT_IN, privilege_name
 from reconciler.sim.accounts.user_config import role_name, writing
 from reconciler.sim.errors import bad_parameters, failed
-from reconciler.sim.parameters.schema import Boolean, FormatError, Text, split_list
+from reconciler.sim.parameters.schema import Boolean, Text, split_list
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.world import World
 
-
-def privilege(text: str) -> str:
-    """Format `pve-priv`."""
-    if text not in PRIVILEGES:
-        raise FormatError(f"invalid privilege '{text}'")
-    return text
-
-
 _ROLE = Text(format=role_name)
-_GIVEN = Text(optional=True, list_of=privilege)
+_GIVEN = Text(optional=True, list_of=privilege_name)
 _MAY_WRITE: Permission = perm("/access", "Sys.Modify")
 
 

@@ -14,10 +14,9 @@ from reconciler.sim.accounts.access import (
     allowed,
     check,
     either,
-    open_to_world,
     own_user,
 )
-from reconciler.sim.accounts.privileges import effective_permissions, normal_path, privileges_at
+from reconciler.sim.accounts.privileges import effective_permissions, privileges_at
 from reconciler.sim.accounts.roles import BUILT_IN
 from reconciler.sim.errors import Refusal, failed, forbidden
 from reconciler.sim.parameters.formats import REALM, TOKEN_NAME, USER_NAME, user_id
@@ -28,10 +27,6 @@ if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 USER_OR_TOKEN = f"{USER_NAME}@{REALM}(?:!{TOKEN_NAME.pattern.removesuffix(chr(92) + 'Z')})?"
-REALMS = (
-    {"realm": "pam", "type": "pam", "comment": "Linux PAM standard authentication"},
-    {"realm": "pve", "type": "pve", "comment": "Proxmox VE authentication server"},
-)
 OWNERS = (
     ("/storage/", "Datastore.Allocate"),
     ("/vms/", "VM.Allocate"),
@@ -231,11 +226,6 @@ def list_acl(world: World, request: Request) -> Json:
     return rows
 
 
-@route("GET", "/access/domains", permission=open_to_world)
-def list_realms(world: World, request: Request) -> Json:
-    return [dict(realm) for realm in REALMS]
-
-
 @route(
     "GET",
     "/access/permissions",
@@ -250,8 +240,4 @@ def get_permissions(world: World, request: Request) -> Json:
     if who != asker and not own_token:
         check(world, asker, "/access", ["Sys.Audit"])
     path = request.params.get("path")
-    if path is None:
-        return effective_permissions(world, who)
-    normal = normal_path(path)
-    owned = {} if normal is None else privileges_at(world, who, normal)
-    return {normal: owned} if owned else {}
+    return {path: privileges_at(world, who, path)} if path else effective_permissions(world, who)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.sim.parameters.schema import FormatError
+
 CONFIG = (
     "VM.Config.CDROM",
     "VM.Config.CPU",
@@ -87,3 +89,10 @@ PRIVILEGES = frozenset(BUILT_IN["Administrator"])
 def built_in() -> dict[str, list[str]]:
     """A fresh table of roles, privileges sorted as Proxmox lists them."""
     return {name: sorted(privileges) for name, privileges in BUILT_IN.items()}
+
+
+def privilege_name(text: str) -> str:
+    """Format `pve-priv`."""
+    if text not in PRIVILEGES:
+        raise FormatError(f"invalid privilege '{text}'")
+    return text

@@ -11,11 +11,12 @@ import hmac
 import re
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import Identity, User, open_to_world
-from reconciler.sim.accounts.privileges import privileges_at
+from reconciler.sim.accounts.access import ROOT, Identity, User, allowed, open_to_world
+from reconciler.sim.accounts.privileges import normal_path, privileges_at
+from reconciler.sim.accounts.roles import privilege_name
 from reconciler.sim.errors import Refusal, unauthorized
-from reconciler.sim.parameters.formats import TOKEN_NAME, USER_ID
-from reconciler.sim.parameters.schema import Boolean, Text
+from reconciler.sim.parameters.formats import TOKEN_NAME, USER_ID, realm_name
+from reconciler.sim.parameters.schema import Boolean, Text, split_list
 from reconciler.sim.routes import Json, Request, route
 
 if TYPE_CHECKING:
@@ -140,11 +141,11 @@ def get_ticket(world: World, request: Request) -> Json:
     fields={
         "username": Text(max_length=64),
         "password": Text(),
-        "realm": Text(optional=True, max_length=32),
+        "realm": Text(optional=True, format=realm_name, max_length=32),
         "otp": Text(optional=True),
         "new-format": Boolean(optional=True),
         "path": Text(optional=True, requires="privs", max_length=64),
-        "privs": Text(optional=True, requires="path", max_length=64),
+        "privs": Text(optional=True, list_of=privilege_name, requires="path", max_length=64),
         "tfa-challenge": Text(optional=True),
     },
     permission=open_to_world,
@@ -152,23 +153,37 @@ def get_ticket(world: World, request: Request) -> Json:
     allow_token=False,
 )
 def create_ticket(world: World, request: Request) -> Json:
-    """Log in with a password, or with a ticket as the password to renew it."""
+    """Log in with a password, or with a ticket as the password: one's own to renew it, that of
+    root@pam for anybody. With `path` and `privs` it only tells whether these rights are there."""
     params = request.params
-    name = params["username"]
-    if "@" not in name and "realm" in params:
+    name = str(params["username"])
+    if params.get("realm"):
         name = f"{name}@{params['realm']}"
-    user = world.access.users.get(name)
-    password = params["password"]
-    known = user is not None and user.enable and not (user.expire and user.expire < world.now)
-    right = known and user is not None and user.password is not None and user.password == password
-    if not right and not (known and ticket_user(world, password) == name):
+    if not _authentic(world, name, str(params["password"]), bool(params.get("path"))):
         raise Refusal(401, "authentication failure\n")
     identity = Identity(name)
-    world.log(next(iter(world.nodes)), name, "pvedaemon", f"successful auth for user '{name}'")
-    answer = {
-        "username": name,
-        "ticket": new_ticket(world, name),
-        "CSRFPreventionToken": new_csrf_token(world, name),
-        "cap": capabilities(world, identity),
-    }
-    return answer if world.name is None else answer | {"clustername": world.name}
+    answer = {"username": name, "cap": capabilities(world, identity)}
+    if params.get("path") and params.get("privs"):
+        path = normal_path(str(params["path"]))
+        wanted = split_list(str(params["privs"]))
+        if path is None or not allowed(world, identity, path, wanted):
+            raise Refusal(401, "authentication failure\n")
+    else:
+        answer["ticket"] = new_ticket(world, name)
+        answer["CSRFPreventionToken"] = new_csrf_token(world, name)
+    world.log(next(iter(world.nodes)), ROOT, "pvedaemon", f"successful auth for user '{name}'")
+    if world.name is not None and allowed(world, identity, "/", ["Sys.Audit"]):
+        answer["clustername"] = world.name
+    return answer
+
+
+def _authentic(world: World, name: str, password: str, verifying: bool) -> bool:
+    """Whether the user may come in and the password, or the ticket in its place, is right."""
+    try:
+        user = check_enabled(world, name)
+    except Refusal:
+        return False
+    owner = ticket_user(world, password)
+    if owner is not None:
+        return owner == name or (owner == ROOT and not verifying)
+    return user.password is not None and user.password == password

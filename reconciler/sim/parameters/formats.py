@@ -74,6 +74,11 @@ def user_id(text: str) -> str:
     return _fullmatch(USER_ID, text, complaint)
 
 
+def realm_name(text: str) -> str:
+    complaint = "value does not look like a valid realm"
+    return _fullmatch(re.compile(rf"{REALM}\Z"), text, complaint)
+
+
 def url_encoded(text: str) -> str:
     return _fullmatch(URL_ENCODED, text, f"invalid urlencoded string: {text}")
 

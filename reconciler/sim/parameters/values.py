@@ -135,8 +135,3 @@ def boot_disk(text: str) -> str:
     if not BOOT_DISK.match(text):
         raise FormatError(f"invalid boot disk '{text}'")
     return text
-
-
-def unique_tags(text: str) -> str:
-    """The form in which an update stores tags: lower case, sorted, each once, `;` between."""
-    return ";".join(sorted({one.lower() for one in split_list(text)}))

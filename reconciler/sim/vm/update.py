@@ -19,7 +19,6 @@ from reconciler.sim.parameters.drives import Drive, is_drive, parse_drive
 from reconciler.sim.parameters.keys import check_ssh_keys
 from reconciler.sim.parameters.net import with_mac
 from reconciler.sim.parameters.schema import split_list
-from reconciler.sim.parameters.values import unique_tags
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm import disks
 from reconciler.sim.vm.boot import Order, boot_order, new_boot_order
@@ -33,6 +32,7 @@ from reconciler.sim.vm.pending import (
     register_unused,
     settle,
 )
+from reconciler.sim.vm.tags import check_tags, unique_tags
 from reconciler.sim.volumes import storage
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ def _delete(
             register_unused(world, machine, drive)
         machine.pending_delete[key] = how
     elif key == "tags":
-        rights.check_vm(world, identity, machine.vmid, ["VM.Config.Options"])
+        check_tags(world, identity, machine.vmid, str(value), "")
         machine.config.pop(key, None)
     else:
         if key in options.NET_KEYS and key in machine.config:
@@ -261,8 +261,8 @@ def _set(
     if is_drive(key):
         _set_drive(world, machine, identity, change, key, order)
     elif key == "tags":
-        rights.check_vm(world, identity, machine.vmid, ["VM.Config.Options"])
-        machine.pending[key] = unique_tags(str(value)) or " "
+        check_tags(world, identity, machine.vmid, machine.text("tags") or "", str(value))
+        machine.pending[key] = unique_tags(world, str(value)) or " "
     elif key == "cipassword":
         plain = str(value)
         windows = (machine.text("ostype") or "").startswith(("w", "win"))

@@ -72,7 +72,8 @@ def test_suspending_to_disk_names_the_day_and_what_it_runs_as(hands: Hands) -> N
     config = hands.config(100)
     assert config["vmstate"] == "store2:100/vm-100-state-suspend-2027-01-15.raw"
     assert {"runningmachine", "runningcpu"} <= set(config)
-    assert hands.simulator.world.volume("pve1", config["vmstate"]).size == (2 * 256 + 500) << 20
+    saved = hands.simulator.world.volume("pve1", config["vmstate"])
+    assert saved is not None and saved.size == (2 * 256 + 500) << 20
 
 
 def test_what_cannot_be_saved_refuses_to_be_suspended(hands: Hands) -> None:
