@@ -42,9 +42,9 @@ class Gate:
     `beside` names the handlers that hold nothing back: what is withheld of theirs does not block.
 
     `approved` says whether a person granted that change; `effects` counts the VMs that were
-    destroyed and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at
-    work by template and by place (where a clone's data goes: `place_of` tells, by template and
-    storage).
+    destroyed and restarted in the last 24 h, of `managed` ones, and `restarted` names those that
+    were restarted; `clones` counts clone tasks at work by template and by place (where a clone's
+    data goes: `place_of` tells, by template and storage).
     """
 
     thresholds: Thresholds
@@ -55,6 +55,7 @@ class Gate:
     place_of: Callable[[int, str | None], str]
     effects: Counter[Effect] = field(default_factory=Counter)
     clones: Counter[str] = field(default_factory=Counter)
+    restarted: frozenset[str] = frozenset()
 
     def check(self, plan: VMPlan, windows: Mapping[str, Window] = NO_WINDOWS) -> Guarded:
         """Sort one VM's changes into allowed and withheld; `windows` are those of its scope."""
@@ -116,15 +117,15 @@ class Gate:
     def _with_threshold(self, seen: SeenVM, change: Change) -> Change:
         """Ask approval for what exceeds the share of VMs that may be destroyed or restarted.
 
-        A restart that was begun, or that a person asked for by name, is not counted against it;
-        one VM may be restarted in the smallest fleet, unless the share is 0 %.
+        A restart that was begun, that a person asked for by name, or of a VM that is counted
+        already takes no more of it; the smallest fleet has one, unless the share is 0 %.
         """
         effect = counted(change)
         if effect is None:
             return change
         if effect is Effect.DESTROY:
             most = self.thresholds.destroys * self.managed
-        elif open_stop(seen) or RESTART in seen.memory.intents:
+        elif open_stop(seen) or RESTART in seen.memory.intents or seen.key in self.restarted:
             return change
         else:
             share = self.thresholds.restarts

@@ -147,6 +147,7 @@ class SiteLook:
 
     def _gate(self, machines: Mapping[int, Machine]) -> Gate:
         since = self.view.at - timedelta(days=1)
+        restarted = self.store.journal.restarted_since(since)
 
         def place_of(template: int, storage: str | None) -> str:
             return clone_place(self.view, machines, template, storage)
@@ -165,9 +166,10 @@ class SiteLook:
             effects=Counter(
                 {
                     Effect.DESTROY: self.store.journal.destroyed_since(since),
-                    Effect.STOP_START: self.store.journal.restarted_since(since),
+                    Effect.STOP_START: len(restarted),
                 }
             ),
+            restarted=restarted,
             clones=clones,
         )
 

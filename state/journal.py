@@ -172,9 +172,12 @@ class Journal:
                 )
             )
 
-    def restarted_since(self, at: datetime) -> int:
-        """How many VMs were restarted at or after a moment; one restarted twice is one."""
-        return self._machines(Effect.STOP_START, at)
+    def restarted_since(self, at: datetime) -> frozenset[str]:
+        """Which VMs were restarted at or after a moment."""
+        columns = tables.effects.c
+        mine = (columns.effect == Effect.STOP_START.value, columns.at >= at)
+        with self._database.reading("read restarts") as link:
+            return frozenset(link.execute(select(columns.key).where(*mine)).scalars())
 
     def destroyed_since(self, at: datetime) -> int:
         """How many VMs were destroyed at or after a moment."""

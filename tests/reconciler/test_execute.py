@@ -441,7 +441,7 @@ def test_destroys_and_restarts_are_counted_in_the_journal_before_they_are_sent(
     hands.run(replace(START_CALL, effect=Effect.STOP_START))
     hands.run(replace(GROW, effect=Effect.DESTROY), CPU)
     journal = hands.store.journal
-    assert (journal.restarted_since(AT), journal.destroyed_since(AT)) == (1, 1)
+    assert (len(journal.restarted_since(AT)), journal.destroyed_since(AT)) == (1, 1)
 
 
 POOL = [
