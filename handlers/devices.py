@@ -20,15 +20,17 @@ USB_PLUGGED = ("l26", "win8", "win10", "win11")
 class Form:
     """How Proxmox writes one kind of device: the part that stands bare, and what parts default to.
 
-    `either` are parts of which a device has one: setting one takes the others out.
+    `either` are parts of which a device has one: setting one takes the others out. One that is
+    `implied` is there without being written, by its defaults.
     """
 
     bare: str
     defaults: Mapping[str, str]
     either: tuple[str, ...] = ()
+    implied: bool = False
 
 
-VGA = Form("type", {"type": "std"})
+VGA = Form("type", {"type": "std"}, implied=True)
 RNG = Form("source", {})
 PCI = Form("host", {"pcie": "0", "x-vga": "0", "rombar": "1"}, ("host", "mapping"))
 USB = Form("host", {"usb3": "0"}, ("host", "mapping"))
@@ -114,11 +116,11 @@ def _laid_over(text: str | None, form: Form, asked: Asked) -> str | None:
     where none does."""
     if asked is None:
         return None
-    fields = parse(text or "", form.bare)
+    fields, new = parse(text or "", form.bare), text is None and not form.implied
     differing = {
         name: value
         for name, value in asked.items()
-        if text is None or _canonical(name, fields.get(name, form.defaults.get(name))) != value
+        if new or _canonical(name, fields.get(name, form.defaults.get(name))) != value
     }
     if not differing:
         return text
