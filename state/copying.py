@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import Column, Connection, Integer, Row, Table, func, insert, select, text
+from sqlalchemy import Column, Connection, Integer, Result, Table, func, insert, select, text
 
 from state.api import Json
 from state.database import Database, StoreError
@@ -73,9 +73,10 @@ def copy_store(
 def count_of(link: Connection, table: Table) -> Copied:
     """A table's rows, and the hash of their values in the order of the primary key."""
     seen, rows = hashlib.sha256(), 0
-    for row in _rows(link, table):
-        seen.update(_line(row))
-        rows += 1
+    with _rows(link, table) as result:
+        for row in result:
+            seen.update(_line(row))
+            rows += 1
     return Copied(table.name, rows, seen.hexdigest())
 
 
@@ -91,29 +92,18 @@ def _insist_on_nothing(link: Connection, where: str) -> None:
 
 def _fill(giving: Connection, taking: Connection, table: Table) -> None:
     names = table.columns.keys()
-    for rows in _chunks(_rows(giving, table)):
-        taking.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
+    with _rows(giving, table) as result:
+        for rows in result.partitions(ROWS_AT_ONCE):
+            taking.execute(insert(table), [dict(zip(names, row, strict=True)) for row in rows])
     for column in table.columns:
         if taking.dialect.name == "postgresql" and _counts(table, column):
             _count_on(taking, table, column)
 
 
-def _rows(link: Connection, table: Table) -> Iterator[Row[tuple[object, ...]]]:
+def _rows(link: Connection, table: Table) -> Result[tuple[object, ...]]:
+    """A table's rows, never all of them in memory; to be closed."""
     statement = select(table).order_by(*table.primary_key)
-    return iter(link.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}))
-
-
-def _chunks(
-    rows: Iterable[Row[tuple[object, ...]]],
-) -> Iterator[list[Row[tuple[object, ...]]]]:
-    chunk = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == ROWS_AT_ONCE:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+    return link.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE})
 
 
 def _counts(table: Table, column: Column[object]) -> bool:

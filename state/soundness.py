@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, and_, func, inspect, not_, select
+from sqlalchemy import CheckConstraint, Connection, Table, and_, func, inspect, not_, select
 
 from state.copying import count_of
 from state.database import Database, StoreError
@@ -34,6 +34,8 @@ class Finding:
 
 def examine(place: Place, at: datetime) -> list[Finding]:
     """Examines the store at a place and changes nothing; raises StoreError when it has none."""
+    if place.file and not place.file.exists():
+        raise StoreError(f"{place}: there is no store yet")
     database = Database.readonly_at(place)
     try:
         revision = revision_of(database)
@@ -81,7 +83,7 @@ def _shape(link: Connection) -> tuple[list[str], str]:
     from alembic.migration import MigrationContext
 
     context = MigrationContext.configure(link, opts={"include_object": _is_ours})
-    wrong = [str(one) for one in compare_metadata(context, metadata)]
+    wrong = [_words(one) for one in compare_metadata(context, metadata)]
     for table in metadata.sorted_tables:
         wrong += [f"{table.name}: constraint {name} is missing" for name in _missing(link, table)]
     if link.dialect.name == "postgresql":
@@ -96,8 +98,22 @@ def _is_ours(_item: object, name: str | None, kind: str, reflected: bool, agains
 
 def _missing(link: Connection, table: Table) -> list[str]:
     there = {str(one["name"]) for one in inspect(link).get_check_constraints(table.name)}
-    named = {str(one.name) for one in table.constraints if one.__visit_name__ == "check_constraint"}
-    return sorted(named - there)
+    checks = [one for one in table.constraints if isinstance(one, CheckConstraint)]
+    named = {link.dialect.identifier_preparer.format_constraint(one) for one in checks}
+    return sorted(str(name) for name in named - there)
+
+
+def _words(difference: object) -> str:
+    """One difference that alembic found: `missing: index effects ix_effects_effect_at`."""
+    if isinstance(difference, list):
+        return "; ".join(_words(one) for one in difference)
+    assert isinstance(difference, tuple)
+    kind, *rest = difference
+    verb, _, what = str(kind).partition("_")
+    names = [str(table.name) for one in rest if (table := getattr(one, "table", None)) is not None]
+    names += [str(getattr(one, "name", one)) for one in rest if not isinstance(one, dict | None)]
+    said = {"add": "missing", "remove": "unexpected"}.get(verb, "different")
+    return f"{said}: {what} {' '.join(dict.fromkeys(names))}"
 
 
 def _references(link: Connection) -> tuple[list[str], str]:

@@ -3,6 +3,7 @@
 import stat
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_the_first_open_makes_tables_and_a_key_for_its_owner_alone(
     key = tmp_path / "keys" / "fleet.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+
+
+def test_many_that_make_a_store_at_once_make_one(empty: str, at: datetime) -> None:
+    def opened(_number: int) -> str:
+        with Store.open(empty, at=at) as store:
+            return store.id
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(opened, range(8)))) == 1
 
 
 def test_a_preview_of_an_empty_database_makes_nothing(
