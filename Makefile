@@ -7,7 +7,7 @@ WORKERS ?= 2
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DEMO := RECONCILE_FLEET=desired/fleet RECONCILE_DATABASE=.demo/fleet.db $(BIN)/reconcile
 
-.PHONY: help demo test test-nightly coverage bench check truth dist clean distclean
+.PHONY: help demo test test-nightly coverage bench check truth refusals dist clean distclean
 
 help:
 	@echo 'make demo          a simulated cluster of 3 nodes gets its 12 VMs; run it twice'
@@ -17,6 +17,7 @@ help:
 	@echo 'make bench         figures of this machine: no-op ticks of 100 to 10,000 VMs, deploys, start'
 	@echo 'make check         ruff, mypy, import-linter and the suite'
 	@echo 'make truth         replay recorded Proxmox flows against the simulator (needs ../shared)'
+	@echo 'make refusals      write docs/refusals.md anew from the code (and ../shared)'
 	@echo 'make dist          build the wheel'
 	@echo 'make clean         remove the demo cluster, caches and built files'
 	@echo 'make distclean     clean, and remove the virtual environment'
@@ -62,6 +63,9 @@ check: $(VENV)/.test-extras
 
 truth: $(VENV)/.installed
 	BIN=$(BIN) scripts/truth
+
+refusals: $(VENV)/.test-extras
+	$(BIN)/python -m tests.sim.refusals --write
 
 dist: $(VENV)/.installed
 	$(PIP) wheel --no-deps --wheel-dir dist .
