@@ -65,10 +65,11 @@ def pull(folder: Path) -> Pulled:
         repository.verify(after, folder / Path(signers).expanduser() if signers else None)
     if before != after:
         with repository.past(after) as specs, _told(specs, after):
-            if FileSource(specs).head().database != head.database:
+            wanted = FileSource(specs).head()
+            if (wanted.database, wanted.fleet) != (head.database, head.fleet):
                 raise GitError(
-                    f"commit {short(after)} names another `database:`; pull it by hand (`git pull"
-                    " --ff-only`) when no run is at work, and move the store"
+                    f"commit {short(after)} names another `database:` or `fleet:`; pull it by hand"
+                    " (`git pull --ff-only`) when no run is at work, and move the store"
                 )
         repository.forward(after)
     return Pulled(before, after)

@@ -1,9 +1,13 @@
 """VMs from files, from a database, from both: what is doubled, empty or unreadable is said."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from desired.document import Document
 from desired.errors import UnusableSource
@@ -11,6 +15,7 @@ from desired.files import FileSource
 from desired.record import read_record, unreadable_records
 from desired.source import Fleet
 from tests.desired.fleets import AT, BASE, lines, write_fleet
+from tests.desired.test_laws import FIELDS, VALUES
 
 BOTH = {"fleet.yaml": BASE["fleet.yaml"] + "sources: [files, database]\n"}
 STORED = {"fleet.yaml": BASE["fleet.yaml"] + "sources: [database]\n"}
@@ -43,6 +48,20 @@ def test_a_stored_spec_is_what_the_same_spec_in_a_file_is(tmp_path: Path) -> Non
     assert stored.vms == filed.vms
     assert sorted(stored.vms) == ["web/1", "web/2"]
     assert not stored.errors and not stored.incomplete
+
+
+@given(st.dictionaries(FIELDS, VALUES, max_size=6))
+def test_whatever_a_document_says_it_means_the_same_in_either_source(
+    entry: dict[str, object],
+) -> None:
+    text = json.dumps(entry, ensure_ascii=False)
+    with TemporaryDirectory() as folder:
+        filed = load(Path(folder), {"vms/wild.yaml": f'{{"wild": {text}}}\n'}, None)
+        stored = load(Path(folder), {**BOTH, "vms/wild.yaml": "{}\n"}, records(wild=text))
+    assert stored.vms == filed.vms
+    assert stored.broken == filed.broken
+    told = [{(one.field, one.message, one.vm) for one in fleet.errors} for fleet in (filed, stored)]
+    assert told[0] == told[1]
 
 
 def test_both_sources_make_one_fleet(tmp_path: Path) -> None:
