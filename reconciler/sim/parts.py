@@ -16,8 +16,11 @@ import reconciler.sim.backup.restore
 import reconciler.sim.backup.run
 import reconciler.sim.backup.schedule
 import reconciler.sim.backup.vzdump
+import reconciler.sim.cluster.execute
 import reconciler.sim.cluster.hardware
+import reconciler.sim.cluster.history
 import reconciler.sim.cluster.mapping
+import reconciler.sim.cluster.metrics
 import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
 import reconciler.sim.cluster.resources

@@ -26,6 +26,7 @@ UNDESCRIBED = {
     "GET /access/users",
     "GET /access/users/{userid}",
     "GET /access/users/{userid}/token",
+    "GET /cluster/ha",
     "GET /nodes/{node}/network/{iface}",
     "GET /nodes/{node}/vzdump/extractconfig",
     "POST /access/groups",

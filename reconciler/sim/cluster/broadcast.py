@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from reconciler.sim.cluster import traffic
+
 if TYPE_CHECKING:
     from reconciler.sim.vm.machine import Machine
     from reconciler.sim.world import World
@@ -65,7 +67,8 @@ def heard_at(world: World, node: str) -> float | None:
 
 
 def row_of(machine: Machine) -> dict[str, Any]:
-    """The broadcast facts of one VM; `started_at` stands for the counters that grow with it."""
+    """The broadcast facts of one VM; `started_at` and `taps` stand for the counters that
+    grow with them."""
     config = machine.config
     row: dict[str, Any] = {
         "name": machine.name,
@@ -78,6 +81,7 @@ def row_of(machine: Machine) -> dict[str, Any]:
         row["template"] = 1
     if machine.running:
         row["started_at"] = machine.started_at
+        row["taps"] = traffic.taps(machine)
     return row
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed, perm
+from reconciler.sim.cluster import traffic
 from reconciler.sim.cluster.inventory import GIB, Bridge, Node
 from reconciler.sim.errors import bad_parameters
 from reconciler.sim.parameters.schema import Text
@@ -198,20 +199,13 @@ def get_interface(world: World, request: Request) -> Json:
 
 @route("GET", "/nodes/{node}/netstat", permission=AUDIT)
 def list_traffic(world: World, request: Request) -> Json:
-    """The counters of every tap device of the node's running VMs."""
+    """The counters of every tap device of the node's running VMs, from the guests' view."""
     found = []
-    for machine in world.vms.values():
-        if machine.node != request.node or not machine.running:
+    for vmid in sorted(world.vms):
+        machine = world.vms.at_rest(vmid)
+        if machine is None or machine.node != request.node or not machine.running:
             continue
-        seconds = max(0, int(world.now - machine.started_at))
-        devices = sorted(key for key in machine.config if key.startswith("net"))
-        for device in devices:
-            found.append(
-                {
-                    "vmid": str(machine.vmid),
-                    "dev": device,
-                    "in": str(seconds * 1200),
-                    "out": str(seconds * 800),
-                }
-            )
+        moved = traffic.nic_bytes(world.seed, vmid, traffic.taps(machine), world.now)
+        for device, (got, sent) in moved.items():
+            found.append({"vmid": str(vmid), "dev": device, "in": str(got), "out": str(sent)})
     return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed
 from reconciler.sim.accounts.privileges import privileges_at
-from reconciler.sim.cluster import broadcast, nodes
+from reconciler.sim.cluster import broadcast, nodes, traffic
 from reconciler.sim.ha.status import hastate, node_hastate
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route
@@ -26,17 +26,14 @@ STOPPED: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {"template": 0}
 TYPES = ("vm", "storage", "node", "sdn")
 
 
-def counters(seen: dict[str, Any], at: float) -> dict[str, Any]:
-    """What grows while a VM runs: steady rates from its start to the broadcast at `at`."""
-    seconds = max(0, int(at - seen["started_at"]))
+def counters(seed: int, vmid: int, seen: dict[str, Any], at: float) -> dict[str, Any]:
+    """What a running VM has used and moved from its start to the broadcast at `at`."""
+    started = seen["started_at"]
     return {
-        "cpu": 0.01,
+        "cpu": traffic.cpu_share(seed, vmid, at),
         "mem": seen["maxmem"] * 2 // 5,
-        "uptime": seconds,
-        "netin": seconds * 1200,
-        "netout": seconds * 800,
-        "diskread": 200_000_000 + seconds * 100,
-        "diskwrite": seconds * 4096,
+        "uptime": max(0, int(at - started)),
+        **traffic.counters(seed, vmid, started, seen["taps"], at),
     }
 
 
@@ -54,8 +51,8 @@ def vm_row(world: World, machine: Machine) -> dict[str, Any]:
         row |= STOPPED
         row |= seen
         if "started_at" in seen:
-            row |= counters(seen, heard)
-            del row["started_at"]
+            row |= counters(world.seed, machine.vmid, seen, heard)
+            del row["started_at"], row["taps"]
     if machine.lock is not None:
         row["lock"] = machine.lock
     tags = machine.config.get("tags")

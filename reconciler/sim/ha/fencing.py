@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.sim.cluster.traffic import keep_run
 from reconciler.sim.ha.book import Book, Service, vmid_of
 from reconciler.sim.ha.placement import best_node
 from reconciler.sim.vm.machine import Machine
@@ -57,11 +58,12 @@ def _welcome(world: World, held: Book, name: str) -> None:
     for sid in _services_on(held, name):
         service = held.services[sid]
         if service.state in ("fence", "recovery"):
-            _power_off(world.vms[vmid_of(sid)])
+            _power_off(world.vms[vmid_of(sid)], world.now)
             service.state = "request_start"
 
 
-def _power_off(machine: Machine) -> None:
+def _power_off(machine: Machine, at: float) -> None:
+    keep_run(machine, at)
     machine.status, machine.pid, machine.started_at = "stopped", 0, 0.0
     machine.devices.clear()
     machine.holds.clear()
@@ -81,7 +83,7 @@ def _recover(world: World, sid: str, service: Service) -> None:
     if target is None:
         return
     machine = world.vms[vmid_of(sid)]
-    _power_off(machine)
+    _power_off(machine, world.now)
     if machine.lock in ("backup", "migrate", "snapshot", "rollback"):
         del machine.config["lock"]
     machine.node = service.node = target

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import Identity
+from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.errors import Refusal, failed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import NEEDS_RESTART, is_drive, parse_drive
@@ -72,7 +73,7 @@ class Plugs:
 
     def has_bridge(self, nic: Nic) -> bool:
         """Whether the node has the NIC's bridge; one without a bridge uses QEMU's own network."""
-        bridges = {bridge.name for bridge in self.world.nodes[self.machine.node].bridges}
+        bridges = bridges_of(self.world, self.machine.node)
         return nic.options.get("bridge") in {None, *bridges}
 
     def unplug(self, key: str) -> None:
@@ -227,7 +228,7 @@ def _change_net(plugs: Plugs, key: str, new: Nic) -> None:
     current = plugs.machine.text(key)
     if current is None:
         plugs.need("network")
-        _plug_nic(plugs, new)
+        _plug_nic(plugs, key, new)
         return
     old = parse_net(current)
     same = (old.model, old.mac) == (new.model, new.mac) and all(
@@ -239,15 +240,16 @@ def _change_net(plugs: Plugs, key: str, new: Nic) -> None:
         return
     plugs.need("network")
     plugs.unplug(key)
-    _plug_nic(plugs, new)
+    _plug_nic(plugs, key, new)
 
 
-def _plug_nic(plugs: Plugs, nic: Nic) -> None:
-    """QEMU runs a script that joins the NIC's tap to its bridge."""
+def _plug_nic(plugs: Plugs, key: str, nic: Nic) -> None:
+    """QEMU runs a script that joins the NIC's tap to its bridge; a new tap counts from nothing."""
     if not plugs.has_bridge(nic):
         script = "network script /var/lib/qemu-server/pve-bridge-hotplug failed with status 512"
         command = f"VM {plugs.machine.vmid} qmp command 'netdev_add'"
         raise failed(f"{command} failed - {script}\n")
+    plugs.machine.taps[key] = plugs.world.now
 
 
 def _change_drive(plugs: Plugs, key: str, value: str) -> None:

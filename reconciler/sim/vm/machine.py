@@ -33,7 +33,7 @@ class Machine:
     """A VM as its node knows it; times are epoch seconds of the simulated node.
 
     `devices` are the PCI addresses that it has while it runs, `taps` since when a NIC is plugged
-    in that was not there when the VM started.
+    in that was not there when the VM started, `runs` from when to when it ran before.
     """
 
     vmid: int
@@ -54,6 +54,7 @@ class Machine:
     commands: dict[str, dict[str, Value]] = field(default_factory=dict)
     devices: list[str] = field(default_factory=list)
     taps: dict[str, float] = field(default_factory=dict)
+    runs: list[list[float]] = field(default_factory=list)
 
     @property
     def lock(self) -> str | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
+from reconciler.sim.cluster.traffic import keep_run
 from reconciler.sim.errors import Refusal, TaskFailed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.net import parse_net
@@ -234,7 +235,9 @@ def finish(
     hand_over(world, machine, target, moves)
     del machine.config["lock"]
     if live:
-        machine.started_at = min(started, world.now)
+        started = min(started, world.now)
+        keep_run(machine, started)
+        machine.started_at = started
         machine.pid = task.pid + 30
         machine.taps.clear()
     text = f"migration finished successfully (duration {duration(world, task)})"

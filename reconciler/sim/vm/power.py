@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.sim.accounts.access import Identity, perm
 from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
+from reconciler.sim.cluster.traffic import keep_run
 from reconciler.sim.errors import Refusal, TaskFailed, failed
 from reconciler.sim.ha import requests
 from reconciler.sim.ha.book import managed
@@ -146,6 +147,7 @@ def switch_on(world: World, machine: Machine, pid: int) -> None:
 
 def switch_off(world: World, machine: Machine, identity: Identity) -> None:
     """The QEMU process is gone; what was pending is taken up."""
+    keep_run(machine, world.now)
     machine.status = "stopped"
     machine.devices.clear()
     machine.pid = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import all_users, allowed, perm
+from reconciler.sim.cluster import traffic
 from reconciler.sim.cluster.broadcast import boot_disk_size
 from reconciler.sim.errors import failed
 from reconciler.sim.ha.status import ha_of
@@ -99,10 +100,13 @@ def full(world: World, machine: Machine) -> dict[str, Any]:
     row["running-machine"] = "pc-i440fx-7.2+pve0"
     row["running-qemu"] = "7.2.0"
     row["proxmox-support"] = dict(SUPPORT)
+    seed, vmid = world.seed, machine.vmid
+    since = traffic.taps(machine)
+    row |= traffic.counters(seed, vmid, machine.started_at, since, world.now)
+    row["cpu"] = traffic.cpu_share(seed, vmid, world.now)
     row["nics"] = {
-        f"tap{machine.vmid}i{key[3:]}": {"netin": 0, "netout": 0}
-        for key in sorted(machine.config)
-        if key in options.NET_KEYS
+        f"tap{vmid}i{key[3:]}": {"netin": pair[0], "netout": pair[1]}
+        for key, pair in traffic.nic_bytes(seed, vmid, since, world.now).items()
     }
     row["blockstat"] = {drive.key: block_row() for drive in drives_of(machine.config)}
     if not row["nics"]:

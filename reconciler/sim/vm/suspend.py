@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import check
 from reconciler.sim.cluster.tasks import Step, Task, step
+from reconciler.sim.cluster.traffic import keep_run
 from reconciler.sim.errors import TaskFailed, failed
 from reconciler.sim.parameters import options
 from reconciler.sim.parameters.drives import drives_of
@@ -135,6 +136,7 @@ def finish_save(world: World, task: Task, vmid: int, user: str) -> None:
     take_flock(world, machine, task)
     machine.config["lock"] = "suspended"
     machine.config["runningmachine"] = "pc-i440fx-7.2+pve0"
+    keep_run(machine, world.now)
     machine.status, machine.pid, machine.started_at = "stopped", 0, 0.0
 
 
