@@ -70,6 +70,10 @@ class Disks:
             yield self._note(seen, f"{label}.storage", reason, "PlacementDiffers")
         yield from self._size(target, drive, seen)
         found = list(differences(disk, drive))
+        attached = _attached(slot, drive, seen)
+        if attached is not None and attached.size != drive.size and attached.size:
+            yield self._corrected(target, drive, attached.size, seen)
+            return
         value = laid_over(drive, found).render()
         at_start = any(difference.at_start for difference in found)
         effect = stop_start(seen) if at_start else Effect.LIVE
@@ -84,6 +88,21 @@ class Disks:
                 params={slot: value},
                 effect=effect,
             )
+
+    def _corrected(self, target: Target, drive: Drive, size: int, seen: SeenVM) -> Change:
+        """A value that waits says the size from before the disk grew, and Proxmox would keep that
+        for ever: a resize to the size that a volume has already corrects nothing."""
+        value = drive.with_options({"size": format_pve_size(size)}).render()
+        old = drive.size and format_size(drive.size)
+        return config_change(
+            seen,
+            self.name,
+            f"{target.label}.waiting",
+            old=old,
+            new=format_size(size),
+            params={target.slot: value},
+            effect=stop_start(seen),
+        )
 
     def _size(self, target: Target, drive: Drive, seen: SeenVM) -> Iterator[Change | Note]:
         label, slot, disk = target
