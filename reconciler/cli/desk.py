@@ -1,6 +1,7 @@
 """What the commands of `reconcile spec` share: options, finding a spec, storing edits."""
 
 import difflib
+import json
 from typing import TYPE_CHECKING
 
 import click
@@ -44,21 +45,27 @@ def known_spec(desk: "Desk", name: str, revision: int | None) -> "StoredSpec":
     raise click.ClickException(f"no spec {name} in the database{hint}")
 
 
-def store_edits(settings: Settings, batch: "Batch", author: str | None) -> None:
+def store_edits(settings: Settings, batch: "Batch", author: str | None, output: str) -> None:
+    """Check and store the edits, and tell the revision of each."""
     from reconciler.cli.opening import now, person
+    from reconciler.show.spec import spec_json
     from reconciler.specs import open_desk
 
     at = now()
     with open_desk(settings.fleet, settings.database, at) as desk:
         before = desk.store.specs.all()
-        for stored in desk.store_batch(batch, author or person(), at):
-            was = before.get(stored.name)
-            if was is not None and was.revision == stored.revision:
-                click.echo(f"{stored.name}: revision {stored.revision} stands already")
-            else:
-                what = "deleted as " if stored.document_json is None else ""
-                click.echo(f"{stored.name}: {what}revision {stored.revision}")
+        stored = desk.store_batch(batch, author or person(), at)
         tell_unused(desk)
+    if output == "json":
+        click.echo(json.dumps([spec_json(one) for one in stored], indent=2, ensure_ascii=False))
+        return
+    for one in stored:
+        was = before.get(one.name)
+        if was is not None and was.revision == one.revision:
+            click.echo(f"{one.name}: revision {one.revision} stands already")
+        else:
+            what = "deleted as " if one.document_json is None else ""
+            click.echo(f"{one.name}: {what}revision {one.revision}")
 
 
 def tell_unused(desk: "Desk") -> None:

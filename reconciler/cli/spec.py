@@ -62,9 +62,15 @@ def get(settings: Settings, name: str, revision: int | None, output: str) -> Non
 @click.argument("file", type=click.Path(allow_dash=True, dir_okay=False), default="-")
 @IF_REVISION
 @AUTHOR
+@OUTPUT
 @click.pass_obj
 def put(
-    settings: Settings, name: str, file: str, if_revision: int | None, author: str | None
+    settings: Settings,
+    name: str,
+    file: str,
+    if_revision: int | None,
+    author: str | None,
+    output: str,
 ) -> None:
     """Store a VM's document, from a file of YAML or JSON or from standard input.
 
@@ -84,7 +90,7 @@ def put(
     if document.faults:
         raise RefusedSpecs(document.faults)
     edit = Edit(name, document.entries, if_revision)
-    store_edits(settings, Batch((edit,)), author)
+    store_edits(settings, Batch((edit,)), author, output)
 
 
 @spec.command("list", short_help="List the specs, with revision and author.")
@@ -115,8 +121,11 @@ def list_specs(settings: Settings, output: str) -> None:
 @click.argument("name")
 @IF_REVISION
 @AUTHOR
+@OUTPUT
 @click.pass_obj
-def delete(settings: Settings, name: str, if_revision: int | None, author: str | None) -> None:
+def delete(
+    settings: Settings, name: str, if_revision: int | None, author: str | None, output: str
+) -> None:
     """Delete a VM's document. Its machine stays, and is listed as unmanaged.
 
     The delete is a revision of its own; `spec get NAME --revision N` still prints those before.
@@ -130,7 +139,7 @@ def delete(settings: Settings, name: str, if_revision: int | None, author: str |
 
     with open_desk(settings.fleet, settings.database, None, preview=True) as desk:
         known_spec(desk, name, None)
-    store_edits(settings, Batch((Edit(name, None, if_revision),)), author)
+    store_edits(settings, Batch((Edit(name, None, if_revision),)), author, output)
 
 
 @spec.command(short_help="List the revisions of a VM's document.")

@@ -1,6 +1,7 @@
 """`reconcile spec diff`, `export` and `import`: revisions against each other and against files."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +102,11 @@ def _of_files(desk: "Desk", folder: Path, name: str | None) -> "list[Difference]
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only list what would be written.")
 @click.option("--overwrite", is_flag=True, help="Replace files that say something else.")
+@OUTPUT
 @click.pass_obj
-def export_specs(settings: Settings, folder: Path, dry_run: bool, overwrite: bool) -> None:
+def export_specs(
+    settings: Settings, folder: Path, dry_run: bool, overwrite: bool, output: str
+) -> None:
     """Write each spec to FOLDER/vms/NAME.yaml. A file that says the same already is left alone.
 
     \b
@@ -111,7 +115,6 @@ def export_specs(settings: Settings, folder: Path, dry_run: bool, overwrite: boo
       reconcile spec export ./backup
     """
     from reconciler.export import exports, write
-    from reconciler.show.text import count_of
     from reconciler.specs import open_desk
 
     with open_desk(settings.fleet, settings.database, None, preview=True) as desk:
@@ -124,20 +127,20 @@ def export_specs(settings: Settings, folder: Path, dry_run: bool, overwrite: boo
             f"{listed}"
         )
     fresh = [one for one in files if one.mark != "="]
-    for one in fresh:
-        click.echo(f"{one.mark} {one.path}")
-        if not dry_run:
-            write(one)
-    verb = "would be written" if dry_run else "written"
-    click.echo(f"{count_of(len(fresh), 'file')} {verb}, {len(files) - len(fresh)} unchanged")
+    for one in () if dry_run else fresh:
+        write(one)
+    _tell("file", "written", {str(one.path): one.mark for one in files}, dry_run, output)
 
 
 @click.command("import", short_help="Store the VMs of a folder of YAML files.")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only check, and list what would be stored.")
 @AUTHOR
+@OUTPUT
 @click.pass_obj
-def import_specs(settings: Settings, folder: Path, dry_run: bool, author: str | None) -> None:
+def import_specs(
+    settings: Settings, folder: Path, dry_run: bool, author: str | None, output: str
+) -> None:
     """Store the VMs of FOLDER/vms (or of FOLDER itself): all of them, or none if any is wrong.
 
     What is stored already makes no revision, and what is in no file stays.
@@ -148,21 +151,33 @@ def import_specs(settings: Settings, folder: Path, dry_run: bool, author: str | 
       reconcile spec import ./fleet --author ann
     """
     from reconciler.cli.opening import now, person
-    from reconciler.show.text import count_of
     from reconciler.specs import open_desk, read_batch
 
     at, batch = now(), read_batch(folder)
     with open_desk(settings.fleet, settings.database, at, preview=dry_run) as desk:
-        before = {name: one.revision for name, one in desk.store.specs.all().items()}
+        before = desk.store.specs.all()
+        fresh = {one.name for one in desk.fresh(batch)}
         if dry_run:
             desk.check(batch, at)
-            fresh = [one.name for one in desk.fresh(batch)]
         else:
-            stored = desk.store_batch(batch, author or person(), at)
-            fresh = [one.name for one in stored if before.get(one.name) != one.revision]
+            desk.store_batch(batch, author or person(), at)
         tell_unused(desk)
-    for name in fresh:
-        click.echo(f"{'~' if name in before else '+'} {name}")
-    verb = "would be stored" if dry_run else "stored"
-    same = len(batch.edits) - len(fresh)
-    click.echo(f"{count_of(len(fresh), 'spec')} {verb}, {same} unchanged")
+    marks = {
+        edit.name: "=" if edit.name not in fresh else "~" if edit.name in before else "+"
+        for edit in batch.edits
+    }
+    _tell("spec", "stored", marks, dry_run, output)
+
+
+def _tell(noun: str, done: str, marks: Mapping[str, str], dry_run: bool, output: str) -> None:
+    """Tell what is new (+), edited (~) and as it was (=)."""
+    from reconciler.show.text import count_of
+
+    if output == "json":
+        click.echo(json.dumps({"dry_run": dry_run, done: marks}, indent=2, ensure_ascii=False))
+        return
+    fresh = {name: mark for name, mark in marks.items() if mark != "="}
+    for name, mark in fresh.items():
+        click.echo(f"{mark} {name}")
+    verb = f"would be {done}" if dry_run else done
+    click.echo(f"{count_of(len(fresh), noun)} {verb}, {len(marks) - len(fresh)} unchanged")

@@ -296,6 +296,21 @@ def test_a_document_that_somebody_broke_by_hand_is_told(hand: Hand) -> None:
     assert "'../x' is no name for a file" in hand.error("export", str(hand.fleet))
 
 
+def test_edits_answer_in_json_too(hand: Hand, tmp_path: Path) -> None:
+    (row,) = json.loads(hand.says("put", "b", "--output", "json", text="{count: 2}"))
+    assert (row["name"], row["revision"], row["document"]) == ("b", 1, {"count": 2})
+    out = ("export", str(tmp_path / "out"), "--output", "json")
+    path = str(tmp_path / "out" / "vms" / "b.yaml")
+    assert json.loads(hand.says(*out, "--dry-run")) == {"dry_run": True, "written": {path: "+"}}
+    assert json.loads(hand.says(*out)) == {"dry_run": False, "written": {path: "+"}}
+    assert json.loads(hand.says(*out)) == {"dry_run": False, "written": {path: "="}}
+    (tmp_path / "out" / "vms" / "a.yaml").write_text("a: {}\n")
+    taken = hand.says("import", str(tmp_path / "out"), "--output", "json")
+    assert json.loads(taken) == {"dry_run": False, "stored": {"a": "+", "b": "="}}
+    (row,) = json.loads(hand.says("delete", "b", "--output", "json"))
+    assert (row["revision"], row["document"]) == (2, None)
+
+
 @pytest.mark.parametrize(
     "name", ["get", "put", "list", "delete", "history", "diff", "export", "import"]
 )
