@@ -20,6 +20,8 @@ from state.secret import Secret
 from tests.lab import Killed, Lab, Sent
 from tests.laws.fleets import everything
 from tests.portrait import Portrait
+from tests.servers.postgres import Postgres
+from tests.stores import stores_on
 
 SAFE_TO_REPEAT = re.compile(r"cipassword=")
 _STORE = re.compile(r"store=[0-9a-f]+")
@@ -190,3 +192,29 @@ def test_a_crash_between_any_two_transactions_ends_in_the_same_world(tmp_path: P
     count = undisturbed("linked", 600).commits
     assert count > 60
     assert killed_at_commits(tmp_path, range(count)) == []
+
+
+SAMPLE = 12
+"""One point in so many is tried on PostgreSQL, where only the store differs, not the engine."""
+
+
+def test_a_crash_ends_in_the_same_world_on_postgresql_too(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """DEP-08, DEP-12, IP-11: killed at calls and between transactions."""
+    wanted = undisturbed("linked", 600)
+    calls, points = range(0, len(wanted.calls), SAMPLE), range(0, wanted.commits, SAMPLE)
+    with stores_on(postgres):
+        assert killed_everywhere(tmp_path / "calls", "linked", 600, calls) == []
+        assert killed_at_commits(tmp_path / "commits", points) == []
+
+
+@pytest.mark.nightly
+def test_a_crash_anywhere_ends_in_the_same_world_on_postgresql_too(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    wanted = undisturbed("linked", 600)
+    with stores_on(postgres):
+        every = range(len(wanted.calls))
+        assert killed_everywhere(tmp_path / "calls", "linked", 600, every) == []
+        assert killed_at_commits(tmp_path / "commits", range(wanted.commits)) == []
