@@ -41,7 +41,6 @@ def open_target(
     task: Task,
     params: dict[str, Any],
     vmids: list[int],
-    skipped: list[int],
     user: str,
 ) -> list[Step]:
     """Fill in defaults and look at the storage; its faults are joined as Proxmox joins them."""
@@ -61,7 +60,6 @@ def open_target(
         "line": options.command_line(params),
         "options": merged | {"storage": place},
         "vmids": vmids,
-        "skipped": skipped,
         "user": user,
         "until": world.now + 60.0 * int(merged["lockwait"]),
         "waited": False,
@@ -128,8 +126,6 @@ def _no_lock(world: World, task: Task, text: str) -> None:
 def begin_job(world: World, task: Task, job: dict[str, Any]) -> list[Step]:
     """Who may not back up one of the guests gets none; with `all` it is left out instead."""
     task.say(f"INFO: starting new backup job: {job['line']}")
-    if job["skipped"]:
-        task.say(f"INFO: skip external VMs: {', '.join(str(one) for one in job['skipped'])}")
     identity, todo = Identity.parse(job["user"]), []
     for vmid in job["vmids"]:
         try:

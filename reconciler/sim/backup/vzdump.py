@@ -51,7 +51,7 @@ def back_up(world: World, node: str, identity: Identity, params: dict[str, Any])
     if prunes and place is not None:
         check(world, identity, f"/storage/{place}", ["Datastore.Allocate"])
     options.verify(params, whole=True)
-    by_node = included(world, params | {"node": None})
+    by_node = included(world, params)
     local = by_node.pop(node, []) + by_node.pop(GONE, [])
     if params.get("stop"):
         stop_running(world, node)
@@ -61,8 +61,7 @@ def back_up(world: World, node: str, identity: Identity, params: dict[str, Any])
         return "OK"
     if place is not None:
         check(world, identity, f"/storage/{place}", ["Datastore.AllocateSpace"])
-    skipped = sorted(vmid for vmids in by_node.values() for vmid in vmids)
-    args = {"params": params, "vmids": sorted(local), "skipped": skipped, "user": str(identity)}
+    args = {"params": params, "vmids": sorted(local), "user": str(identity)}
     target = local[0] if len(local) == 1 else ""
     return world.tasks.start(node, "vzdump", target, identity, [Step("vzdump.open", args)])
 
