@@ -19,7 +19,10 @@ from reconciler.sim.cluster.inventory import Volume
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import Blocked, Refusal, TaskFailed, failed
 from reconciler.sim.ha.book import book, sid_of
+from reconciler.sim.parameters.options import AGENT
+from reconciler.sim.parameters.schema import parse_properties
 from reconciler.sim.parameters.volnames import file_path
+from reconciler.sim.vm.fitness import has_system
 from reconciler.sim.vm.locks import load, wait_flock
 from reconciler.sim.vm.machine import Machine, check_lock
 from reconciler.sim.vm.pending import apply_pending
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 UNLIMITED = -1
 PROTECTED_LIMIT = 5
+NEVER = 1e9
 """Protected backups per guest for those who do not own the storage."""
 
 
@@ -159,7 +163,7 @@ def _quiesce(
         late = agent_enabled(machine) and world.now < machine.agent_ready_at
         patience = 60.0 * int(plan.options["stopwait"])
         late = late or plan.was == "paused"
-        if late or patience <= SHUTDOWN_SECONDS:
+        if late or patience <= SHUTDOWN_SECONDS or not has_system(world, machine):
             seconds = 3.0 if late else patience
             return [Step("vzdump.stuck", args, seconds)]
         return [Step("vzdump.halted", args, SHUTDOWN_SECONDS)]
@@ -215,8 +219,7 @@ def _copy(
     if archive.disks:
         _start_copier(world, task, plan, machine)
         if agent_enabled(machine) and plan.mode != "stop" and plan.was == "running":
-            task.say("INFO: issuing guest-agent 'fs-freeze' command")
-            task.say("INFO: issuing guest-agent 'fs-thaw' command")
+            _freeze(world, task, machine)
         task.say(f"INFO: started backup task '{world.new_uuid()}'")
         if plan.was == "running":
             task.say("INFO: resuming VM again")
@@ -243,6 +246,19 @@ def _copy(
     return [Step("vzdump.copied", args, seconds)]
 
 
+def _freeze(world: World, task: Task, machine: Machine) -> None:
+    """The agent holds the file systems still while the copy starts."""
+    agent = parse_properties(AGENT, str(machine.config["agent"]), "agent")
+    awake = machine.status == "running" and world.now >= machine.agent_ready_at
+    if not (awake and has_system(world, machine)):
+        task.say("INFO: skipping guest-agent 'fs-freeze', agent configured but not running?")
+    elif agent.get("freeze-fs-on-backup", "1") != "1":
+        task.say("INFO: skipping guest-agent 'fs-freeze', disabled in VM options")
+    else:
+        task.say("INFO: issuing guest-agent 'fs-freeze' command")
+        task.say("INFO: issuing guest-agent 'fs-thaw' command")
+
+
 def _start_copier(world: World, task: Task, plan: Plan, machine: Machine) -> None:
     """A QEMU for a guest that has none: paused, and gone again after the copy."""
     if machine.running:
@@ -252,6 +268,8 @@ def _start_copier(world: World, task: Task, plan: Plan, machine: Machine) -> Non
     machine.cloudinit.clear()
     switch_on(world, machine, task.pid + 20)
     machine.status = "prelaunch"
+    if plan.was == "stopped":
+        machine.agent_ready_at = world.now + NEVER
 
 
 @step("vzdump.overflow")
@@ -294,8 +312,10 @@ def copied(
     if inside.disks and (machine is None or not machine.running):
         return _fault(world, task, mine, job, f"VM {mine.vmid} not running")
     say_sizes(task, inside, max(1, int((world.now - mine.began) * world.speed)))
-    if mine.was == "stopped" and inside.disks:
-        task.say("INFO: stopping kvm after backup task")
+    if mine.was == "stopped" and inside.disks and machine is not None:
+        kept = f"kvm status changed after backup ('{machine.status}') - keep VM running"
+        halting = machine.status == "prelaunch"
+        task.say(f"INFO: {'stopping kvm after backup task' if halting else kept}")
     if made.format != "pbs-vm":
         task.say(f"INFO: archive file size: {file_size(made.size)}")
     archives.put(world, made, inside)

@@ -11,6 +11,7 @@ from reconciler.sim.cluster.tasks import Task
 from tests.sim.conftest import Hands
 
 NODE = "/nodes/pve1"
+DISK = ("pve1", "local:100/vm-100-disk-0.qcow2")
 
 
 class Keeper:
@@ -99,7 +100,7 @@ def said(answer: Answer) -> str:
 
 @pytest.fixture
 def keeper(hands: Hands) -> Keeper:
-    """With VM 100 `one`, stopped: a disk of 4 GiB, one that no backup takes, a NIC."""
+    """With VM 100 `one`, stopped: a system on 4 GiB, a disk that no backup takes, a NIC."""
     hands.vm(
         100,
         name="one",
@@ -108,4 +109,5 @@ def keeper(hands: Hands) -> Keeper:
         net0="virtio,bridge=vmbr0",
         description="to keep",
     )
+    hands.simulator.world.volumes[DISK].used = 1 << 20
     return Keeper(hands)

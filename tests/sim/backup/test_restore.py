@@ -275,7 +275,7 @@ def test_what_was_laid_out_before_the_room_ran_out_is_removed(keeper: Keeper) ->
     keeper.hands.call("PUT", "/100/config", scsi2="local:1,format=qcow2")
     keeper.back_up(vmid=100)
     store = keeper.world.storages["store2"]
-    store.size = store.used + 500_000
+    store.size = store.used + 1_300_000
     task = keeper.restore(101, keeper.newest(), storage="store2")
     assert "temporary volume 'store2:101/vm-101-disk-0.qcow2' successfully removed" in task.lines
     assert not [one for one in keeper.world.volumes.values() if one.vmid == 101]

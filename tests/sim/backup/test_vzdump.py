@@ -8,8 +8,9 @@ import pytest
 from reconciler.sim.cluster.inventory import Storage
 from reconciler.sim.faults import Fault
 from reconciler.sim.ha.book import Resource, book
+from reconciler.sim.volumes import storage
 from reconciler.sim.world import World
-from tests.sim.backup.conftest import NODE, Keeper, said
+from tests.sim.backup.conftest import DISK, NODE, Keeper, said
 from tests.sim.conftest import Hands
 
 GIB = 1 << 30
@@ -74,6 +75,24 @@ def test_a_stopped_vm_gets_a_paused_qemu_and_a_lock_while_it_is_copied(keeper: K
     disk = "'scsi1' 'local:100/vm-100-disk-1.qcow2'"
     assert f"INFO: exclude disk {disk} (backup=no)" in task.lines
     assert task.lines[-2:] == ["INFO: Backup job finished successfully", "TASK OK"]
+
+
+def test_a_vm_paused_for_the_copy_has_no_agent_to_ask(keeper: Keeper) -> None:
+    keeper.hands.call("PUT", "/100/config", agent="1")
+    keeper.hands.simulator.faults.add(Fault("task-hang", task="vzdump"))
+    keeper.begin(vmid=100)
+    keeper.pass_by(600)
+    refused = keeper.hands.refused("POST", "/100/agent/ping")
+    assert refused == "500 QEMU guest agent is not running"
+
+
+def test_a_vm_that_somebody_let_run_meanwhile_goes_on_running(keeper: Keeper) -> None:
+    task = keeper.begin(vmid=100)
+    assert keeper.hands.task("POST", "/100/status/resume", skiplock=1) == "OK"
+    assert keeper.hands.end(task.upid) == "OK"
+    assert keeper.hands.get("/100/status/current")["qmpstatus"] == "running"
+    kept = "INFO: kvm status changed after backup ('running') - keep VM running"
+    assert kept in task.lines and "INFO: stopping kvm after backup task" not in task.lines
 
 
 @pytest.mark.parametrize(
@@ -162,7 +181,7 @@ def test_a_paused_guest_cannot_be_shut_down_for_its_backup(keeper: Keeper) -> No
 def test_a_disk_that_vanishes_while_the_guest_stops_fails_it(keeper: Keeper) -> None:
     start_vm(keeper.hands)
     task = keeper.begin(vmid=100, mode="stop")
-    del keeper.world.volumes["pve1", "local:100/vm-100-disk-0.qcow2"]
+    del keeper.world.volumes[DISK]
     assert keeper.hands.end(task.upid) == "job errors"
     assert "INFO: restarting vm" in task.lines
     assert keeper.hands.get("/100/status/current")["qmpstatus"] == "running"
@@ -170,7 +189,7 @@ def test_a_disk_that_vanishes_while_the_guest_stops_fails_it(keeper: Keeper) -> 
 
 def test_a_guest_suspended_for_a_bad_disk_goes_on(keeper: Keeper) -> None:
     start_vm(keeper.hands)
-    del keeper.world.volumes["pve1", "local:100/vm-100-disk-0.qcow2"]
+    del keeper.world.volumes[DISK]
     assert keeper.back_up(vmid=100, mode="suspend").status == "job errors"
     assert keeper.hands.get("/100/status/current")["qmpstatus"] == "running"
 
@@ -210,12 +229,37 @@ def test_a_suspended_guest_stays_paused(keeper: Keeper) -> None:
     assert keeper.hands.get("/100/status/current")["qmpstatus"] == "paused"
 
 
-def test_an_agent_freezes_the_file_systems(keeper: Keeper) -> None:
-    keeper.hands.call("PUT", "/100/config", agent="1")
+@pytest.mark.parametrize(
+    ("agent", "mode", "patience", "line"),
+    [
+        ("1", "snapshot", 60, "issuing guest-agent 'fs-freeze' command"),
+        ("1", "snapshot", 0, "skipping guest-agent 'fs-freeze', agent configured but not running?"),
+        ("1", "suspend", 60, "skipping guest-agent 'fs-freeze', agent configured but not running?"),
+        (
+            "1,freeze-fs-on-backup=0",
+            "snapshot",
+            60,
+            "skipping guest-agent 'fs-freeze', disabled in VM options",
+        ),
+    ],
+)
+def test_an_agent_that_answers_freezes_the_file_systems(
+    keeper: Keeper, agent: str, mode: str, patience: int, line: str
+) -> None:
+    keeper.hands.call("PUT", "/100/config", agent=agent)
     start_vm(keeper.hands)
-    keeper.pass_by(60)
-    task = keeper.back_up(vmid=100, mode="snapshot")
-    assert "INFO: issuing guest-agent 'fs-freeze' command" in task.lines
+    keeper.pass_by(patience)
+    task = keeper.back_up(vmid=100, mode=mode)
+    assert f"INFO: {line}" in task.lines
+
+
+def test_blank_disks_hold_no_system_that_would_shut_down(keeper: Keeper) -> None:
+    keeper.world.volumes[DISK].used = storage.FRESH
+    start_vm(keeper.hands)
+    task = keeper.back_up(vmid=100, mode="stop", stopwait=2)
+    command = "command 'qm shutdown 100 --skiplock --keepActive --timeout 120'"
+    assert f"ERROR: Backup of VM 100 failed - {command} failed: exit code 255" in task.lines
+    assert task.ended_at is not None and task.ended_at - task.starttime >= 120
 
 
 def test_one_backup_at_a_time_on_a_node(keeper: Keeper) -> None:
@@ -299,7 +343,7 @@ def test_a_config_that_gets_free_in_time_is_backed_up(keeper: Keeper) -> None:
 
 
 def test_a_missing_disk_is_that_guests_fault(keeper: Keeper) -> None:
-    del keeper.world.volumes["pve1", "local:100/vm-100-disk-0.qcow2"]
+    del keeper.world.volumes[DISK]
     task = keeper.back_up(vmid=100)
     text = "volume 'local:100/vm-100-disk-0.qcow2' does not exist"
     assert f"ERROR: Backup of VM 100 failed - {text}" in task.lines
@@ -430,7 +474,6 @@ def test_two_nodes_back_up_at_the_same_time(demo_hands: Hands) -> None:
         task = world.tasks.get(answer.data)
         assert task is not None and task.running
         assert world.vms[vmid].lock == "backup"
-        assert any(line.startswith("INFO: skip external VMs: ") for line in task.lines)
         upids.append(answer.data)
     assert {demo_hands.end(upid) for upid in upids} == {"OK"}
     path = "/nodes/pve3/storage/nas/content"
