@@ -25,7 +25,8 @@ def wake(world: World) -> None:
     if held.next_round or not (held.resources or held.services or held.orders):
         return
     period = ROUND / world.speed
-    passed = math.floor((world.now - world.booted) / period) + 1
+    # A hair before the round is the round: the clock cannot tell the two apart.
+    passed = math.floor((world.now - world.booted) / period + 1e-3) + 1
     held.next_round = world.booted + passed * period
     wait = (held.next_round - world.now) * world.speed
     world.tasks.later(next(iter(world.nodes)), [Step("ha.round", {}, wait)])
