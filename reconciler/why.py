@@ -23,11 +23,19 @@ ADVICE = {
     "a copy, remove the marker line and tag from the copy",
     "PlacementDiffers": "move the VM by hand, or set `node` to where it is",
     "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",
-    "RestartRequired": "stop and start the VM in Proxmox; a reboot in the guest is not enough",
+    "HAError": "look at the VM in the cluster's HA panel; the manager waits for a person",
+    "HAGroupUnsupported": "write a node affinity rule in Proxmox, and take `group` out of the spec",
+    "HAUnknown": "grant the token Sys.Audit on /; `reconcile doctor` prints the line",
+    "NoWindow": "define an allow window in `windows:` of fleet.yaml whose scope takes the VM in",
+    "RestartInVain": "look at the VM's pending changes in Proxmox; Proxmox cannot apply them",
+    "RestartRequired": "`reconcile restart {key}` lets the next run stop and start it; `restart: "
+    "allow` in its spec does so for good; a reboot in the guest is not enough",
     "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
     "SlotTaken": "name another slot in the spec; what is in this one is left alone",
     "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "
     "`sha256sum` on a node",
+    "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",
+    "WindowClosed": "wait for the window's end, or change `windows:` in fleet.yaml",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
     "Unmanaged": "write its spec again, or remove the VM in Proxmox by hand; nothing is destroyed "
     "by this version",

@@ -14,6 +14,7 @@ from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
 from desired.model import Model
 from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
+from desired.windows import Window
 from reconciler.cli import COMMANDS, cli
 from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
@@ -53,6 +54,7 @@ MODELS: tuple[type[Model], ...] = (
     Share,
     Iso,
     Quota,
+    Window,
 )
 
 

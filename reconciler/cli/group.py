@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "inspect",
     "hold": "act",
     "unhold": "act",
+    "restart": "restart",
     "approve": "act",
     "password": "act",
     "rebuild-state": "act",

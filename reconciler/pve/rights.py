@@ -41,7 +41,8 @@ def needs(used: Usage, zones: Mapping[str, str] = LOCAL) -> list[Need]:
     (`/sdn/zones/localnetwork/vmbr0/100`), covered by rights on the bridge. `zones` says of bridges
     that are vnets of the SDN in which zone they are.
     """
-    found = [Need("/", ("Sys.Audit", *(["Sys.Modify"] * used.startup), "Sys.Syslog"))]
+    extra = (*(["Sys.Console"] * used.ha), *(["Sys.Modify"] * used.startup))
+    found = [Need("/", ("Sys.Audit", *extra, "Sys.Syslog"))]
     rights = (
         *VM_RIGHTS,
         *(["VM.Config.CDROM"] * used.media),

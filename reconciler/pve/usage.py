@@ -16,11 +16,11 @@ class Usage:
     """Sorted names; `templates` maps an alias to its vmids here, `bridges` a bridge to its VLANs
     (0 for none), `bridge_nodes` a bridge to the nodes it must be on (empty: any may be chosen).
 
-    `unpooled` says whether some VM stands in no pool; `firewall`, `startup` and `hardware` whether
-    some VM has a firewall, a place in the host's own boot, or hardware of a certain type; `media`
-    whether some VM says what is in its CD-ROM drive. `files` are by content (`iso`, `snippets`)
-    each volume and the nodes that it must be on (empty: any may be chosen), `mappings` the
-    cluster's names for devices of hosts: `pci/gpu`.
+    `unpooled` says whether some VM stands in no pool; `firewall`, `startup`, `hardware` and `ha`
+    whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
+    is under HA; `media` whether some VM says what is in its CD-ROM drive. `files` are by content
+    (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be chosen),
+    `mappings` the cluster's names for devices of hosts: `pci/gpu`.
     """
 
     templates: Mapping[str, tuple[int, ...]]
@@ -33,6 +33,7 @@ class Usage:
     startup: bool
     hardware: bool
     media: bool = False
+    ha: bool = False
     files: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     mappings: tuple[str, ...] = ()
 
@@ -63,6 +64,7 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         startup=any(spec.startup is not None for spec in specs),
         hardware=any(map(_typed, specs)),
         media=any(spec.iso is not None for spec in specs),
+        ha=any(spec.ha is not None for spec in specs),
         files=_files(specs),
         mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),
     )

@@ -224,16 +224,23 @@ def test_rights_that_only_some_specs_need_are_asked_for_with_them() -> None:
         "virtiofs": {"virtiofs0": "data"},
         "rng": "/dev/hwrng",
         "iso": "local:iso/a.iso",
+        "ha": {},
     }
     plain, odd = fleet(), fleet(spec("web-1", startup={"order": 1}, **kinds))
     by_path = {need.path: need.privileges for need in needs(usage(odd, "demo"))}
-    assert "Sys.Modify" in by_path["/"]
+    assert {"Sys.Console", "Sys.Modify"} <= set(by_path["/"])
     assert {"VM.Config.HWType", "VM.Config.CDROM"} <= set(by_path["/vms"])
     mappings = [path for path, rights in by_path.items() if rights == ("Mapping.Use",)]
     assert mappings == ["/mapping/" + one for one in ("dir/data", "hwrng", "pci/gpu", "usb/dongle")]
     assert by_path["/storage/local"] == ("Datastore.Audit",)
     asked = {one for need in needs(usage(plain, "demo")) for one in need.privileges}
-    assert not asked & {"Sys.Modify", "VM.Config.HWType", "VM.Config.CDROM", "Mapping.Use"}
+    assert not asked & {
+        "Sys.Console",
+        "Sys.Modify",
+        "VM.Config.HWType",
+        "VM.Config.CDROM",
+        "Mapping.Use",
+    }
 
 
 @pytest.mark.parametrize("field", [{"vga": "qxl"}, {"machine": "q35"}, {"config": {"acpi": False}}])
