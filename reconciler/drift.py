@@ -15,7 +15,7 @@ from desired.drift import policy_for
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from reconciler.guard import Guarded
-from reconciler.plan import Judge
+from reconciler.plan import Judge, plan_vm
 from reconciler.show.text import show_change, show_when
 from state.change import Call, Change, Effect, Note
 from state.memory import Phase
@@ -45,10 +45,10 @@ class Drifts:
         self, handler: Handler, spec: VMSpec, seen: SeenVM, change: Change
     ) -> Change | Note | None:
         """Return the change (marked if it is drift), or what the policy makes of it."""
-        if not self._outside(handler, seen, change):
+        if not self.outside(handler, seen, change):
             return change
         policy = policy_for(spec.drift, handler.name)
-        who = self._who(seen, change)
+        who = self.who(seen, change)
         if policy == "enforce":
             return replace(change, drift=who)
         if policy == "ignore":
@@ -57,7 +57,7 @@ class Drifts:
         reason = f"{shown}: {moved} by {who}; left as it is (drift: alert)"
         return Note(seen.key, handler.name, change.field, reason, DRIFTED)
 
-    def _outside(self, handler: Handler, seen: SeenVM, change: Change) -> bool:
+    def outside(self, handler: Handler, seen: SeenVM, change: Change) -> bool:
         """Whether the spec as it last settled asks for this very change."""
         if handler.name == "power" and _ours(seen, change):
             return False
@@ -68,7 +68,7 @@ class Drifts:
             )
         return (change.field, repr(change.new)) in self.known[handler.name]
 
-    def _who(self, seen: SeenVM, change: Change) -> str:
+    def who(self, seen: SeenVM, change: Change) -> str:
         """Name who changed it and when; the one whose log line names the key, if one does."""
         words = {f"-{key}" for call in change.calls for key in _keys(call)}
         named = [one for one in self.traces if not words.isdisjoint(one.text.split())]
@@ -86,6 +86,18 @@ def _ours(seen: SeenVM, change: Change) -> bool:
     pending = seen.config is not None and bool(seen.config.pending)
     restart = change.effect is Effect.STOP_START and pending
     return restart or not OURS.isdisjoint(seen.memory.intents)
+
+
+def drifted(
+    spec: VMSpec, seen: SeenVM, handlers: Sequence[Handler], drifts: Drifts
+) -> list[Change]:
+    """Return every change that was caused outside, whatever the policy; each says by whom."""
+    by_name = {handler.name: handler for handler in handlers}
+    return [
+        replace(change, drift=drifts.who(seen, change))
+        for change in plan_vm(spec, seen, handlers).changes
+        if drifts.outside(by_name[change.handler], seen, change)
+    ]
 
 
 def judging(store: Store, more: Iterable[Trace] = ()) -> Judge:

@@ -1,0 +1,43 @@
+"""A spec that is made of what a VM is has nothing to change about it."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.express.document import expressed
+from reconciler.registry import vm_handlers
+from state.change import Change
+from tests.casefile import read_case
+
+CASES = Path(__file__).parent.parent.parent / "cases"
+NOT_SAID = ("description", "tags", "stop", "scsi1.waiting")
+"""The fleet's marks, a restart that was asked for, and a size beside a pending value."""
+OURS = {
+    "exists": "the clone",
+    "firewall": "rules get our id, sets follow the leases",
+    "ha": "an HA resource that was not read",
+}
+HANDLERS = {one.name: one for one in vm_handlers() if one.name not in OURS}
+FILES = [path for path in sorted(CASES.glob("*/*.yaml")) if path.parent.name in HANDLERS]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_nothing_differs_from_a_spec_made_of_it(path: Path) -> None:
+    case = read_case(path)
+    if case.seen.config is None:
+        pytest.skip("nothing is seen")
+    made = expressed(case.seen)
+    found = [
+        (one.handler, one.field, one.old, one.new)
+        for one in HANDLERS[case.handler].diff(made.spec, case.seen)
+        if isinstance(one, Change) and one.field not in NOT_SAID
+    ]
+    assert found == []
+    left_out = [text.partition(":")[0] for text in made.left_out]
+    assert left_out == LEFT_OUT.get(f"{path.parent.name}/{path.stem}", [])
+
+
+LEFT_OUT = {
+    "devices/mapped-instead": ["pci.hostpci0.romfile"],
+    "firmware/running": ["machine"],
+}
