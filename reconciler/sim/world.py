@@ -44,6 +44,11 @@ class LogEntry:
     pri: int
     msg: str
 
+    def row(self) -> dict[str, Any]:
+        """As GET /cluster/log lists it."""
+        found: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return found | {"id": f"{self.uid}:{self.node}"}
+
 
 def no_hook(task: Task) -> None:
     """What happens to a new task when no fault is set: nothing."""

@@ -38,6 +38,10 @@ class Guests(dict[int, Machine]):
         """A machine that is not going to be changed."""
         return super().get(vmid)
 
+    def look(self) -> ValuesView[Machine]:
+        """Every machine, for who only looks at them in the middle of a change to others."""
+        return super().values()
+
     def __getitem__(self, vmid: int) -> Machine:
         if self.watched:
             self.moved.add(vmid)

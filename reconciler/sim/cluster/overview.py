@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import all_users, allowed, perm
@@ -95,5 +94,5 @@ def get_log(world: World, request: Request) -> Json:
         if len(found) >= limit:
             break
         if everything or entry.user == who:
-            found.append(asdict(entry) | {"id": f"{entry.uid}:{entry.node}"})
+            found.append(entry.row())
     return found

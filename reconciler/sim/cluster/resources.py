@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import Identity, all_users, allowed
 from reconciler.sim.accounts.privileges import privileges_at
 from reconciler.sim.cluster import broadcast, nodes, traffic
+from reconciler.sim.cluster.networks import LOCAL, networks, reaches
 from reconciler.sim.ha.status import hastate, node_hastate
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 COUNTERS = ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime")
 STOPPED: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {"template": 0}
+NEVER_TOLD: tuple[Any, dict[str, Any]] = ((None, None, None), {})
 TYPES = ("vm", "storage", "node", "sdn")
 
 
@@ -37,8 +39,15 @@ def counters(seed: int, vmid: int, seen: dict[str, Any], at: float) -> dict[str,
     }
 
 
-def vm_row(world: World, machine: Machine) -> dict[str, Any]:
-    """One VM as the list shows it."""
+def told_row(world: World, machine: Machine) -> dict[str, Any]:
+    """What the last broadcast told of a VM; made once for each broadcast."""
+    seen, heard = world.seen.get(machine.vmid), broadcast.heard_at(world, machine.node)
+    if heard is None or not world.nodes[machine.node].online:
+        seen = None
+    at = heard if seen is not None and "started_at" in seen else None
+    (before, *rest), kept = world.views.get(machine.vmid, NEVER_TOLD)
+    if kept and before is seen and rest == [machine.node, at]:
+        return dict(kept)
     row: dict[str, Any] = {
         "id": f"qemu/{machine.vmid}",
         "vmid": machine.vmid,
@@ -46,13 +55,18 @@ def vm_row(world: World, machine: Machine) -> dict[str, Any]:
         "type": "qemu",
         "status": "unknown",
     }
-    seen, heard = world.seen.get(machine.vmid), broadcast.heard_at(world, machine.node)
-    if seen is not None and heard is not None and world.nodes[machine.node].online:
-        row |= STOPPED
-        row |= seen
-        if "started_at" in seen:
-            row |= counters(world.seed, machine.vmid, seen, heard)
-            del row["started_at"], row["taps"]
+    if seen is not None:
+        row |= STOPPED | seen
+    if seen is not None and at is not None:
+        row |= counters(world.seed, machine.vmid, seen, at)
+        del row["started_at"], row["taps"]
+    world.views[machine.vmid] = (seen, machine.node, at), row
+    return dict(row)
+
+
+def vm_row(world: World, machine: Machine) -> dict[str, Any]:
+    """One VM as the list shows it."""
+    row = told_row(world, machine)
     if machine.lock is not None:
         row["lock"] = machine.lock
     tags = machine.config.get("tags")
@@ -118,20 +132,21 @@ def storage_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
 
 
 def sdn_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
-    """The zone that stands for the nodes' own bridges."""
-    privileges = ["SDN.Audit"]
-    if not allowed(world, identity, "/sdn/zones/localnetwork", privileges):
-        return []
+    """The zone that stands for the nodes' own bridges, and the applied ones."""
+    zones = networks(world).running.zones
     return [
         {
-            "id": f"sdn/{name}/localnetwork",
+            "id": f"sdn/{name}/{zone}",
             "type": "sdn",
-            "sdn": "localnetwork",
+            "sdn": zone,
             "node": name,
             "status": "ok",
         }
         for name, node in world.nodes.items()
         if node.online
+        for zone in (LOCAL, *sorted(zones))
+        if allowed(world, identity, f"/sdn/zones/{zone}", ["SDN.Audit"])
+        and (zone == LOCAL or reaches(zones[zone], name))
     ]
 
 

@@ -5,6 +5,7 @@ Sources: pve-manager PVE/API2/Tasks.pm, PVE/API2/Cluster.pm.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed, check
@@ -213,15 +214,17 @@ def broadcast_row(task: Task, refreshed: float) -> dict[str, Any]:
 def list_cluster_tasks(world: World, request: Request) -> Json:
     """What the nodes broadcast: running tasks and the latest finished ones."""
     auditor = allowed(world, request.identity, "/", ["Sys.Audit"])
+    refreshed = {node: last_refresh(world, node) for node in world.nodes}
+    running: dict[str, list[Task]] = {node: [] for node in world.nodes}
+    ended: dict[str, list[Task]] = {node: [] for node in world.nodes}
+    for task in world.tasks.newest():
+        over = (task.ended_at or math.inf) <= refreshed[task.node]
+        place = (ended if over else running)[task.node]
+        enough = over and len(place) >= BROADCAST_FINISHED
+        if not enough and (auditor or own(task, request.identity)):
+            place.append(task)
     rows = []
-    for node in world.nodes:
-        refreshed = last_refresh(world, node)
-        shown = [
-            broadcast_row(task, refreshed)
-            for task in world.tasks.newest()
-            if task.node == node and (auditor or own(task, request.identity))
-        ]
-        running = [row for row in shown if "endtime" not in row]
-        ended = [row for row in shown if "endtime" in row]
-        rows += running + ended[: max(0, BROADCAST_FINISHED - len(running))]
+    for node, at in refreshed.items():
+        last = ended[node][: max(0, BROADCAST_FINISHED - len(running[node]))]
+        rows += [broadcast_row(task, at) for task in (*running[node], *last)]
     return sorted(rows, key=lambda row: -int(row["starttime"]))

@@ -46,7 +46,7 @@ def in_use(world: World, machine: Machine) -> dict[str, int]:
     """PCI address -> the running VM of the same node that has it."""
     return {
         address: other.vmid
-        for other in world.vms.values()
+        for other in world.vms.look()
         if other.node == machine.node and other.running and other is not machine
         for address in other.devices
     }
