@@ -25,6 +25,8 @@ import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
 import reconciler.sim.cluster.resources
 import reconciler.sim.cluster.tasklist
+import reconciler.sim.cluster.vnets
+import reconciler.sim.cluster.zones
 import reconciler.sim.firewall.aliases
 import reconciler.sim.firewall.groups
 import reconciler.sim.firewall.ipsets

@@ -27,13 +27,16 @@ UNDESCRIBED = {
     "GET /access/users/{userid}",
     "GET /access/users/{userid}/token",
     "GET /cluster/ha",
+    "GET /cluster/sdn",
     "GET /nodes/{node}/network/{iface}",
+    "GET /nodes/{node}/sdn/zones",
     "GET /nodes/{node}/vzdump/extractconfig",
     "POST /access/groups",
     "POST /access/users",
     "PUT /access/groups/{groupid}",
     "PUT /access/password",
     "PUT /access/users/{userid}",
+    "PUT /cluster/sdn",
 }
 """Calls of Proxmox 8.4 that the extract of the 9.x schema does not describe."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import Identity, all_users, allowed, perm
 from reconciler.sim.cluster import traffic
 from reconciler.sim.cluster.inventory import GIB, Bridge, Node
+from reconciler.sim.cluster.networks import networks, vnets_on, zone_of
 from reconciler.sim.errors import bad_parameters
 from reconciler.sim.parameters.schema import Text
 from reconciler.sim.routes import Json, Request, route
@@ -19,6 +20,7 @@ KERNEL = "6.8.12-9-pve"
 KERNEL_BUILD = "#1 SMP PREEMPT_DYNAMIC PMX 6.8.12-9 (2025-03-16T19:18Z)"
 CPU_FLAGS = "fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat sse sse2 ht aes avx"
 AUDIT = perm("/nodes/{node}", "Sys.Audit")
+WITH_VNETS = ("any_bridge", "include_sdn", "vnet")
 BRIDGE_TYPES = ("bridge", "OVSBridge", "any_bridge", "any_local_bridge", "include_sdn")
 INTERFACE_TYPES = (
     "bridge",
@@ -185,7 +187,19 @@ def list_interfaces(world: World, request: Request) -> Json:
         usable = allowed(world, request.identity, path, ["SDN.Audit", "SDN.Use"], any=True)
         if usable or sees_node(world, request.identity, request.node):
             found.append(interface(bridge, priority))
-    return found
+    return found + (vnet_rows(world, request) if wanted in WITH_VNETS else [])
+
+
+def vnet_rows(world: World, request: Request) -> list[dict[str, Any]]:
+    """The node's vnets that the caller may see."""
+    rows = []
+    for name in vnets_on(world, request.node):
+        path = f"/sdn/zones/{zone_of(world, name)}/{name}"
+        if allowed(world, request.identity, path, ["SDN.Audit", "SDN.Use"], any=True):
+            vnet = networks(world).running.vnets[name]
+            row: dict[str, Any] = {"iface": name, "type": "vnet", "active": 1}
+            rows.append(row | ({"comments": vnet["alias"]} if "alias" in vnet else {}))
+    return rows
 
 
 @route("GET", "/nodes/{node}/network/{iface}", permission=AUDIT)

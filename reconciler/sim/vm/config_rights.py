@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import Identity, allowed, check, root_only
+from reconciler.sim.cluster.networks import zone_of
 from reconciler.sim.errors import bad_parameters, failed
 from reconciler.sim.parameters.net import parse_net
 from reconciler.sim.parameters.options import OPTIONS, privileges_for
@@ -128,7 +129,7 @@ def check_bridges(world: World, identity: Identity, params: Mapping[str, object]
         bridge = options.get("bridge")
         if bridge is None:
             continue
-        where = f"/sdn/zones/localnetwork/{bridge}"
+        where = f"/sdn/zones/{zone_of(world, bridge)}/{bridge}"
         tag = options.get("tag")
         check(world, identity, f"{where}/{tag}" if tag else where, ["SDN.Use"])
         for vlan in filter(None, options.get("trunks", "").split(";")):
