@@ -10,6 +10,7 @@ StoreError        it could not be done: disk full, file locked or read-only; say
 """
 
 import fcntl
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
@@ -43,6 +44,8 @@ from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
 
 __all__ = ["Lost", "Store", "StoreError", "Taken", "Unreadable"]
+
+logger = logging.getLogger(__name__)
 
 IDENTITY = "store.identity"
 
@@ -195,6 +198,8 @@ def _key_of(place: Place, new: bool) -> bytes:
     if not new:
         return read_key(place.key)
     place.key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any((folder / ".git").exists() for folder in place.key.absolute().parents):
+        logger.warning("%s lies in a git repository: never commit it (.gitignore)", place.key)
     return make_key(place.key)
 
 

@@ -1,5 +1,6 @@
 """Where a fleet says that its store is, and whose secrets the URL may name."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def test_a_password_in_clear_is_refused_and_not_repeated() -> None:
         with pytest.raises(Unreadable, match="a reference expected in the place") as refused:
             store_place(Path("/f"), head, asked)
         assert "hunter2" not in str(refused.value)
+
+
+def test_every_place_that_the_readme_names_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGPASSWORD", "word")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://fleet@db.example/fleet")
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    named = re.findall(r"^ +database: (\S+)", text, flags=re.M)
+    places = {str(store_place(Path("/f"), model(database=one), None)) for one in named}
+    assert places == {"/var/lib/reconcile/fleet.db", "postgresql://fleet@db.example/fleet"}
+    assert len(named) == 4
 
 
 def test_a_reference_that_gives_nothing_is_said() -> None:

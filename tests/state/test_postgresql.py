@@ -113,6 +113,15 @@ def test_a_lost_key_is_said_and_another_machines_key_refused(
         Store.open(empty, at=at)
 
 
+def test_a_key_made_among_files_that_are_committed_is_warned_of(
+    empty: str, tmp_path: Path, at: datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / ".git").mkdir()
+    for _ in range(2):
+        Store.open(empty, at=at).close()
+    assert caplog.text.count("lies in a git repository: never commit it") == 1
+
+
 def test_a_key_that_cannot_be_made_is_said(empty: str, tmp_path: Path, at: datetime) -> None:
     (tmp_path / "keys").touch()
     with pytest.raises(StoreError, match="name another key file"):
