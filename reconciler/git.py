@@ -125,7 +125,8 @@ class Repository:
             raise GitError(
                 f"{self.folder}: the branch follows no remote branch; {advice}"
             ) from error
-        self.run("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", seconds=PATIENCE_REMOTE)
+        only = ("--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+        self.run("fetch", *only, seconds=PATIENCE_REMOTE)
         here, there = self.commit("HEAD"), self.commit("@{upstream}")
         if self._leads(here, there):
             return there

@@ -178,6 +178,13 @@ def test_a_pull_is_a_fast_forward(pair: Pair) -> None:
     assert stamp(pair.fleet) == second
 
 
+def test_a_pull_that_was_cut_short_after_its_fetch_is_gone_on_with(pair: Pair) -> None:
+    second = pair.push({"vms/web.yaml": "web-2: {}\n"})
+    assert Repository(pair.fleet).fetch() == second
+    assert stamp(pair.fleet) == pair.first
+    assert pull(pair.fleet).after == second
+
+
 def test_a_pull_runs_no_hook(pair: Pair, tmp_path: Path) -> None:
     told = tmp_path / "told"
     for name in ("post-merge", "reference-transaction", "post-checkout", "pre-auto-gc"):
