@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Column, Connection, select, update
 
 from state import tables
 from state.api import Json
@@ -44,18 +45,17 @@ class Outbox:
     def waiting(self, limit: int = 1000) -> tuple[Event, ...]:
         """The oldest events that were not delivered."""
         columns = tables.outbox.c
-        wanted = (
-            columns.event,
-            columns.key,
-            columns.at,
-            columns.detail,
-            columns.dedupe,
-            columns.id,
-        )
-        statement = select(*wanted).where(columns.delivered_at.is_(None))
+        statement = select(*_columns()).where(columns.delivered_at.is_(None))
         with self._database.reading("read events") as link:
             rows = link.execute(statement.order_by(columns.id).limit(limit))
             return tuple(Event(*row) for row in rows)
+
+    def past(self, event: str, limit: int = 1000) -> tuple[Event, ...]:
+        """The newest events of a kind, delivered or not, in the order they were written."""
+        columns = tables.outbox.c
+        statement = select(*_columns()).where(columns.event == event).order_by(columns.id.desc())
+        with self._database.reading("read past events") as link:
+            return tuple(Event(*row) for row in link.execute(statement.limit(limit)))[::-1]
 
     def delivered(self, event: Event, at: datetime) -> None:
         """It has reached everybody whom it is for."""
@@ -76,3 +76,8 @@ def insert_event(link: Connection, event: Event) -> bool:
         "dedupe": event.dedupe or f"{event.event}/{event.key}/{event.at.isoformat()}",
     }
     return insert_once(link, tables.outbox, row)
+
+
+def _columns() -> tuple[Column[Any], ...]:
+    columns = tables.outbox.c
+    return tuple(columns[name] for name in ("event", "key", "at", "detail", "dedupe", "id"))

@@ -31,6 +31,8 @@ COMMANDS = {
     "log": "inspect",
     "why": "inspect",
     "doctor": "inspect",
+    "drift": "drift",
+    "adopt-drift": "drift",
     "hold": "act",
     "unhold": "act",
     "restart": "restart",
