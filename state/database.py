@@ -11,7 +11,7 @@ from typing import cast
 
 from sqlalchemy import URL, Connection, Engine, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from state.engines import (
     ADVICE,
@@ -143,7 +143,7 @@ class Database:
             raise Lost(self._lost)
         try:
             yield
-        except DatabaseError as error:
+        except DBAPIError as error:
             meant = meaning(error, self.where, what)
             if isinstance(meant, Lost):
                 # Its session locks went too, so a server that comes back does not mend this run.
@@ -151,7 +151,7 @@ class Database:
             raise meant from error
 
 
-def meaning(error: DatabaseError, where: str, what: str) -> StoreError:
+def meaning(error: DBAPIError, where: str, what: str) -> StoreError:
     """What a database's error means for the store; `what` was being done."""
     if isinstance(error, IntegrityError):
         return Taken(f"{what}: {one_line(error.orig)}")

@@ -4,7 +4,7 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, NullPool, create_engine, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
 from state.database import MISSING_DRIVER, StoreError, meaning
 from state.engines import connect_args, signature
@@ -37,7 +37,7 @@ class Session:
             raise StoreError(f"{self._where}: {MISSING_DRIVER}") from error
         try:
             self._link: Connection = engine.connect()
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise meaning(error, self._where, "open a session") from error
 
     def lock(self, name: str) -> bool:
@@ -75,5 +75,5 @@ class Session:
         try:
             rows = self._link.execute(text(statement), {"name": name})
             return [tuple(row) for row in rows]
-        except DatabaseError as error:
+        except DBAPIError as error:
             raise meaning(error, self._where, f"lock {name}") from error
