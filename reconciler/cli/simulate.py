@@ -52,6 +52,13 @@ import click
     help="`recorded`: the world that recorded Proxmox flows start from.",
 )
 @click.option(
+    "--profile",
+    type=click.Choice(["8.4", "9"]),
+    default="8.4",
+    show_default=True,
+    help="The release of Proxmox VE that a demo cluster runs.",
+)
+@click.option(
     "--from",
     "inventory",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
@@ -80,6 +87,7 @@ def simulate(
     seed: int,
     state: Path | None,
     world: Literal["demo", "recorded"],
+    profile: Literal["8.4", "9"],
     inventory: Path | None,
     given: tuple[str, ...],
     file: Path | None,
@@ -102,7 +110,18 @@ def simulate(
     try:
         faults = [*map(parse_fault, given), *(json.loads(file.read_text()) if file else ())]
         options = ServeOptions(
-            nodes, vms, host, port, speed, http_limits, seed, state, world, tuple(faults), inventory
+            nodes,
+            vms,
+            host,
+            port,
+            speed,
+            http_limits,
+            seed,
+            state,
+            world,
+            tuple(faults),
+            inventory,
+            profile,
         )
         serve(options, lambda line: click.echo(line))
     except (OSError, ValueError, StateBusy) as error:

@@ -23,7 +23,8 @@ class ServeOptions:
     """What `reconcile simulate` is asked for. `state` keeps the world between two starts; a saved
     world wins over nodes, vms, seed, world and faults. `port` is the first node's, the others
     take the following ones; 0 takes free ones. `faults` are set from the start, by their fields.
-    With an `inventory` the cluster is a copy of the one that it was taken of."""
+    With an `inventory` the cluster is a copy of the one that it was taken of. `profile` is the
+    release that the nodes of a demo cluster run."""
 
     nodes: int = 3
     vms: int = 0
@@ -36,3 +37,4 @@ class ServeOptions:
     world: Literal["demo", "recorded"] = "demo"
     faults: tuple[Mapping[str, object], ...] = ()
     inventory: Path | None = None
+    profile: Literal["8.4", "9"] = "8.4"

@@ -23,6 +23,7 @@ from reconciler.sim.http.tls import (
     stored_certificate,
 )
 from reconciler.sim.launch import ServeOptions as ServeOptions
+from reconciler.sim.profile import become
 from reconciler.sim.samples import (
     DEMO_SECRET,
     FLEET_TOKEN,
@@ -51,7 +52,9 @@ def new_world(options: ServeOptions, now: float) -> World:
         return copied_world(options.inventory, now, options.speed, options.seed)
     if options.world == "recorded":
         return recorded_world(now, options.speed, options.seed)
-    return demo_world(now, options.nodes, options.vms, options.seed, options.speed)
+    world = demo_world(now, options.nodes, options.vms, options.seed, options.speed)
+    become(world, options.profile)
+    return world
 
 
 def welcome(options: ServeOptions, ports: Ports, print_of: str) -> list[str]:

@@ -13,8 +13,14 @@ _GIVEN = Text(optional=True, list_of=privilege_name)
 _MAY_WRITE: Permission = perm("/access", "Sys.Modify")
 
 
-def _listed(request: Request) -> list[str]:
-    return sorted(set(split_list(request.params.get("privs") or "")))
+def _listed(world: World, request: Request) -> list[str]:
+    """The privileges given. Raises 400 for one that this release does not know."""
+    found = sorted(set(split_list(request.params.get("privs") or "")))
+    for name in found:
+        if name not in world.access.roles["Administrator"]:
+            text = f"invalid format - invalid privilege '{name}'\n"
+            raise bad_parameters({"privs": text})
+    return found
 
 
 @route(
@@ -30,10 +36,11 @@ def add_role(world: World, request: Request) -> Json:
     if role.lower().startswith("pve"):
         text = "cannot use role ID starting with the (case-insensitive) 'PVE' namespace"
         raise bad_parameters({"roleid": text})
+    privileges = _listed(world, request)
     with writing(world, "create role failed"):
         if role in world.access.roles:
             raise failed(f"role '{role}' already exists")
-        world.access.roles[role] = _listed(request)
+        world.access.roles[role] = privileges
 
 
 @route(
@@ -52,11 +59,12 @@ def change_role(world: World, request: Request) -> Json:
     role = request.params["roleid"]
     if role in BUILT_IN:
         raise failed(f"auto-generated role '{role}' cannot be modified")
+    privileges = _listed(world, request)
     with writing(world, "update role failed"):
         if role not in world.access.roles:
             raise failed(f"role '{role}' does not exist")
         before = world.access.roles[role] if request.params.get("append") else []
-        world.access.roles[role] = sorted({*before, *_listed(request)})
+        world.access.roles[role] = sorted({*before, *privileges})
 
 
 @route(

@@ -82,8 +82,19 @@ BUILT_IN: dict[str, tuple[str, ...]] = {
     "PVEVMAdmin": VM_ADMIN,
     "PVEVMUser": VM_USER,
 }
+MONITOR = "VM.Monitor"
+"""What 8.x asks for whoever uses a guest's agent."""
+
+AGENT_PRIVILEGES = (
+    "VM.GuestAgent.Audit",
+    "VM.GuestAgent.FileRead",
+    "VM.GuestAgent.FileSystemMgmt",
+    "VM.GuestAgent.FileWrite",
+    "VM.GuestAgent.Unrestricted",
+)
+SINCE_9 = (*AGENT_PRIVILEGES, "VM.Replicate")
 PRIVILEGES = frozenset(BUILT_IN["Administrator"])
-"""Every privilege there is; others are `invalid privilege 'X'`."""
+"""Every privilege of 8.4; others are `invalid privilege 'X'`."""
 
 
 def built_in() -> dict[str, list[str]]:
@@ -93,6 +104,6 @@ def built_in() -> dict[str, list[str]]:
 
 def privilege_name(text: str) -> str:
     """Format `pve-priv`."""
-    if text not in PRIVILEGES:
+    if text not in PRIVILEGES and text not in SINCE_9:
         raise FormatError(f"invalid privilege '{text}'")
     return text

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 COUNTERS = ("cpu", "disk", "diskread", "diskwrite", "mem", "netin", "netout", "uptime")
 STOPPED: dict[str, Any] = dict.fromkeys(COUNTERS, 0) | {"template": 0}
 NEVER_TOLD: tuple[Any, dict[str, Any]] = ((None, None, None), {})
+HOST_SHARE = 64 * 1024**2
+"""Bytes that the host spends on a VM besides its memory."""
+
 TYPES = ("vm", "storage", "node", "sdn")
 
 
@@ -60,6 +63,8 @@ def told_row(world: World, machine: Machine) -> dict[str, Any]:
     if seen is not None and at is not None:
         row |= counters(world.seed, machine.vmid, seen, at)
         del row["started_at"], row["taps"]
+        if world.major >= 9:
+            row["memhost"] = row["mem"] + HOST_SHARE
     world.views[machine.vmid] = (seen, machine.node, at), row
     return dict(row)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import all_users, perm
+from reconciler.sim.accounts.access import Identity, Permission, all_users, check
+from reconciler.sim.accounts.roles import MONITOR
 from reconciler.sim.cluster.tasks import Step
 from reconciler.sim.errors import failed
 from reconciler.sim.parameters.schema import Array, Boolean, Integer, Text
@@ -26,7 +28,20 @@ if TYPE_CHECKING:
     from reconciler.sim.world import World
 
 AGENT = f"{VM}/agent"
-MONITOR = perm("/vms/{vmid}", "VM.Monitor")
+
+
+def may(privilege: str) -> Permission:
+    """VM.Monitor until 8.4; from 9.0 on the privilege, or VM.GuestAgent.Unrestricted."""
+
+    def verify(world: World, identity: Identity, params: Mapping[str, Any]) -> None:
+        wanted = [f"VM.GuestAgent.{privilege}", "VM.GuestAgent.Unrestricted"]
+        names = [MONITOR] if world.major < 9 else list(dict.fromkeys(wanted))
+        check(world, identity, f"/vms/{params['vmid']}", names, any=len(names) > 1)
+
+    return verify
+
+
+RUN = may("Unrestricted")
 READS = words(
     "get-fsinfo get-host-name get-memory-block-info get-memory-blocks get-osinfo get-time "
     "get-timezone get-users get-vcpus info network-get-interfaces"
@@ -61,8 +76,15 @@ def ask(world: World, request: Request, name: str) -> dict[str, Any]:
     return {"result": guest.answer(machine, world, name, [*READS, *WRITES])}
 
 
+def privilege_of(name: str) -> str:
+    """What a command without arguments needs from 9.0 on."""
+    if name.startswith("fs"):
+        return "FileSystemMgmt"
+    return "Audit" if name in READS or name == "ping" else "Unrestricted"
+
+
 def _register(method: str, name: str) -> None:
-    @route(method, f"{AGENT}/{name}", permission=MONITOR, protected=True)
+    @route(method, f"{AGENT}/{name}", permission=may(privilege_of(name)), protected=True)
     def call(world: World, request: Request) -> dict[str, Any]:
         return ask(world, request, name)
 
@@ -82,7 +104,7 @@ def index(world: World, request: Request) -> list[dict[str, str]]:
     "POST",
     AGENT,
     fields={"command": Text(enum=tuple(sorted((*READS, *WRITES))))},
-    permission=MONITOR,
+    permission=RUN,
     protected=True,
 )
 def command(world: World, request: Request) -> dict[str, Any]:
@@ -94,7 +116,7 @@ def command(world: World, request: Request) -> dict[str, Any]:
     "POST",
     f"{AGENT}/exec",
     fields={"command": Array(items=Text()), "input-data": Text(optional=True, max_length=65536)},
-    permission=MONITOR,
+    permission=RUN,
     protected=True,
 )
 def execute(world: World, request: Request) -> dict[str, Any]:
@@ -103,12 +125,14 @@ def execute(world: World, request: Request) -> dict[str, Any]:
     return {"pid": guest.run(machine, world, request.params["command"], given)}
 
 
-@route("GET", f"{AGENT}/exec-status", fields={"pid": Integer()}, permission=MONITOR, protected=True)
+@route("GET", f"{AGENT}/exec-status", fields={"pid": Integer()}, permission=RUN, protected=True)
 def exec_status(world: World, request: Request) -> dict[str, Any]:
     return dict(guest.result_of(live_guest(world, request), request.params["pid"]))
 
 
-@route("GET", f"{AGENT}/file-read", fields={"file": Text()}, permission=MONITOR, protected=True)
+@route(
+    "GET", f"{AGENT}/file-read", fields={"file": Text()}, permission=may("FileRead"), protected=True
+)
 def file_read(world: World, request: Request) -> dict[str, Any]:
     content = guest.read_file(live_guest(world, request), request.params["file"])
     return {"content": content, "bytes-read": len(content.encode())}
@@ -122,7 +146,7 @@ def file_read(world: World, request: Request) -> dict[str, Any]:
         "content": Text(max_length=61440),
         "encode": Boolean(optional=True),
     },
-    permission=MONITOR,
+    permission=may("FileWrite"),
     protected=True,
 )
 def file_write(world: World, request: Request) -> None:
@@ -144,7 +168,7 @@ def file_write(world: World, request: Request) -> None:
         "password": Text(min_length=5, max_length=1024),
         "crypted": Boolean(optional=True),
     },
-    permission=MONITOR,
+    permission=RUN,
     protected=True,
 )
 def set_password(world: World, request: Request) -> dict[str, Any]:
