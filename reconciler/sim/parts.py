@@ -56,4 +56,5 @@ import reconciler.sim.vm.template
 import reconciler.sim.volumes.content
 import reconciler.sim.volumes.definitions
 import reconciler.sim.volumes.download
-import reconciler.sim.volumes.storages  # noqa: F401
+import reconciler.sim.volumes.storages
+import reconciler.sim.volumes.upload  # noqa: F401

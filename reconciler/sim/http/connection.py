@@ -25,6 +25,7 @@ from reconciler.sim.http.door import Door, Message
 from reconciler.sim.http.errand import Errand
 from reconciler.sim.http.forms import decode_form, decode_json
 from reconciler.sim.http.spoil import PAGE, bomb
+from reconciler.sim.http.uploads import boundary_of, read_upload
 from reconciler.sim.view import View, packed
 
 BASE = "/api2/"
@@ -147,8 +148,7 @@ class Connection:
             check_message(message, path)
             form, rest = split_path(message, unquote(path) if "%" in path else path)
             identity = self.door.identify(message)
-            check_body(message)
-            params = parameters(message, query)
+            params = self._parameters(message, rest, query)
         except Refusal as refusal:
             self._finish(refused(refusal), message, "json")
             return
@@ -162,6 +162,15 @@ class Connection:
                 self.writer.abort()
 
         Errand(self.door, call, self.loop, done).start()
+
+    def _parameters(self, message: Message, path: str, query: str) -> dict[str, Any]:
+        rule = boundary_of(message.method, path, message.header(b"content-type"))
+        if rule is None or not message.body:
+            check_body(message)
+            return parameters(message, query)
+        message.keep_alive = False
+        name = self.door.simulator.world.new_uuid().replace("-", "")
+        return decode_form(query) | read_upload(message.body, rule, f"/var/tmp/pveupload-{name}")
 
     def _finish(self, answer: Answer, message: Message, form: str) -> None:
         delay = answer.delay

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler.sim.accounts.access import both, either, perm
-from reconciler.sim.cluster.inventory import Volume
+from reconciler.sim.cluster.inventory import Storage, Volume
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import TaskFailed, bad_parameters, failed
 from reconciler.sim.parameters.schema import Boolean, Text
@@ -64,18 +64,20 @@ def download(world: World, request: Request) -> str:
         raise failed(f"can't upload to storage type '{store.kind}', not a file based storage!\n")
     if content not in store.content:
         raise failed(f"storage '{place}' is not configured for content-type '{content}'\n")
-    name = safe_name(str(params["filename"]))
-    if not ENDINGS[content].match(name):
-        wrong = "invalid filename or wrong extension" if content == "import" else None
-        raise bad_parameters({"filename": wrong or "wrong file extension"})
+    name = right_name(content, str(params["filename"]))
     args = {"place": place, "name": f"{content}/{name}", "url": str(params["url"])}
     first = Step("download.open", args | {"compression": params.get("compression")})
     return world.tasks.start(request.node, "download", name, request.identity, [first])
 
 
-def safe_name(name: str) -> str:
-    """The last part of a path, odd characters replaced (normalize_content_filename)."""
-    return re.sub(r"[^a-zA-Z0-9_.\-]", "_", re.sub(r"^.*[/\\]", "", name.rstrip("\n")))
+def right_name(content: str, name: str) -> str:
+    """The last part of a path, odd characters replaced (normalize_content_filename). Raises 400:
+    not the ending of such content."""
+    safe = re.sub(r"[^a-zA-Z0-9_.\-]", "_", re.sub(r"^.*[/\\]", "", name.rstrip("\n")))
+    if not ENDINGS[content].match(safe):
+        wrong = "invalid filename or wrong extension" if content == "import" else None
+        raise bad_parameters({"filename": wrong or "wrong file extension"})
+    return safe
 
 
 def drawn_size(url: str) -> int:
@@ -105,16 +107,27 @@ def open_url(
 def finish(world: World, task: Task, place: str, name: str, url: str, command: str) -> None:
     store = storage.storage_of(world, place)
     size = drawn_size(url)
-    volid = f"{place}:{name}"
-    old = world.volume(task.node, volid)
-    taken = storage.used_bytes(world, task.node, store) - (old.used if old is not None else 0)
-    if store.full or taken + size > store.size:
+    if not room_for(world, task.node, store, name, size):
         task.say("wget: Cannot write to file (No space left on device).")
         raise TaskFailed(f"download failed: command '{command}' failed: exit code 3")
+    packed = name.endswith((".qcow2", ".vmdk"))
+    keep_file(world, task.node, store, name, size, 4 * size if packed else size)
+    task.say(f"download of '{url}' to '{file_path(store, name)}' finished")
+
+
+def room_for(world: World, node: str, store: Storage, name: str, size: int) -> bool:
+    """Whether the file fits in, in the place of an older one of its name."""
+    old = world.volume(node, f"{store.name}:{name}")
+    taken = storage.used_bytes(world, node, store) - (old.used if old is not None else 0)
+    return not store.full and taken + size <= store.size
+
+
+def keep_file(world: World, node: str, store: Storage, name: str, size: int, virtual: int) -> None:
     content, _slash, file = name.partition("/")
     form = file.rpartition(".")[2] if content != "vztmpl" else "t" + file.rpartition(".")[2]
-    node = "" if store.shared else task.node
-    volume = Volume(volid, node, content, form, size, used=size, ctime=int(world.now))
-    volume.virtual = 4 * size if form in ("qcow2", "vmdk") else size
-    world.volumes[node, volid] = volume
-    task.say(f"download of '{url}' to '{file_path(store, name)}' finished")
+    place = "" if store.shared else node
+    volume = Volume(
+        f"{store.name}:{name}", place, content, form, size, used=size, ctime=int(world.now)
+    )
+    volume.virtual = virtual
+    world.volumes[place, volume.volid] = volume
