@@ -16,25 +16,30 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 import httptools
-import msgspec
 
-from reconciler.sim.api import Answer, Call, refused
+from reconciler.sim.api import Answer, Call
 from reconciler.sim.errors import Refusal
 from reconciler.sim.http import control
 from reconciler.sim.http.door import Door, Message
 from reconciler.sim.http.errand import Errand
-from reconciler.sim.http.forms import decode_form, decode_json
+from reconciler.sim.http.forms import decode_form
+from reconciler.sim.http.reply import JSON_TYPE, PACKED, body_of, encode, head, of_body
+from reconciler.sim.http.request import (
+    accepts_gzip,
+    check_body,
+    check_message,
+    of_server,
+    parameters,
+    split_path,
+)
 from reconciler.sim.http.spoil import PAGE, bomb
 from reconciler.sim.http.uploads import boundary_of, read_upload
 from reconciler.sim.view import View, packed
 
-BASE = "/api2/"
-BODY_LIMIT = 512 * 1024
 COMPRESS_FROM = 1024
-PACKED = b"Content-Encoding: gzip\r\n"
-METHODS = frozenset(("GET", "POST", "PUT", "DELETE"))
-JSON_TYPE = b"application/json;charset=UTF-8"
-encode = msgspec.json.Encoder().encode
+HEADER_LINES = 63
+HEADER_SIZE = 8 * 1024
+"""A request with more is never answered; its connection ends after the usual silence."""
 
 
 class Writer(Protocol):
@@ -73,6 +78,7 @@ class Connection:
         self.url = b""
         self.headers: dict[bytes, bytes] = {}
         self.body: list[bytes] = []
+        self.header_size = self.header_lines = 0
         self.idle: asyncio.TimerHandle | None = None
         self._wait_for_more()
 
@@ -80,12 +86,15 @@ class Connection:
 
     def on_message_begin(self) -> None:
         self.url, self.headers, self.body = b"", {}, []
+        self.header_size = self.header_lines = 0
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.lower()] = value
+        self.header_lines += 1
+        self.header_size += len(name) + len(value) + 2
 
     def on_body(self, body: bytes) -> None:
         self.body.append(body)
@@ -94,6 +103,9 @@ class Connection:
         method = self.parser.get_method().decode()
         keep = self.parser.should_keep_alive()
         body = b"".join(self.body)
+        if self.header_lines >= HEADER_LINES or self.header_size >= HEADER_SIZE:
+            self._wait_for_more()
+            return
         self.queue.append(Message(method, self.url.decode("latin-1"), self.headers, body, keep))
         self._next()
 
@@ -111,7 +123,7 @@ class Connection:
         except httptools.HttpParserUpgrade:
             self.stop()
         except httptools.HttpParserError:
-            self.send(Answer(400, "bad request", message="bad request\n"), None, keep=False)
+            self.send(Answer(400, "bad request"), None, keep=False)
 
     def _wait_for_more(self) -> None:
         if self.door.pace.closing and not self.closed:
@@ -150,7 +162,8 @@ class Connection:
             identity = self.door.identify(message)
             params = self._parameters(message, rest, query)
         except Refusal as refusal:
-            self._finish(refused(refusal), message, "json")
+            answer, form = of_server(refusal)
+            self._finish(answer, message, form)
             return
         call = Call(self.door.simulator, message.method, rest, params, identity, self.via)
 
@@ -190,24 +203,16 @@ class Connection:
     def send(
         self, answer: Answer, message: Message | None, keep: bool = True, form: str = "json"
     ) -> None:
-        status, reason = answer.status, answer.reason
-        if status >= 400 and answer.message is None:
-            body = b""
-        elif form == "extjs":
-            body, status, reason = encode(extjs_body(answer)), 200, "OK"
-        elif isinstance(answer.data, View) and not answer.extras:
-            body = answer.data.text(encode, json_body(answer))
-        else:
-            body = encode(json_body(answer))
+        status, reason, body, kind = body_of(answer, form)
         good = keep and (answer.status < 400 or not self.door.pace.closing)
         if answer.spoiled == "gzip-bomb":
-            self._write(status, reason, bomb(answer.size), None, good, PACKED)
+            self._write(status, reason, bomb(answer.size), None, good, extra=PACKED)
         elif answer.spoiled == "non-json-body":
-            self._write(status, reason, PAGE, None, good)
+            self._write(status, reason, PAGE, None, good, b"text/html")
         else:
             cut = answer.spoiled == "truncated-body"
             view = answer.data if isinstance(answer.data, View) else None
-            self._write(status, reason, body, message, good, cut=cut, view=view)
+            self._write(status, reason, body, message, good, kind, cut=cut, view=view)
 
     def _write(
         self,
@@ -216,6 +221,7 @@ class Connection:
         body: bytes,
         message: Message | None,
         good: bool,
+        kind: bytes = JSON_TYPE,
         extra: bytes = b"",
         cut: bool = False,
         view: View | None = None,
@@ -228,21 +234,9 @@ class Connection:
         if len(body) > COMPRESS_FROM and message is not None and accepts_gzip(message):
             body = packed(body) if view is None else view.packed(body)
             extra = PACKED
-        head = b"".join(
-            (
-                f"HTTP/1.1 {status} {reason}\r\n".encode(),
-                b"Cache-Control: max-age=0\r\nConnection: ",
-                b"Keep-Alive" if keep else b"close",
-                b"\r\n",
-                self.door.now_line(),
-                b"Pragma: no-cache\r\nServer: pve-api-daemon/3.0\r\n",
-                extra,
-                b"Content-Length: %d\r\nContent-Type: " % len(body),
-                JSON_TYPE,
-                b"\r\n\r\n",
-            )
-        )
-        self.writer.write(head + (body[: len(body) // 2] if cut else body))
+        rest = extra + of_body(body, kind, keep)
+        lines = head(status, reason, keep, self.door.now_line(), rest)
+        self.writer.write(lines + (body[: len(body) // 2] if cut else body))
         self.busy = False
         if not keep or cut:
             self.stop()
@@ -250,83 +244,3 @@ class Connection:
             self.loop.call_soon(self._next)
         else:
             self._wait_for_more()
-
-
-def accepts_gzip(message: Message) -> bool:
-    return b"gzip" in message.headers.get(b"accept-encoding", b"")
-
-
-def check_message(message: Message, path: str) -> None:
-    """The refusals that come before everything else."""
-    if message.method not in METHODS:
-        raise Refusal(501, f"method '{message.method}' not available\n")
-    encoding = message.header(b"transfer-encoding")
-    if encoding is not None and encoding.lower() == "chunked":
-        raise Refusal(501, "chunked transfer encoding not supported\n")
-    if encoding is not None:
-        raise Refusal(501, f"Unknown transfer encoding '{encoding}'\n")
-    if not path.startswith(BASE):
-        if message.method == "GET":
-            raise Refusal(404, f"no such file '{path}'\n")
-        raise Refusal(501, f"Method '{message.method} {path}' not implemented")
-
-
-def split_path(message: Message, path: str) -> tuple[str, str]:
-    """The format (json or extjs) and the path below it."""
-    form, _, rest = path.removeprefix(BASE).partition("/")
-    if form not in ("json", "extjs"):
-        raise Refusal(501, "no such uri\n")
-    return form, rest
-
-
-def check_body(message: Message) -> None:
-    """Bodies only on PUT and POST, of known types, and not too long."""
-    if not message.body:
-        return
-    if message.method not in ("PUT", "POST"):
-        raise Refusal(501, f"Unexpected content for method '{message.method}'\n")
-    if len(message.body) > BODY_LIMIT:
-        raise Refusal(501, "for data too large\n")
-    kind = content_type(message)
-    if kind not in ("", "application/x-www-form-urlencoded", "application/json"):
-        raise Refusal(506, f"upload 'Content-Type '{kind}' not implemented\n")
-
-
-def content_type(message: Message) -> str:
-    return (message.header(b"content-type") or "").partition(";")[0].strip().lower()
-
-
-def parameters(message: Message, query: str) -> dict[str, Any]:
-    """Body and query parameters; the query wins."""
-    found: dict[str, Any] = {}
-    if message.body and content_type(message) == "application/json":
-        found = decode_json(message.body)
-    elif message.body:
-        found = decode_form(message.body.decode("utf-8", "replace"))
-    return found | decode_form(query) if query else found
-
-
-def json_body(answer: Answer) -> dict[str, Any]:
-    body: dict[str, Any] = {"data": answer.data, **answer.extras}
-    if answer.errors:
-        body["errors"] = answer.errors
-    if answer.message is not None:
-        body["message"] = answer.message
-    return body
-
-
-def extjs_body(answer: Answer) -> dict[str, Any]:
-    """Always 200 outside; refusals of checks carry their status as a string, others as a number."""
-    if answer.status < 400:
-        return {"data": answer.data, "success": 1, **answer.extras}
-    checked = answer.status in (400, 403)
-    status = str(answer.status) if checked else answer.status
-    return json_body(answer) | {"success": 0, "status": status}
-
-
-def moved(host: str, url: str) -> bytes:
-    """The answer to plain HTTP on the TLS port."""
-    return (
-        f"HTTP/1.1 301 Moved Permanently\r\nLocation: https://{host}{url}\r\n"
-        "Connection: close\r\nContent-Length: 0\r\n\r\n"
-    ).encode()

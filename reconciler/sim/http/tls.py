@@ -16,8 +16,9 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from reconciler.sim.http.connection import Connection, moved
+from reconciler.sim.http.connection import Connection
 from reconciler.sim.http.door import Door
+from reconciler.sim.http.reply import moved
 
 HANDSHAKE = 0x16
 CHUNK = 65536
@@ -159,7 +160,7 @@ class TlsConnection(asyncio.Protocol):
         url = words[1] if len(words) > 2 and words[1].startswith("/") else "/"
         host = next((one[5:].strip() for one in lines if one.lower().startswith("host:")), "")
         if self.transport is not None:
-            self.transport.write(moved(host or "localhost", url))
+            self.transport.write(moved(words[0], host or "localhost", url))
             self.transport.close()
 
     def _handshake(self) -> bool:

@@ -94,7 +94,7 @@ class Client:
         head, _, rest = self.got.partition(b"\r\n\r\n")
         line, *lines = head.decode().split("\r\n")
         headers = dict(one.split(": ", 1) for one in lines)
-        length = int(headers["Content-Length"])
+        length = int(headers.get("Content-Length", len(rest)))
         self.got = rest[length:]
         return line, headers, rest[:length]
 
