@@ -89,3 +89,12 @@ def test_fields_in_their_order() -> None:
 )
 def test_what_an_upload_is(method: str, path: str, kind: str | None, rule: bytes | None) -> None:
     assert boundary_of(method, path, kind) == rule
+
+
+@pytest.mark.parametrize(("sent", "kept"), [("abc", b"\r\nabc"), ("a\n\nbc", b"bc")])
+def test_a_file_without_its_own_type_is_spoiled(sent: str, kept: bytes) -> None:
+    """As Proxmox does: https://github.com/proxmoxer/proxmoxer/issues/139."""
+    body = ISO.replace("Content-Type: application/octet-stream\r\n", "")
+    found = read_upload(body.replace("one\r\n\r\ntwo", sent).encode(), b"xyz", "/tmp")
+    data = found["tmpfilename"]
+    assert isinstance(data, Received) and data.data == kept
