@@ -101,7 +101,8 @@ def ha_resources(answer: Json) -> dict[int, HAResource]:
     found = {}
     for row in rows(answer):
         kind, _, vmid = (text(row, "sid") or "").partition(":")
-        state = (text(row, "state") or "started").replace("enabled", "started")
+        state = text(row, "state") or "started"
+        state = "started" if state == "enabled" else state
         if kind == "vm" and vmid.isdigit():
             most = [int(float(text(row, name) or 1)) for name in ("max_restart", "max_relocate")]
             found[int(vmid)] = HAResource(int(vmid), state, text(row, "group"), *most)

@@ -109,6 +109,17 @@ def errors(done: Done) -> dict[str, str | None]:
     return {name: outcome.error for name, outcome in done.outcomes.items()}
 
 
+def test_c_09_nobody_is_stopped_by_a_look_from_before_a_pause_of_the_runner() -> None:
+    hands = Hands()
+    stop = change(
+        "power", "stop", new="stopped", calls=(Call(Method.POST, f"{VM}/status/shutdown"),)
+    )
+    hands.clock.sleep(60.0)
+    done = hands.run(stop)
+    assert (done.again, done.over, hands.api.sent) == (True, True, [])
+    assert "stood still" in done.why
+
+
 def test_all_config_keys_of_a_vm_go_out_as_one_call_with_the_digest_seen(hands: Hands) -> None:
     """Design 3.5"""
     done = hands.run(CPU, MEMORY, TAGS)
@@ -441,7 +452,7 @@ def test_destroys_and_restarts_are_counted_in_the_journal_before_they_are_sent(
     hands.run(replace(START_CALL, effect=Effect.STOP_START))
     hands.run(replace(GROW, effect=Effect.DESTROY), CPU)
     journal = hands.store.journal
-    assert (len(journal.restarted_since(AT)), journal.destroyed_since(AT)) == (1, 1)
+    assert (len(journal.restarted_since(AT)), len(journal.destroyed_since(AT))) == (1, 1)
 
 
 POOL = [

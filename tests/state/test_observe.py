@@ -15,7 +15,7 @@ from state.cache import CachedVM
 from state.machine import Machine, machine, parse_firewall
 from state.memory import Binding
 from state.observe import Observer, Reading, read_firewall, rotation, rotation_share
-from state.observed import ClusterView, SeenRule
+from state.observed import ClusterView, HAResource, SeenRule
 from state.store import Store
 from tests.engine import AT, Answer, Answers, HandClock, pending, vm
 
@@ -202,6 +202,38 @@ def test_a_lock_or_a_task_in_between_begins_the_proof_anew(cluster: Cluster, sig
     cluster.answers.update(quiet)
     assert cluster.look()[101].passing
     assert cores(cluster.look()) == 2
+
+
+@pytest.mark.parametrize(("began", "holds"), [(100, True), (130, False)])
+def test_c_09_a_shutdown_that_hangs_holds_up_no_proof(
+    cluster: Cluster, began: int, holds: bool
+) -> None:
+    """Else a guest that does not listen could never be switched off."""
+    start = int(AT.timestamp()) - began
+    task: Json = {"upid": "U", "type": "qmshutdown", "id": "101", "starttime": start}
+    cluster.answers["/cluster/tasks"] = [[task]]
+    cluster.look()
+    cluster.wrote("maybe-running")
+    cluster.look()
+    assert cluster.look()[101].passing is holds
+
+
+RESOURCES = "/cluster/ha/resources"
+
+
+def test_ha_is_read_where_a_spec_or_a_row_speaks_of_it(cluster: Cluster) -> None:
+    cluster.answers[RESOURCES] = [[{"sid": "vm:101", "state": "stopped"}]]
+    assert cluster.view().ha is None
+    assert cluster.observer.view(AT, ha=True).ha == {101: HAResource(101, "stopped")}
+    cluster.answers["/cluster/resources"] = [[*NODES, listed(101, hastate="stopped")]]
+    assert cluster.view().ha == {101: HAResource(101, "stopped")}
+    assert cluster.api.got.count(RESOURCES) == 2
+
+
+def test_ha_that_may_not_be_read_is_unknown_and_hinders_nothing(cluster: Cluster) -> None:
+    cluster.answers[RESOURCES] = [Forbidden("Permission check failed (/, Sys.Audit)")]
+    view = cluster.observer.view(AT, ha=True)
+    assert (view.ha, view.problem) == (None, None)
 
 
 def test_a_dry_run_does_not_settle_a_doubt(cluster: Cluster) -> None:

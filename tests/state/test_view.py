@@ -3,8 +3,8 @@
 import pytest
 
 from state.api import Json
-from state.observed import NodeRow, StorageRow, TaskRow, VMRow
-from state.view import cluster_view, number, quorum_problem, rows, text, vm_row, whole
+from state.observed import HAResource, NodeRow, StorageRow, TaskRow, VMRow
+from state.view import cluster_view, ha_resources, number, quorum_problem, rows, text, vm_row, whole
 from tests.engine import AT
 
 QUORATE: Json = [
@@ -73,6 +73,20 @@ def test_a_vm_row_is_read_by_type() -> None:
 
 def test_a_vm_younger_than_the_last_broadcast_has_little_more_than_its_ids() -> None:
     assert vm_row({"vmid": 101, "node": "pve1"}) == VMRow(101, "pve1")
+
+
+def test_ha_resources_are_known_by_their_vmid_and_old_words() -> None:
+    answer: Json = [
+        {"sid": "vm:101", "type": "vm", "state": "enabled", "group": "near", "max_restart": "0"},
+        {"sid": "vm:102", "max_relocate": 3},
+        {"sid": "ct:103", "state": "stopped"},
+        {"sid": "vm:odd"},
+        {},
+    ]
+    assert ha_resources(answer) == {
+        101: HAResource(101, "started", "near", 0, 1),
+        102: HAResource(102, "started", None, 1, 3),
+    }
 
 
 def test_a_view_puts_the_constant_reads_together() -> None:
