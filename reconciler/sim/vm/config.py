@@ -9,7 +9,7 @@ from reconciler.sim.accounts.access import Identity, all_users, perm
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import Refusal, TaskFailed, bad_parameters, failed
 from reconciler.sim.parameters import options
-from reconciler.sim.parameters.formats import config_id
+from reconciler.sim.parameters.formats import config_id, storage_id
 from reconciler.sim.parameters.schema import Boolean, Field, Integer, Text
 from reconciler.sim.parameters.values import words
 from reconciler.sim.routes import Request, route
@@ -52,7 +52,7 @@ WRITE: dict[str, Field] = {
 POSTED: dict[str, Field] = {
     **WRITE,
     "background_delay": Integer(optional=True, minimum=1, maximum=30),
-    "import-working-storage": Text(optional=True),
+    "import-working-storage": Text(optional=True, format=storage_id),
 }
 CHILDREN = words(
     "config cloudinit pending status unlink vncproxy termproxy migrate resize move rrd "

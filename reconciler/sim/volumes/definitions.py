@@ -12,17 +12,12 @@ from typing import TYPE_CHECKING, Any
 from reconciler.sim.accounts.access import all_users, perm
 from reconciler.sim.cluster.inventory import GIB, Storage
 from reconciler.sim.errors import Refusal, failed
-from reconciler.sim.parameters.formats import DIGEST, node_name, storage_id
-from reconciler.sim.parameters.schema import (
-    Boolean,
-    Field,
-    Integer,
-    Text,
-    split_list,
-)
+from reconciler.sim.parameters.formats import DIGEST, config_id, storage_id
+from reconciler.sim.parameters.schema import Field, Text, split_list
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.volumes.kinds import KINDS, OTHERS
-from reconciler.sim.volumes.storages import content_type, find, sees
+from reconciler.sim.volumes.settings import FLAGS, NUMBERS, setting
+from reconciler.sim.volumes.storages import find, sees
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
@@ -33,33 +28,22 @@ MODIFIED = "detected modified configuration - file changed by other user? Try ag
 NEW_SIZE = 1024 * GIB
 """Bytes of a storage that was added by a call: the cluster has no disks to look at."""
 
-FLAGS = (
-    *("create-base-path", "create-subdirs", "disable", "fuse", "krbd", "mkdir", "nocow"),
-    *("saferemove", "shared", "sparse", "tagged_only"),
-)
-NUMBERS = ("max-protected-backups", "port")
 HIDDEN = ("password", "keyring", "encryption-key", "master-pubkey")
 """They are kept in files of their own and never shown."""
 
 
-def _field(name: str) -> Field:
-    if name in FLAGS:
-        return Boolean(optional=True)
-    if name in NUMBERS:
-        return Integer(optional=True)
-    if name == "content":
-        return Text(optional=True, list_of=content_type)
-    if name == "nodes":
-        return Text(optional=True, list_of=node_name)
-    if name == "path":
-        return Text(optional=True, pattern=r"/.+")
-    return Text(optional=True)
-
-
 NAMES = sorted({name for kind in KINDS.values() for name in (*kind.required, *kind.optional)})
-FIELDS: dict[str, Field] = {name: _field(name) for name in NAMES}
-FIXED = {name for kind in KINDS.values() for name in kind.fixed}
-CHANGES: dict[str, Field] = {name: one for name, one in FIELDS.items() if name not in FIXED}
+FIELDS: dict[str, Field] = {name: setting(name) for name in NAMES}
+FREE = {
+    name
+    for kind in KINDS.values()
+    for name in (*kind.required, *kind.optional)
+    if name not in kind.fixed
+}
+CHANGES: dict[str, Field] = {
+    name: one for name, one in FIELDS.items() if name in FREE or name == "server"
+}
+"""What some kind lets an update change; `server` only kinds that are not simulated."""
 KIND_NAMES = tuple(sorted((*KINDS, *OTHERS)))
 
 
@@ -169,7 +153,8 @@ def _take(storage: Storage, params: dict[str, Any]) -> None:
             storage.nodes = split_list(str(value)) or None
         elif key == "shared":
             storage.shared = bool(value) or KINDS[storage.kind].shared
-        else:
+        elif key != "format" or value in KINDS[storage.kind].shown:
+            # A default format that the kind does not know is dropped without an error.
             storage.options[key] = str(value)
 
 
@@ -178,7 +163,7 @@ def _take(storage: Storage, params: dict[str, Any]) -> None:
     ONE,
     fields={
         **CHANGES,
-        "delete": Text(optional=True, max_length=4096),
+        "delete": Text(optional=True, max_length=4096, list_of=config_id),
         "digest": DIGEST,
     },
     permission=ALLOCATE,

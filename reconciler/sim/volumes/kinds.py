@@ -66,7 +66,7 @@ def _files(
         features=FILE_FEATURES if images else {},
         required=required,
         optional=(*GENERAL, *KEEPING, *MOUNT, *optional),
-        fixed=required,
+        fixed=(*required, "path"),
         shared=shared,
         files=True,
         named_base=True,
