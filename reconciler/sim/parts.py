@@ -16,6 +16,7 @@ import reconciler.sim.backup.restore
 import reconciler.sim.backup.run
 import reconciler.sim.backup.schedule
 import reconciler.sim.backup.vzdump
+import reconciler.sim.cluster.datacenter
 import reconciler.sim.cluster.execute
 import reconciler.sim.cluster.hardware
 import reconciler.sim.cluster.history

@@ -27,8 +27,8 @@ FORMAT = 2
 
 Room = TypeVar("Room")
 
-LOG_KEPT = 500
-"""Entries of the cluster log; Proxmox keeps 128 KiB, about as many."""
+LOG_BYTES = 128 * 1024
+"""Size of the cluster log's ring, in which an entry takes 44 bytes and its texts."""
 
 
 @dataclass(slots=True)
@@ -43,6 +43,12 @@ class LogEntry:
     pid: int
     pri: int
     msg: str
+
+    @property
+    def size(self) -> int:
+        """Bytes in the ring, as pmxcfs lays an entry out (logger.c)."""
+        texts = (self.node, self.user, self.tag, self.msg)
+        return (44 + sum(len(one.encode()) + 1 for one in texts) + 7) // 8 * 8
 
     def row(self) -> dict[str, Any]:
         """As GET /cluster/log lists it."""
@@ -90,6 +96,7 @@ class World:
     frozen: dict[str, float] = field(default_factory=dict)
     offset: float = 0.0
     skew: float = 0.0
+    log_bytes: int = 0
     revision: int = field(default=0, metadata=DERIVED)
     seen_revision: int = field(default=-1, metadata=DERIVED)
     views: dict[Any, tuple[Any, Any]] = field(default_factory=dict, repr=False, metadata=DERIVED)
@@ -180,8 +187,9 @@ class World:
             LogEntry(self.next_uid, self.stamp, node, user, tag, 1000, pri, text[:4096])
         )
         self.next_uid += 1
-        if len(self.logbook) > LOG_KEPT:
-            del self.logbook[: len(self.logbook) - LOG_KEPT]
+        self.log_bytes += self.logbook[-1].size
+        while self.log_bytes > LOG_BYTES:
+            self.log_bytes -= self.logbook.pop(0).size
 
     # ------------------------------------------------------------------ saving
 

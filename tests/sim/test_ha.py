@@ -537,3 +537,15 @@ def test_a_relocation_that_cannot_be_ends_in_error_too(cluster: Cluster) -> None
     cluster.wait(200)
     assert cluster.state(200) == "error"
     assert cluster.power(200) == ("pve1", "stopped")
+
+
+def test_a_service_that_somebody_moved_is_found_where_it_is(cluster: Cluster) -> None:
+    cluster.make(200)
+    cluster.manage(200)
+    cluster.wait(40)
+    cluster.simulator.faults.add(Fault("ha-move", vmid=200, node="pve3"))
+    cluster.wait(20)
+    rows = cluster.ask("GET", "/cluster/ha/status/current")
+    assert rows[-1]["node"] == "pve3"
+    assert cluster.power(200) == ("pve3", "running")
+    assert cluster.simulator.world.tasks.due() is None

@@ -12,7 +12,7 @@ from reconciler.sim.cluster.broadcast import row_of
 from reconciler.sim.cluster.inventory import GIB, Storage, Volume
 from reconciler.sim.samples import demo_world
 from reconciler.sim.vm.machine import Machine
-from reconciler.sim.world import LOG_KEPT
+from reconciler.sim.world import LOG_BYTES
 
 Get = Callable[..., Any]
 BACKUP_OF_121 = "local:backup/vzdump-qemu-121-2026_01_31-02_00_00.vma"
@@ -200,9 +200,12 @@ def test_the_log_is_newest_first_and_ones_own(demo: Simulator, get: Get) -> None
 
 
 def test_the_log_forgets(demo: Simulator) -> None:
-    for number in range(LOG_KEPT + 10):
-        demo.world.log("pve1", "root@pam", "x", str(number))
-    assert len(demo.world.logbook) == LOG_KEPT
+    for number in range(2000):
+        demo.world.log("pve1", "root@pam", "pvedaemon", f"line {number}")
+    held = sum(entry.size for entry in demo.world.logbook)
+    assert LOG_BYTES - 200 < held <= LOG_BYTES
+    assert demo.world.log_bytes == held
+    assert 800 < len(demo.world.logbook) < 2000
 
 
 def test_nodes_and_their_facts(demo: Simulator, get: Get) -> None:

@@ -1,4 +1,4 @@
-"""Reads of the cluster as a whole: status, next free id, options, log."""
+"""Reads of the cluster as a whole: status, next free id, log."""
 
 from __future__ import annotations
 
@@ -67,15 +67,6 @@ def get_next_id(world: World, request: Request) -> Json:
     if free is None:
         raise failed(f"unable to get any free VMID in range [{lower}, {upper}]")
     return str(free)
-
-
-@route("GET", "/cluster/options", permission=all_users)
-def get_options(world: World, request: Request) -> Json:
-    """Datacenter options; without Sys.Audit only what shows tags needs."""
-    shown = {"allowed-tags": [], "mac_prefix": "BC:24:11", "description": ""} | world.options
-    if allowed(world, request.identity, "/", ["Sys.Audit"]):
-        return shown
-    return {key: shown[key] for key in ("allowed-tags", "tag-style", "console") if key in shown}
 
 
 @route(

@@ -75,6 +75,10 @@ def _sort_services(world: World, held: Book) -> None:
     for sid in sorted(held.services):
         if sid not in held.resources or not _counts(world, held, sid):
             del held.services[sid]
+            continue
+        service, machine = held.services[sid], world.vms[vmid_of(sid)]
+        if service.task is None and service.state in ("started", "stopped"):
+            service.node = machine.node
 
 
 def decide(world: World, held: Book, sid: str, service: Service) -> None:

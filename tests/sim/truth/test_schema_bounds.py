@@ -16,6 +16,7 @@ BOUNDS = {
 }
 NEWER = {
     "comment: format",  # pve-fw-comment-spec came with 9.x
+    "crs.ha: enum",  # `dynamic` came with 9.2
 }
 """Rules of the 9.x schema that 8.4 lacks."""
 LOOSER = {
