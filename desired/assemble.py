@@ -16,7 +16,7 @@ from desired.shared import Shared
 from desired.spec import VMSpec
 from desired.wording import Wrong, near, wrongs
 
-HIDDEN = frozenset({"key", "name_template", "windows"})
+HIDDEN = frozenset({"key", "name_template", "windows", "copies"})
 """Fields of a spec that nobody writes."""
 
 ABSENT = ("cluster", "name", "name_template", "domain", "was", "state", "protection")
@@ -75,6 +75,11 @@ class Assembler:
         mine = {n: one for n, one in windows if one.fits(spec.key, spec.name, spec.tags or ())}
         return spec.model_copy(update={"windows": mine}) if mine else spec
 
+    def _with_copies(self, spec: VMSpec) -> VMSpec:
+        """Return the spec with what its template's name stands for in its cluster."""
+        copies = self._shared.file.copies(spec.template or "", spec.cluster)
+        return spec.model_copy(update={"copies": copies}) if copies else spec
+
     def _rendered(self, draft: Draft, wrong: list[Wrong]) -> Tree:
         def text(value: str, path: Path) -> object:
             try:
@@ -95,6 +100,7 @@ class Assembler:
         if spec.cluster not in self._shared.file.clusters:
             return spec
         wrong += self._template_wrongs(draft, spec)
+        spec = self._with_copies(spec)
         cluster = self._shared.file.clusters[spec.cluster]
         for key in spec.config:
             message = refusal(key, cluster)
@@ -130,15 +136,16 @@ class Assembler:
             )
 
     def _template_wrongs(self, draft: Draft, spec: VMSpec) -> Iterator[Wrong]:
-        templates = self._shared.file.templates
+        known = sorted({*self._shared.file.templates, *self._shared.file.images})
+        fault = self._shared.why_no_template(spec.template or "")
         if spec.template is None:
-            yield Wrong(("template",), f"expected a template, seen nothing{near('', templates)}")
-        elif ("templates", spec.template) in self._shared.broken:
-            self._report.add(self._shared.broken["templates", spec.template], draft.key)
-        elif spec.template not in templates:
-            hint = near(spec.template, templates)
+            yield Wrong(("template",), f"expected a template, seen nothing{near('', known)}")
+        elif fault:
+            self._report.add(fault, draft.key)
+        elif spec.template not in known:
+            hint = near(spec.template, known)
             yield Wrong(("template",), f"unknown template {spec.template!r}{hint}")
-        elif not templates[spec.template].get(spec.cluster):
+        elif not self._shared.file.copies(spec.template, spec.cluster):
             message = f"template {spec.template} has no copy in cluster {spec.cluster}"
             yield Wrong(("template",), message)
 

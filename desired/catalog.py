@@ -15,6 +15,7 @@ from desired.windows import Window
 FLEET = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 ENDPOINT = r"^https://[^\s/@]+/?$"
 FINGERPRINT = r"^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$"
+IMAGE = r"^[A-Za-z][A-Za-z0-9._-]*:[^\s,]+$"
 
 
 _SHARE = re.compile(r"\d{1,3}(\.\d{1,9})?%")
@@ -187,6 +188,19 @@ WindowName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
 Vmid = Annotated[Int, Field(ge=100, le=999_999_999)]
 
 
+def _images(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+_VOLUME = {"type": "string", "pattern": IMAGE}
+Images = Annotated[
+    tuple[Annotated[str, Field(pattern=IMAGE)], ...],
+    BeforeValidator(_images),
+    WithJsonSchema({"anyOf": [_VOLUME, {"type": "array", "items": _VOLUME}]}),
+]
+"""Volumes with a disk image, `local:import/debian-12.qcow2`; several are copies of one."""
+
+
 class FleetFile(Model):
     """`fleet.yaml`: what all VMs share. `defaults` is laid below every package and VM."""
 
@@ -196,8 +210,16 @@ class FleetFile(Model):
     clusters: dict[str, Cluster]
     defaults: dict[str, object] = Field(default_factory=dict)
     templates: dict[str, dict[str, tuple[Vmid, ...]]] = Field(default_factory=dict)
+    images: dict[str, dict[str, Images]] = Field(
+        default_factory=dict, description="templates that are disk images: VMs are made from them"
+    )
     limits: Limits = Limits()
     guard: Guard = Guard()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")
+
+    def copies(self, alias: str, cluster: str) -> tuple[int | str, ...]:
+        """What a template's alias stands for in a cluster: vmids, or volumes of images."""
+        vmids = self.templates.get(alias, {}).get(cluster, ())
+        return vmids or self.images.get(alias, {}).get(cluster, ())

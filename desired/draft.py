@@ -187,9 +187,9 @@ class Drafter:
                 for name, value in options.items()
             }
             options = {k: v for k, v in options.items() if ("options", k) not in draft.failed}
-        templates, cluster = self._shared.file.templates, draft.tree["cluster"]
-        copies = {alias: there.get(str(cluster), ()) for alias, there in templates.items()}
-        known = {alias: vmids for alias, vmids in copies.items() if vmids}
+        file, cluster = self._shared.file, str(draft.tree["cluster"])
+        copies = {alias: file.copies(alias, cluster) for alias in {*file.templates, *file.images}}
+        known = {alias: there for alias, there in copies.items() if there}
         draft.tree, wrong = lay_over(draft.tree, options, known)
         for one in wrong:
             self._report.add(draft.fault(one), draft.key)

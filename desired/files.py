@@ -124,6 +124,7 @@ class FileSource:
             clusters=file.clusters,
             vms={key: spec for key, spec in specs.items() if key not in report.broken},
             templates=file.templates,
+            images=file.images,
             pools=shared.pools,
             limits=file.limits,
             guard=file.guard,

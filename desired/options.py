@@ -92,7 +92,7 @@ NAMES = (*SETTINGS, OS)
 
 
 def lay_over(
-    tree: Tree, options: object, aliases: Mapping[str, tuple[int, ...]]
+    tree: Tree, options: object, aliases: Mapping[str, tuple[int | str, ...]]
 ) -> tuple[Tree, list[Wrong]]:
     """Return a VM's tree with its options laid over it, and what is wrong with them.
 
@@ -160,7 +160,7 @@ def _whole(number: float) -> int:
     return int(number)
 
 
-def _template(value: object, aliases: Mapping[str, tuple[int, ...]]) -> str | None:
+def _template(value: object, aliases: Mapping[str, tuple[int | str, ...]]) -> str | None:
     if isinstance(value, str) and value in aliases:
         return value
     text = str(value)

@@ -1,7 +1,7 @@
 """What all VMs share, read from the fleet file, the packages and the pools; broken parts aside."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ STRICTEST = Guard.model_validate({"restarts": "0%", "destroys": "0%"})
 
 @dataclass(slots=True)
 class Shared:
-    """The usable parts, and why the others are not: clusters and templates by (section, name)."""
+    """The usable parts, and why others are not: clusters, templates, images by (section, name)."""
 
     file: FleetFile
     defaults: Entry
@@ -36,6 +36,10 @@ class Shared:
     pool_shelf: Shelf
     pools: dict[str, Pool] = field(default_factory=dict)
     broken: Mapping[tuple[str, str], Fault] = field(default_factory=dict)
+
+    def why_no_template(self, alias: str) -> Fault | None:
+        """What is wrong with the template of this alias, be it a VM's copy or an image."""
+        return self.broken.get(("templates", alias)) or self.broken.get(("images", alias))
 
 
 def read_shared(document: Document, packages: Shelf, pools: Shelf, report: Report) -> Shared:
@@ -66,7 +70,7 @@ def _fleet_file(
             report.add(fault)
             if path[0] == "windows":
                 tree["windows"] = _readable_windows(tree["windows"], faults)
-            elif len(path) > 1 and path[0] in ("clusters", "templates"):
+            elif len(path) > 1 and path[0] in ("clusters", "templates", "images"):
                 section = tree[str(path[0])]
                 assert isinstance(section, dict)
                 tree[str(path[0])] = {k: v for k, v in section.items() if k != path[1]}
@@ -76,13 +80,24 @@ def _fleet_file(
         file = FleetFile.model_validate(tree)
         if any(path[0] == "guard" for path in faults):
             file = file.model_copy(update={"guard": STRICTEST})
-    for alias, copies in file.templates.items():
-        for cluster in copies:
-            if cluster not in file.clusters and ("clusters", cluster) not in broken:
-                message = f"unknown cluster{near(cluster, file.clusters)}"
-                wrong = Wrong(("templates", alias, cluster), message, at_key=True)
-                report.add(_fault(document, wrong))
+    for name, alias, cluster in _named_copies(file):
+        wrong = Wrong((name, alias, cluster), "", at_key=True)
+        if cluster not in file.clusters and ("clusters", cluster) not in broken:
+            message = f"unknown cluster{near(cluster, file.clusters)}"
+            report.add(_fault(document, replace(wrong, message=message)))
+        elif name == "images" and file.templates.get(alias, {}).get(cluster):
+            message = f"templates: says already what {alias} is in {cluster}; drop one of the two"
+            broken.setdefault((name, alias), _fault(document, replace(wrong, message=message)))
+            report.add(broken[name, alias])
     return file, broken
+
+
+def _named_copies(file: FleetFile) -> Iterator[tuple[str, str, str]]:
+    """Yield (section, alias, cluster) of everything that a template's alias stands for."""
+    for alias, copies in file.templates.items():
+        yield from (("templates", alias, cluster) for cluster in copies)
+    for alias, images in file.images.items():
+        yield from (("images", alias, cluster) for cluster in images)
 
 
 def _readable_windows(windows: object, faults: Collection[Path]) -> Tree:

@@ -22,7 +22,8 @@ class RolledName:
 class Fleet:
     """The desired state of everything.
 
-    `templates` maps an alias to {cluster: template vmids}; `vms` holds only sound specs, `broken`
+    `templates` maps an alias to {cluster: template vmids}, `images` to {cluster: volumes of disk
+    images}; `vms` holds only sound specs, `broken`
     the keys whose spec could not be used (they are known, so they are never taken for removed); a
     broken group stands there under its own key. `incomplete` says that a file of VMs could not be
     read at all, so that nothing may be taken for removed. `revision` names this state of the
@@ -34,6 +35,7 @@ class Fleet:
     clusters: Mapping[str, Cluster]
     vms: Mapping[str, VMSpec]
     templates: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)

@@ -69,6 +69,9 @@ class VMSpec(Model):
     name_template: str = Field("", description="the text that `name` was rolled from")
     domain: str | None = None
     template: str | None = None
+    copies: tuple[int | str, ...] = Field(
+        (), description="what `template` names in its cluster: vmids, or volumes of images"
+    )
     clone: Literal["linked", "full"] = "linked"
     node: Placement | None = None
     storage: str | None = Field(None, pattern=STORAGE)

@@ -10,7 +10,7 @@ from typing import Annotated, TypeGuard, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from desired.catalog import ENDPOINT, FINGERPRINT, FLEET
+from desired.catalog import ENDPOINT, FINGERPRINT, FLEET, IMAGE
 from desired.cloudinit import PASSWORD, REFERENCE, SHA256, USER, VOLUME
 from desired.devices import CD_SLOT, ISO_FILE, MAPPING, PCI_HOST, SERIAL, USB_HOST
 from desired.document import Path, step
@@ -40,6 +40,7 @@ _PATTERNS = {
     TAG: "lower-case letters, digits and _ + . -",
     ENDPOINT: "an address such as https://pve1.example:8006",
     FINGERPRINT: "a SHA-256 fingerprint (32 bytes in hex)",
+    IMAGE: "a volume with an image such as local:import/debian-12.qcow2",
     FLEET: "a name of lower-case letters, digits, _ and - (at most 40)",
     USER: "a user name of letters, digits, _ . and - (at most 32)",
     SHA256: "a SHA-256 checksum (64 hex digits in lower case)",
