@@ -20,6 +20,7 @@ from reconciler.registry import vm_handlers
 from reconciler.report import DryRun, PlannedVM, Remark, Reporter
 from reconciler.secrets import SecretError
 from reconciler.site import Site
+from reconciler.spent import Spent
 from reconciler.turn import Turn
 from state.api import ApiError
 from state.memory import Memory, Phase
@@ -92,14 +93,13 @@ def look_once(
     clock: Clock,
     until: datetime,
 ) -> Preview:
-    """Observe, preview allocations, plan and guard everything once."""
-    shared = addresses_in_use(opened.fleet, opened.store)
+    """Observe the clusters side by side; then preview allocations, plan and guard in order."""
+    shared, spent = addresses_in_use(opened.fleet, opened.store), Spent()
     memories = _renamed(opened.fleet, opened.store.memories())
-    found: dict[str, Guarded] = {}
-    failed: dict[str, str] = {}
-    for site in sites.values():
-        mine = [turn for turn in turns.values() if turn.spec.cluster == site.name]
-        look = SiteLook(
+    workers = Workers(opened.fleet.limits.workers)
+
+    def look(site: Site) -> SiteLook:
+        made = SiteLook(
             site,
             opened.fleet,
             opened.store,
@@ -107,17 +107,22 @@ def look_once(
             clock.now,
             opened.resolve,
             shared,
+            spent,
             first=True,
             dry=True,
         )
-        look.observe(
-            mine, memories, Workers(opened.fleet.limits.workers), lambda: clock.now() >= until
-        )
-        for turn in sorted(mine, key=lambda turn: turn.key):
-            try:
-                found[turn.key] = look.decide(turn)
-            except (ApiError, SecretError) as error:
-                failed[turn.key] = str(error)
+        mine = [turn for turn in turns.values() if turn.spec.cluster == site.name]
+        made.observe(mine, memories, workers, lambda: clock.now() >= until)
+        return made
+
+    looks = {one.site.name: one for one in workers.map(look, list(sites.values()))}
+    found: dict[str, Guarded] = {}
+    failed: dict[str, str] = {}
+    for key, turn in sorted(turns.items(), key=lambda item: (item[1].spec.cluster, item[0])):
+        try:
+            found[key] = looks[turn.spec.cluster].decide(turn)
+        except (ApiError, SecretError) as error:
+            failed[key] = str(error)
     return Preview(found, failed)
 
 

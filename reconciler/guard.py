@@ -16,6 +16,7 @@ from handlers.stop import STOP, open_stop
 from handlers.waiting import NOW, RESTART
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
+from reconciler.spent import Spent
 from state.change import Change, Effect, Note
 from state.observed import SeenVM
 
@@ -41,10 +42,9 @@ class Gate:
 
     `beside` names the handlers that hold nothing back: what is withheld of theirs does not block.
 
-    `approved` says whether a person granted that change; `effects` counts the VMs that were
-    destroyed and restarted in the last 24 h, of `managed` ones, and `restarted` names those that
-    were restarted; `clones` counts clone tasks at work by template and by place (where a clone's
-    data goes: `place_of` tells, by template and storage).
+    `approved` says whether a person granted that change; `spent` are the VMs that were destroyed
+    and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at work by
+    template and by place (where a clone's data goes: `place_of` tells, by template and storage).
     """
 
     thresholds: Thresholds
@@ -53,9 +53,8 @@ class Gate:
     approved: Callable[[SeenVM, Change], bool]
     beside: frozenset[str]
     place_of: Callable[[int, str | None], str]
-    effects: Counter[Effect] = field(default_factory=Counter)
+    spent: Spent = field(default_factory=Spent)
     clones: Counter[str] = field(default_factory=Counter)
-    restarted: frozenset[str] = frozenset()
 
     def check(self, plan: VMPlan, windows: Mapping[str, Window] = NO_WINDOWS) -> Guarded:
         """Sort one VM's changes into allowed and withheld; `windows` are those of its scope."""
@@ -65,6 +64,11 @@ class Gate:
         stop = self.stop(seen)
         if stop:
             return Guarded(plan, withheld=plan.changes, notes=(*plan.notes, stop))
+        with self.spent.lock:
+            return self._sorted(plan, windows)
+
+    def _sorted(self, plan: VMPlan, windows: Mapping[str, Window]) -> Guarded:
+        seen = plan.seen
         allowed: list[Change] = []
         withheld: list[Change] = []
         notes = list(plan.notes)
@@ -81,7 +85,8 @@ class Gate:
                 note = replace(note, blocking=not beside)
                 if note not in notes:
                     notes.append(note)
-        self.effects.update({effect for effect in map(counted, allowed) if effect})
+        for effect in {effect for effect in map(counted, allowed) if effect}:
+            self.spent.learn(effect, {seen.key})
         marked_plan = replace(plan, changes=marked)
         return Guarded(marked_plan, tuple(allowed), tuple(withheld), tuple(notes))
 
@@ -125,12 +130,13 @@ class Gate:
             return change
         if effect is Effect.DESTROY:
             most = self.thresholds.destroys * self.managed
-        elif open_stop(seen) or RESTART in seen.memory.intents or seen.key in self.restarted:
+        elif open_stop(seen) or RESTART in seen.memory.intents:
             return change
         else:
             share = self.thresholds.restarts
             most = max(1.0, share * self.managed) if share else 0.0
-        return replace(change, approval=True) if self.effects[effect] + 1 > most else change
+        room = self.spent.has_room(effect, seen.key, most)
+        return change if room else replace(change, approval=True)
 
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
         if not change.approval or self.approved(seen, change):

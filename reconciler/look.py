@@ -20,6 +20,7 @@ from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
+from reconciler.spent import Spent
 from reconciler.turn import Turn
 from state.change import Change, Effect
 from state.machine import Machine
@@ -40,6 +41,7 @@ class SiteLook:
     clock: Callable[[], datetime]
     resolve: Resolve
     addresses: Addresses
+    spent: Spent
     first: bool
     dry: bool = False
     view: ClusterView = field(init=False)
@@ -147,7 +149,8 @@ class SiteLook:
 
     def _gate(self, machines: Mapping[int, Machine]) -> Gate:
         since = self.view.at - timedelta(days=1)
-        restarted = self.store.journal.restarted_since(since)
+        self.spent.learn(Effect.STOP_START, self.store.journal.restarted_since(since))
+        self.spent.learn(Effect.DESTROY, self.store.journal.destroyed_since(since))
 
         def place_of(template: int, storage: str | None) -> str:
             return clone_place(self.view, machines, template, storage)
@@ -163,13 +166,7 @@ class SiteLook:
             approved=self._approved,
             beside=frozenset(one.name for one in self.handlers if not one.blocking),
             place_of=place_of,
-            effects=Counter(
-                {
-                    Effect.DESTROY: self.store.journal.destroyed_since(since),
-                    Effect.STOP_START: len(restarted),
-                }
-            ),
-            restarted=restarted,
+            spent=self.spent,
             clones=clones,
         )
 

@@ -1,6 +1,7 @@
 """A run of the loop `process_vms`: open, look, report; one runner at a time (design 2, Loop)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
 from reconciler.settle import Settler
 from reconciler.site import Site
+from reconciler.spent import Spent
 from reconciler.tick import Tick, deadline
 from reconciler.turn import Narrator, Turn
 from reconciler.withdraw import withdraw
@@ -81,7 +83,7 @@ class Run:
             until = deadline(self.start, self.options.time_limit)
             by = self.options.by
             grant_now(self.opened, sites, turns, self.options.approve, by, self.clock, until)
-        self._tick(run, sites, turns).run()
+        self._side_by_side(self._ticks(run, sites, turns))
         for copied in (text for site in sites.values() for text in site.copies):
             self._remark(copied, "warning")
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
@@ -99,9 +101,27 @@ class Run:
     def _remark(self, text: str, level: Level = "note", key: str = "") -> None:
         self.reporter.report(Remark(self.clock.now(), text, level, key))
 
-    def _tick(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> Tick:
+    def _side_by_side(self, ticks: Sequence[Tick]) -> None:
+        """Run the clusters' ticks, each in a thread, so that none waits for a slow or dead one."""
+        if len(ticks) < 2 or self.opened.fleet.limits.workers == 1:
+            for tick in ticks:
+                tick.run()
+            return
+        with ThreadPoolExecutor(len(ticks)) as threads:
+            running = [threads.submit(tick.run) for tick in ticks]
+            try:
+                for one in as_completed(running):
+                    one.result()
+            except BaseException:
+                for tick in ticks:
+                    tick.stopped.set()
+                raise
+
+    def _ticks(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> list[Tick]:
+        """One tick for each cluster; they share what no two of them may give away twice."""
         fleet, store = self.opened.fleet, self.opened.store
-        addresses = addresses_in_use(fleet, store)
+        addresses, spent = addresses_in_use(fleet, store), Spent()
+        narrator = Narrator(self.reporter, store.journal, run)
 
         def look(site: Site, first: bool) -> SiteLook:
             return SiteLook(
@@ -112,21 +132,25 @@ class Run:
                 self.clock.now,
                 self.opened.resolve,
                 addresses,
+                spent,
                 first,
             )
 
-        return Tick(
-            store=store,
-            sites=sites,
-            narrator=Narrator(self.reporter, store.journal, run),
-            clock=self.clock,
-            workers=Workers(fleet.limits.workers),
-            deadline=deadline(self.start, self.options.time_limit),
-            turns=turns,
-            follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
-            settler=Settler(store, self.clock),
-            look=look,
-        )
+        return [
+            Tick(
+                store=store,
+                site=site,
+                narrator=narrator,
+                clock=self.clock,
+                workers=Workers(fleet.limits.workers),
+                deadline=deadline(self.start, self.options.time_limit),
+                turns={key: one for key, one in turns.items() if one.spec.cluster == name},
+                follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
+                settler=Settler(store, self.clock),
+                look=look,
+            )
+            for name, site in sites.items()
+        ]
 
     def _summary(self, turns: Mapping[str, Turn], stage: Stage) -> Summary:
         fleet = self.opened.fleet

@@ -12,7 +12,7 @@ from desired.catalog import Cluster
 from desired.source import Fleet
 from desired.spec import VMSpec
 from reconciler.allocation.ledger import Addresses
-from reconciler.clock import Clock
+from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
 from reconciler.execute import Executor
 from reconciler.pve.contact import ClosedApi, CountingApi
@@ -46,7 +46,9 @@ class Stage:
     def sites(self, specs: Iterable[VMSpec], last_run: datetime | None) -> dict[str, Site]:
         """Return a site for each cluster that the specs name."""
         names = sorted({spec.cluster for spec in specs})
-        return {name: self._site(name, last_run) for name in names}
+        workers = Workers(min(self.opened.fleet.limits.workers, max(1, len(names))))
+        found = workers.map(lambda name: self._site(name, last_run), names)
+        return dict(zip(names, found, strict=True))
 
     def _site(self, name: str, last_run: datetime | None) -> Site:
         api, fleet, store = self._api(name), self.opened.fleet, self.opened.store

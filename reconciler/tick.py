@@ -5,6 +5,7 @@ order of things, and the one place where an exception of one VM is caught.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -44,10 +45,10 @@ ASK_AGAIN = timedelta(seconds=10)
 
 @dataclass(slots=True)
 class Tick:
-    """One run over the VMs of `turns`, by key; it ends at `deadline`."""
+    """One run over one cluster's VMs, by key; it ends at `deadline`, or when it is `stopped`."""
 
     store: Store
-    sites: dict[str, Site]
+    site: Site
     narrator: Narrator
     clock: Clock
     workers: Workers
@@ -56,18 +57,19 @@ class Tick:
     follower: Follower
     settler: Settler
     look: Callable[[Site, bool], SiteLook]
+    stopped: threading.Event = field(default_factory=threading.Event)
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     looks: int = 0
 
     def run(self) -> None:
         """Look until nothing is left to do in this tick."""
         for key, task in self.store.tasks.all().items():
-            if key in self.turns and task.cluster in self.sites:
+            if key in self.turns and task.cluster == self.site.name:
                 self.tasks[key] = task
                 self.turns[key].standing = Standing.TASK
         pause = 0.1
         while True:
-            self._look_at_all(first=self.looks == 0)
+            self._look_at(first=self.looks == 0)
             for turn in self.turns.values():
                 if turn.standing not in GOING:
                     self._close(turn)
@@ -80,7 +82,7 @@ class Tick:
             self._close(turn)
 
     def _out_of_time(self) -> bool:
-        return self.clock.now() >= self.deadline
+        return self.stopped.is_set() or self.clock.now() >= self.deadline
 
     def _time_to_observe(self) -> Callable[[], bool]:
         """Return what tells when a look's reading must end, so that the next tick goes on with it.
@@ -107,22 +109,18 @@ class Tick:
         self.clock.sleep(max(0.0, min(pause, left)))
         return min(pause * 1.5, PATIENCE)
 
-    def _look_at_all(self, *, first: bool) -> None:
-        self.looks += 1
-        for site in self.sites.values():
-            turns = [
-                turn
-                for turn in self.turns.values()
-                if turn.spec.cluster == site.name
-                and turn.standing in (Standing.ACTIVE, Standing.WAITING)
-                and (turn.not_before is None or turn.not_before <= self.clock.now())
-            ]
-            if turns:
-                self._look_at(site, turns, first=first)
-
-    def _look_at(self, site: Site, turns: Sequence[Turn], *, first: bool) -> None:
+    def _look_at(self, *, first: bool) -> None:
         """Observe, allocate, plan and guard in order, then execute side by side."""
-        look = self.look(site, first)
+        self.looks += 1
+        turns = [
+            turn
+            for turn in self.turns.values()
+            if turn.standing in (Standing.ACTIVE, Standing.WAITING)
+            and (turn.not_before is None or turn.not_before <= self.clock.now())
+        ]
+        if not turns:
+            return
+        look = self.look(self.site, first)
         memories = self.store.memories(None if first else [turn.key for turn in turns])
         look.observe(turns, memories, self.workers, self._time_to_observe())
         ready: list[tuple[Turn, Guarded]] = []
@@ -135,8 +133,8 @@ class Tick:
                 if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
         look.settled.keep()
-        grouped = self._grouped(site, ready)
-        self.workers.map(lambda item: self._execute(site, *item), grouped)
+        grouped = self._grouped(ready)
+        self.workers.map(lambda item: self._execute(*item), grouped)
 
     def _safely(self, turn: Turn, work: Callable[[], Guarded | None]) -> Guarded | None:
         try:
@@ -175,7 +173,7 @@ class Tick:
                 self.narrator.failed(turn, self.clock.now(), note.handler, note.reason)
             elif note.condition == "StopFailed" and stop_failed(self.store, seen):
                 now = self.clock.now()
-                self.sites[turn.spec.cluster].executor.fail(turn.key, "power", note.reason, now)
+                self.site.executor.fail(turn.key, "power", note.reason, now)
                 self.narrator.failed(turn, now, note.handler, note.reason)
         if guarded.allowed:
             return
@@ -193,7 +191,7 @@ class Tick:
                 self.narrator.broke(turn, self.clock.now(), turn.why)
 
     def _grouped(
-        self, site: Site, ready: list[tuple[Turn, Guarded]]
+        self, ready: list[tuple[Turn, Guarded]]
     ) -> list[tuple[Turn, Guarded, tuple[Change, ...]]]:
         """Apply what several VMs share as one (a pool's members); return each VM's own rest."""
         groups: dict[tuple[str, str], list[tuple[Turn, Change]]] = {}
@@ -207,14 +205,12 @@ class Tick:
         for (handler, _), members in groups.items():
             if self._out_of_time():
                 break
-            self._execute_group(site, handler, members)
+            self._execute_group(handler, members)
         return [item for item in rest if item[2] or not item[1].allowed]
 
-    def _execute_group(
-        self, site: Site, handler: str, members: Sequence[tuple[Turn, Change]]
-    ) -> None:
+    def _execute_group(self, handler: str, members: Sequence[tuple[Turn, Change]]) -> None:
         try:
-            done = site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
+            done = self.site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
         except Exception as error:
             for turn, _ in members:
                 self._broke(turn, error)
@@ -223,14 +219,14 @@ class Tick:
             turn.wrote = True
             self._account(turn, done, (change,), self.clock.now())
 
-    def _execute(self, site: Site, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
+    def _execute(self, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
         """Send what one VM may have; nothing is begun when the time is out (C-24)."""
         seen = guarded.plan.seen
         if self._out_of_time():
             return
         try:
             turn.wrote = True
-            done = site.executor.run(seen, own)
+            done = self.site.executor.run(seen, own)
             self._account(turn, done, own, self.clock.now())
             self.narrator.changed(turn, seen, done, own)
         except Exception as error:
@@ -250,7 +246,7 @@ class Tick:
             reason = f"looked again {MOST_AGAIN} times, and still: {done.why}"
             turn.standing, turn.why = Standing.FAILED, reason
             for name in sorted(done.outcomes):
-                self.sites[turn.spec.cluster].executor.fail(turn.key, name, reason, now)
+                self.site.executor.fail(turn.key, name, reason, now)
         for name, outcome in done.outcomes.items():
             if outcome.upid:
                 turn.standing = Standing.TASK
@@ -278,7 +274,6 @@ class Tick:
 
     def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
-        site = self.sites[task.cluster]
         self.store.tasks.close(task.upid)
         took = (now - task.started_at).total_seconds()
         turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took
@@ -302,7 +297,7 @@ class Tick:
             turn.standing, turn.why = Standing.WAITING, end.text
             turn.not_before = soon(turn.key, now)
             return
-        site.executor.fail(turn.key, task.handler, end.text, now)
+        self.site.executor.fail(turn.key, task.handler, end.text, now)
         turn.standing, turn.why = Standing.FAILED, end.text
         self.narrator.failed(turn, now, task.handler, end.text)
 

@@ -9,9 +9,7 @@ from sqlalchemy import (
     Connection,
     Table,
     delete,
-    distinct,
     exists,
-    func,
     insert,
     select,
     update,
@@ -174,22 +172,17 @@ class Journal:
 
     def restarted_since(self, at: datetime) -> frozenset[str]:
         """Which VMs were restarted at or after a moment."""
+        return self._met(Effect.STOP_START, at)
+
+    def destroyed_since(self, at: datetime) -> frozenset[str]:
+        """Which VMs were destroyed at or after a moment."""
+        return self._met(Effect.DESTROY, at)
+
+    def _met(self, effect: Effect, since: datetime) -> frozenset[str]:
         columns = tables.effects.c
-        mine = (columns.effect == Effect.STOP_START.value, columns.at >= at)
-        with self._database.reading("read restarts") as link:
+        mine = (columns.effect == effect.value, columns.at >= since)
+        with self._database.reading(f"read every {effect}") as link:
             return frozenset(link.execute(select(columns.key).where(*mine)).scalars())
-
-    def destroyed_since(self, at: datetime) -> int:
-        """How many VMs were destroyed at or after a moment."""
-        return self._machines(Effect.DESTROY, at)
-
-    def _machines(self, effect: Effect, since: datetime) -> int:
-        columns = tables.effects.c
-        statement = select(func.count(distinct(columns.key))).where(
-            columns.effect == effect.value, columns.at >= since
-        )
-        with self._database.reading(f"count {effect}") as link:
-            return link.execute(statement).scalar_one()
 
 
 def _insert(link: Connection, table: Table, row: Mapping[str, object]) -> int:

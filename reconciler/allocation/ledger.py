@@ -1,5 +1,6 @@
 """What one look has promised so far: free RAM by node, clones at work, addresses in use."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -39,14 +40,22 @@ class Ledger:
 
 @dataclass(slots=True)
 class Addresses:
-    """The addresses in use in all pools, and how far each pool has been searched."""
+    """The addresses in use in all pools, and how far each pool has been searched.
+
+    One for all clusters of a run, which are looked at side by side.
+    """
 
     taken: set[str]
     reserved: frozenset[str] = frozenset()
     _next: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def free(self, name: str, pool: Pool) -> Address | None:
         """Return the lowest free address of the pool and mark it; None when it is dry (IP-11)."""
+        with self._lock:
+            return self._take(name, pool)
+
+    def _take(self, name: str, pool: Pool) -> Address | None:
         first, last = int(pool.first), int(pool.last)
         kept = {str(address) for address in (*pool.exclude, pool.gateway, *pool.dns) if address}
         kept |= self.reserved

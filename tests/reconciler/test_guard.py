@@ -13,6 +13,7 @@ from desired.catalog import Guard as Thresholds
 from desired.catalog import Limits
 from reconciler.guard import Gate, Guarded, counted
 from reconciler.plan import VMPlan, approval_digest, approval_hashes, change_hash
+from reconciler.spent import Spent
 from state.change import Change, Effect, Note
 from state.memory import Attempt, Hold, Memory
 from state.observed import SeenVM
@@ -22,6 +23,14 @@ from tests.engine import AT, SECOND, UUID, absent, binding, change, destroy, see
 KEY = b"k" * 32
 RESTART = change("power", "restart", effect=Effect.STOP_START)
 THIRTY = Thresholds.model_validate({"restarts": "30%", "destroys": "30%"})
+
+
+def spent_by(effects: Counter[Effect]) -> Spent:
+    """As many VMs as told, of which no plan is."""
+    spent = Spent()
+    for effect, number in effects.items():
+        spent.learn(effect, {f"other-{one}" for one in range(number)})
+    return spent
 
 
 def gate(
@@ -39,7 +48,7 @@ def gate(
         approved=lambda found, one: change_hash(found, one, KEY) in approved,
         beside=frozenset({"tags"}),
         place_of=lambda template, storage: storage or f"the storage of {template}",
-        effects=effects or Counter(),
+        spent=spent_by(effects or Counter()),
         clones=clones or Counter(),
     )
 
@@ -216,7 +225,7 @@ def test_several_destroys_in_one_vm_are_one_vm() -> None:
     one = gate(managed=10, effects=Counter({Effect.DESTROY: 2}))
     both = (destroy(), replace(destroy(), field="disk"))
     assert one.check(plan_of(*both)).allowed == both
-    assert one.effects[Effect.DESTROY] == 3
+    assert len(one.spent.keys[Effect.DESTROY]) == 3
 
 
 def test_each_threshold_withholds_its_own_effect_only() -> None:

@@ -80,7 +80,8 @@ def test_the_share_has_room_for_one_and_for_what_is_counted_or_asked_for() -> No
     assert gate(1).check(VMPlan(seen(), (restart(),))).allowed
     spent = Counter({Effect.STOP_START: 1})
     assert not gate(1, effects=Counter(spent)).check(VMPlan(seen(), (restart(),))).allowed
-    again = replace(gate(1, effects=Counter(spent)), restarted=frozenset({"web-1"}))
+    again = gate(1, effects=Counter(spent))
+    again.spent.learn(Effect.STOP_START, {"web-1"})
     assert again.check(VMPlan(seen(), (restart(),))).allowed
     for kind in ("restart", "stop"):
         asked = gate(1, effects=Counter(spent))
