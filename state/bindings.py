@@ -22,6 +22,7 @@ FOLLOWING_ALONE = (
     tables.secrets,
     tables.conditions,
     tables.applied,
+    tables.placements,
     tables.vm_runs,
 )
 # Rows that mean nothing without the machine. The journal, effects and events outlive it.
@@ -33,6 +34,7 @@ FORGOTTEN_TOO = (
     tables.secrets,
     tables.conditions,
     tables.applied,
+    tables.placements,
 )
 
 

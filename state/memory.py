@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
+from state.placing import Placing
+
 
 class Phase(StrEnum):
     """Where in its life a VM is (design 3)."""
@@ -120,3 +122,4 @@ class Memory:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     hold: Hold | None = None
     forgotten: bool = False
+    placing: Placing | None = None

@@ -11,6 +11,7 @@ from state import tables
 from state.database import Database
 from state.leases import grouped
 from state.memory import Attempt, Binding, Hold, Intent, Lease, Memory, OpenTask
+from state.placements import open_places
 
 # Beyond this many keys it is cheaper to read all, and no database limits the parameters of that.
 KEYS_IN_ONE_QUERY = 500
@@ -55,6 +56,7 @@ def _gathered(link: Connection, keys: list[str] | None) -> dict[str, Memory]:
     for mark in _values(_Fingerprint, link, tables.fingerprints, keys):
         fingerprints[mark.key][mark.use] = mark.value
     gone = {one.key for one in _values(_Forgotten, link, tables.forgotten, keys)}
+    places = open_places(link, keys)
     known: set[str] = set()
     known.update(bindings, leases, tasks, holds, attempts, intents, fingerprints, gone)
     return {
@@ -67,6 +69,7 @@ def _gathered(link: Connection, keys: list[str] | None) -> dict[str, Memory]:
             fingerprints=fingerprints.get(key, {}),
             hold=holds.get(key),
             forgotten=key in gone and key not in bindings,
+            placing=places.get(key),
         )
         for key in sorted(known)
     }

@@ -34,6 +34,7 @@ from state.leases import Leases
 from state.memory import Memory
 from state.outbox import Outbox
 from state.place import Place, WrongPlace, read_place
+from state.placements import Placements
 from state.recall import recall
 from state.revision import make_current, revision_of
 from state.secret import Secret
@@ -72,6 +73,7 @@ class Store:
         self.settings = Settings(database)
         self.applied = Applied(database)
         self.traces = Traces(database)
+        self.placements = Placements(database)
         self.specs = Specs(database)
 
     @classmethod

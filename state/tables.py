@@ -330,6 +330,18 @@ applied = Table(
     Column("at", Moment, nullable=False),
 )
 
+placements = Table(
+    "placements",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("target", Text),
+    Column("storages", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("choice", JSON(none_as_null=True)),
+    Column("at", Moment, nullable=False),
+)
+
 traces = Table(
     "traces",
     metadata,
