@@ -98,10 +98,47 @@ MOVES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "resize": ("PUT", "/nodes/pve1/qemu/101/resize", {"disk": "scsi0", "size": "+1G"}),
     "rule": ("POST", "/nodes/pve1/qemu/101/firewall/rules", {"type": "in", "action": "DROP"}),
     "pool": ("POST", "/pools", {"poolid": "p"}),
-    "token": ("POST", "/access/users/alice@pve/token/t", {}),
-    "destroy": ("DELETE", "/nodes/pve1/qemu/102", {}),
+    "token": ("POST", "/access/users/alice@pve/token/tok", {}),
     "ha": ("POST", "/cluster/ha/resources", {"sid": "vm:101", "state": "started"}),
+    "backup": ("POST", "/nodes/pve1/vzdump", {"vmid": 102, "storage": "local", "mode": "stop"}),
+    "job": ("POST", "/cluster/backup", {"schedule": "sun 01:00", "storage": "local", "vmid": 102}),
+    "storage": ("POST", "/storage", {"storage": "more", "type": "dir", "path": "/srv/more"}),
+    "mapping": ("POST", "/cluster/mapping/usb", {"id": "key", "map": "node=pve1,id=1234:5678"}),
+    "zone": ("POST", "/cluster/sdn/zones", {"zone": "zone1", "type": "simple"}),
+    "migrate": ("POST", "/nodes/pve1/qemu/102/migrate", {"target": "pve2"}),
+    "destroy": ("DELETE", "/nodes/pve2/qemu/102", {}),
 }
+"""One write of each room; in this order every one of them is accepted."""
+
+READS = (
+    "/cluster/ha/resources",
+    "/cluster/ha/status/current",
+    "/cluster/backup",
+    "/cluster/mapping/usb",
+    "/cluster/sdn/zones",
+    "/storage",
+    "/pools",
+    "/cluster/tasks",
+    "/cluster/resources",
+    "/nodes/pve1/storage/local/content",
+)
+
+
+def test_what_every_room_keeps_comes_back() -> None:
+    clock = ManualClock()
+    cluster = Simulator(demo_world(SOME_DAY, speed=1.0), clock)
+    for name, (method, path, params) in MOVES.items():
+        answer = cluster.call(method, path, params)
+        assert answer.ok, (name, answer)
+        clock.pass_by(60)
+        cluster.world.advance(cluster.now)
+        dump = json.loads(json.dumps(cluster.world.dump()))
+        again = Simulator(World.load(dump), clock)
+        assert again.world.dump() == dump, name
+        assert [again.call("GET", path).data for path in READS] == [
+            cluster.call("GET", path).data for path in READS
+        ]
+        assert again.world.dump() == json.loads(json.dumps(cluster.world.dump())), name
 
 
 @given(moves=st.lists(st.sampled_from(sorted(MOVES)), max_size=8), pause=st.integers(0, 12))
