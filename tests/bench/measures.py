@@ -126,8 +126,8 @@ def simulator(sizes: Sequence[int]) -> Lines:
     yield _row("reads/s of a core", [f"{served.reads:,.0f}"])
     yield _row("peak MiB", [f"{served.mebibytes:.0f}"])
     yield _row("seconds to start", [f"{served.start:.1f}"])
-    yield _row("all VMs, ms", [f"{1000 * served.first_list:.0f}"])
-    yield _row("again, ms", [f"{1000 * served.next_list:.0f}"])
+    yield _row("a list of all, ms", [f"{1000 * served.first_list:.0f}"])
+    yield _row("the next one, ms", [f"{1000 * served.next_list:.0f}"])
 
 
 def start(_: Sequence[int]) -> Lines:

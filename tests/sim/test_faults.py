@@ -120,6 +120,14 @@ def test_a_hanging_task_can_be_stopped(demo: Simulator) -> None:
     assert task.status == "received interrupt"
 
 
+def test_a_task_may_end_with_a_warning(demo: Simulator) -> None:
+    demo.faults.add(Fault("task-warn", task="qm*", text="something odd"))
+    task = begin(demo)
+    demo.world.advance(SOME_DAY + 3)
+    assert task.status == "WARNINGS: 1" and task.warned
+    assert task.lines == ["WARN: something odd", "undone", "TASK WARNINGS: 1"]
+
+
 def test_a_lock_stays_until_the_fault_goes(demo: Simulator) -> None:
     fault = demo.faults.add(Fault("lock", vmid=9000, text="backup"))
     assert demo.world.vms[9000].lock == "backup"

@@ -170,15 +170,16 @@ def pool_rows(world: World, identity: Identity) -> list[dict[str, Any]]:
     permission=all_users,
 )
 def list_resources(world: World, request: Request) -> Json:
-    """The same rows again, while neither anything moved nor a second passed."""
+    """The same rows again while nothing moved; those of nodes for a second."""
     broadcast.catch_up(world)
-    guests = world.vms
+    guests, wanted = world.vms, request.params.get("type")
+    second = 0 if wanted == "vm" and not world.frozen else int(world.now)
     moved = None if guests.all_moved else len(guests.moved)
-    state = (world.revision, world.seen_at, world.access.generation, moved, int(world.now))
-    key = ("resources", str(request.identity), request.params.get("type"))
+    state = (world.revision, world.seen_at, world.access.generation, moved, second)
+    key = ("resources", str(request.identity), wanted)
     before, rows = world.views.get(key, (None, None))
     if before != state or moved is None:
-        rows = View(listed(world, request.identity, request.params.get("type")))
+        rows = View(listed(world, request.identity, wanted))
         world.views[key] = state, rows
     return rows
 
