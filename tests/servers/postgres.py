@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import URL, create_engine, make_url
@@ -35,6 +36,7 @@ SETTINGS = {
     "autovacuum": "off",
 }
 TEMPLATE = "fleet_template"
+PREFIX, OWNER = "reconcile-pg-", "owner"
 
 
 def programs() -> Path | None:
@@ -49,13 +51,15 @@ class Postgres:
 
     def __init__(self, bin: Path) -> None:
         self._bin = bin
-        self._folder = Path(tempfile.mkdtemp(prefix="reconcile-pg-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=PREFIX))
         # The server refuses to run as root.
         self._user = "postgres" if os.getuid() == 0 else None
         if self._user:
             owner = pwd.getpwnam(self._user)
             os.chown(self._folder, owner.pw_uid, owner.pw_gid)
         self._data = self._folder / "data"
+        self._sweep()
+        (self._folder / OWNER).write_text(str(os.getpid()))
         self._names: dict[Path, str] = {}
         self._free: list[str] = []
         self._count = 0
@@ -128,6 +132,16 @@ class Postgres:
         """Whoever was given a database is done with it: emptying one is cheaper than a new one."""
         self._free.extend(self._names.values())
         self._names.clear()
+
+    def _sweep(self) -> None:
+        """End the servers of test runs that were killed before they could."""
+        for owner in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{OWNER}"):
+            with suppress(OSError, subprocess.CalledProcessError):
+                if not Path("/proc", owner.read_text()).exists():
+                    data = str(owner.parent / "data")
+                    owner.unlink()
+                    self._run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", data)
+                    shutil.rmtree(owner.parent)
 
     def _emptied(self) -> str:
         name = self._free.pop()
