@@ -77,6 +77,18 @@ def test_a_dead_node_loses_its_guests_and_workers_and_boots_again(
     assert [rows(demo)[vmid]["status"] for vmid in (500, 501)] == ["running", "stopped"]
 
 
+def test_a_cluster_without_most_of_its_nodes_has_no_quorum(demo: Simulator) -> None:
+    first = demo.faults.add(Fault("node-down", node="pve2"))
+    assert demo.world.quorate
+    demo.faults.add(Fault("node-dead", node="pve3"))
+    assert demo.call("PUT", CONFIG, {"description": "x"}).reason == "cluster not ready - no quorum?"
+    split = demo.faults.add(Fault("quorum-lost"))
+    demo.faults.remove(first.id)
+    assert not demo.world.quorate
+    demo.faults.remove(split.id)
+    assert demo.call("PUT", CONFIG, {"description": "x"}).ok
+
+
 def test_a_slow_node_takes_longer_for_each_call(demo: Simulator) -> None:
     demo.faults.add(Fault("slow-node", node="pve2", seconds=2.0))
     assert demo.call("GET", "/nodes/pve2/version").busy == 2.0

@@ -56,6 +56,15 @@ def _down(world: World, fault: Fault, on: bool) -> None:
     node = world.nodes.get(fault.node)
     if node is not None:
         node.online, node.silent = not on, on and fault.silent
+        _vote(world)
+
+
+def _vote(world: World) -> None:
+    """A cluster has quorum while more than half of its nodes see each other, and nothing else is
+    said."""
+    living = sum(node.online for node in world.nodes.values())
+    split = any(one.kind == "quorum-lost" and one.on for one in world.faults)
+    world.quorate = not split and 2 * living > len(world.nodes)
 
 
 def _dead(world: World, fault: Fault, on: bool) -> None:
@@ -79,7 +88,10 @@ def _slow(world: World, fault: Fault, on: bool) -> None:
 
 
 def _quorum(world: World, fault: Fault, on: bool) -> None:
-    world.quorate = not on
+    if on:
+        world.quorate = False
+    else:
+        _vote(world)
 
 
 def _full(world: World, fault: Fault, on: bool) -> None:
