@@ -27,7 +27,7 @@ class Binding:
     """Which Proxmox VM a key is: identity is (cluster, vmid, uuid); the node is only observed.
 
     `template`, `template_node`, `node`, `storage` and `clone` are provenance: what the clone is
-    made from and where. `uuid` is None until the machine was seen; without it nothing destroys.
+    made from and where; of a VM made from a disk image, its volume is `image`. `uuid` is None until the machine was seen; without it nothing destroys.
     """
 
     key: str
@@ -44,6 +44,7 @@ class Binding:
     clone: Literal["linked", "full"] = "linked"
     created_at: datetime | None = None
     ready_at: datetime | None = None
+    image: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

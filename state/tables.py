@@ -108,6 +108,7 @@ bindings = Table(
     Column("clone", Text, nullable=False),
     Column("created_at", Moment),
     Column("ready_at", Moment),
+    Column("image", Text),
     UniqueConstraint("cluster", "vmid"),
     CheckConstraint("vmid >= 100", name="vmid"),
     CheckConstraint("clone IN ('linked', 'full')", name="clone"),

@@ -23,7 +23,7 @@ MINUTE = timedelta(minutes=1)
 def test_a_binding_comes_back_as_it_was_given(store: Store, at: datetime) -> None:
     given = Binding(
         "web-3", "lab", 103, "web-3", "web-{{ index }}", "0f" * 16, Phase.READY, 9000, "pve1",
-        "pve2", "local-lvm", "full", at, at + MINUTE,
+        "pve2", "local-lvm", "full", at, at + MINUTE, "local:import/web.qcow2",
     )  # fmt: skip
     store.bindings.bind(given, [replace(ADDRESS, key="web-3")])
     assert store.bindings.of("web-3") == store.bindings.all()["web-3"] == given
