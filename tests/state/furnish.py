@@ -1,7 +1,9 @@
-"""A store that has something of everything in it."""
+"""A store that has something in every table."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+
+from sqlalchemy import Column, func, insert, select
 
 from state.change import Effect
 from state.conditions import Condition
@@ -15,7 +17,7 @@ ADDRESS = Lease("web-1", "net0", "ipv4", 0, "10.0.0.7", 24, "public", "10.0.0.1"
 
 
 def furnish(store: Store, at: datetime, machines: int = 3) -> None:
-    """Rows in most tables, with what is hard to carry: bytes, zones, umlauts, JSON, nothing."""
+    """Rows in every table, with what is hard to carry: bytes, zones, umlauts, JSON, nothing."""
     for number in range(machines):
         key = f"wéb-{number}" if number else "web-1"
         store.bindings.bind(Binding(key, "lab", 101 + number, key, created_at=at))
@@ -35,6 +37,19 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
     store.outbox.add("ready", "web-1", at, {"nested": [1, 2.5, None, {"ü": True}]})
     store.approvals.grant("d1", '{"h1": "destroy web-1"}', at, "ann", at)
     store.settings.put("x", {"b": 1, "a": [None, "é"]})
+    with store._database.writing("furnish the rest") as link:
+        for table in metadata.sorted_tables:
+            if not link.execute(select(func.count()).select_from(table)).scalar():
+                row = {column.name: _some(column, at) for column in table.columns}
+                link.execute(insert(table), row)
+
+
+def _some(column: Column[object], at: datetime) -> object:
+    """A value that a column may hold."""
+    if column.foreign_keys or column.name == "key":
+        return "web-1"
+    kinds = {"INTEGER": 100, "BOOLEAN": True, "DATETIME": at, "TEXT": "{}", "FLOAT": 0.5}
+    return {**kinds, "JSON": {"a": 1}, "BLOB": b"\x00\xff"}[str(column.type)]
 
 
 def everything(store: Store) -> dict[str, list[tuple[object, ...]]]:

@@ -51,6 +51,7 @@ def test_everything_arrives_and_goes_on(ends: Ends, at: datetime) -> None:
     told = copied(source, target)
     vault.hand_key(source.key, target.key)
     assert [one.table for one in told] == [table.name for table in metadata.sorted_tables]
+    assert all(one.rows for one in told)
     with Store.open(source, at=at) as old, Store.open(target, at=at) as new:
         assert (new.id, new.created) == (old.id, False)
         assert everything(new) == everything(old)
