@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
-from desired.hardware import BRIDGE
+from desired.hardware import BRIDGE, STORAGE
 from desired.model import Bool, Float, Int, Model
 from desired.units import Duration
 from desired.windows import Window
@@ -161,6 +161,28 @@ class Guard(Model):
     minimum: Int = Field(10, ge=0)
 
 
+StorageName = Annotated[str, Field(pattern=STORAGE)]
+
+
+class PlacementRules(Model):
+    """How the nodes of new VMs are chosen (DEP-15, DEP-16, OPT-07).
+
+    A node is ruled out where less RAM than `ram_reserve` would be left, more than `cpu_overcommit`
+    virtual CPUs would stand against a real one, or a storage has no room; on thin storages
+    `thin_overcommit` times the free space may be promised. `storage_map` names the storages that
+    stand in for one on nodes without it (CI-06).
+    """
+
+    fill: Literal["balance", "round_robin", "fill"] = Field(
+        "balance", description="the most free RAM; the fewest VMs of the fleet; the least free RAM"
+    )
+    ram_reserve: Share = 0.1
+    cpu_overcommit: Float = Field(4, gt=0, le=1000)
+    thin_overcommit: Float = Field(4, ge=1, le=1000)
+    post_clone_migration: Bool = True
+    storage_map: dict[StorageName, tuple[StorageName, ...]] = Field(default_factory=dict)
+
+
 class Git(Model):
     """What `--pull` demands of the commits that it fetches for the folder of the fleet.
 
@@ -215,6 +237,7 @@ class FleetFile(Model):
     )
     limits: Limits = Limits()
     guard: Guard = Guard()
+    placement: PlacementRules = PlacementRules()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")

@@ -128,6 +128,7 @@ class FileSource:
             pools=shared.pools,
             limits=file.limits,
             guard=file.guard,
+            placement=file.placement,
             database=file.database,
             verify_every=file.verify_every,
             revision=self._revision(documents, held),

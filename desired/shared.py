@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 from desired.addressing import pool_clashes
-from desired.catalog import FleetFile, Guard, Pool
+from desired.catalog import FleetFile, Guard, PlacementRules, Pool
 from desired.document import Document, Path
 from desired.errors import SpecError, UnusableSource
 from desired.nodes import Tree
@@ -21,6 +21,9 @@ VITAL = frozenset({"fleet", "clusters", "database", "defaults", "sources", "git"
 
 ENTIRE = frozenset({"sources", "git"})
 """Sections that mean something else when a part of them is left out."""
+
+CAREFUL = PlacementRules(post_clone_migration=False)
+"""The rules of placement while those that were written cannot be read."""
 
 STRICTEST = Guard.model_validate({"restarts": "0%", "destroys": "0%"})
 """The guard while the one that was written cannot be read."""
@@ -80,6 +83,8 @@ def _fleet_file(
         file = FleetFile.model_validate(tree)
         if any(path[0] == "guard" for path in faults):
             file = file.model_copy(update={"guard": STRICTEST})
+        if any(path[0] == "placement" for path in faults):
+            file = file.model_copy(update={"placement": CAREFUL})
     for name, alias, cluster in _named_copies(file):
         wrong = Wrong((name, alias, cluster), "", at_key=True)
         if cluster not in file.clusters and ("clusters", cluster) not in broken:

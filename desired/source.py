@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from desired.catalog import Cluster, Guard, Limits, Pool
+from desired.catalog import Cluster, Guard, Limits, PlacementRules, Pool
 from desired.errors import SpecError
 from desired.spec import VMSpec
 
@@ -39,6 +39,7 @@ class Fleet:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
+    placement: PlacementRules = field(default_factory=PlacementRules)
     database: str | None = None
     verify_every: float | None = None
     revision: str = ""

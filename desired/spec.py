@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from desired.cloudinit import CloudInit
 from desired.devices import Iso, Pci, Rng, SerialPort, Share, Usb, Vga
@@ -21,15 +21,39 @@ POOL = r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$"
 
 
 class Placement(Model):
-    """Where the VM is put at its creation; `enforce: true` also asks for a later migration."""
+    """Where the VM is put at its creation: on a node, or on the best of some.
 
-    name: str = Field(pattern=NODE)
+    `enforce: true` also asks for a migration whenever it is elsewhere later; `local_disks: true`
+    lets that carry disks along which only one node sees.
+    """
+
+    name: str | None = Field(None, pattern=NODE)
+    among: tuple[Annotated[str, Field(pattern=NODE)], ...] = ()
     enforce: Bool = False
+    local_disks: Bool = Field(False, description="a running VM's local disks may be carried along")
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes that it may be on, in the order of the spec."""
+        return (self.name,) if self.name else self.among
 
     @model_validator(mode="before")
     @classmethod
     def _by_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _named(self) -> "Placement":
+        if (self.name is None) == (not self.among):
+            raise ValueError(
+                "expected either name: NODE or among: [NODE, ...] (null drops an inherited one)"
+            )
+        return self
+
+
+def _chosen(value: object) -> object:
+    """`automatic` is the word for what is so without a node."""
+    return None if value == "automatic" else value
 
 
 class Startup(Model):
@@ -73,7 +97,9 @@ class VMSpec(Model):
         (), description="what `template` names in its cluster: vmids, or volumes of images"
     )
     clone: Literal["linked", "full"] = "linked"
-    node: Placement | None = None
+    node: Annotated[Placement | None, BeforeValidator(_chosen)] = Field(
+        None, description="automatic, a node's name, or {among: [...]}"
+    )
     storage: str | None = Field(None, pattern=STORAGE)
     cpu: Cpu | None = None
     memory: Size | None = None

@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from desired.catalog import Cluster, FleetFile, Git, Guard, Limits, Pool, Simulated, Timeouts, Tls
+from desired.catalog import (
+    Cluster,
+    FleetFile,
+    Git,
+    Guard,
+    Limits,
+    PlacementRules,
+    Pool,
+    Simulated,
+    Timeouts,
+    Tls,
+)
 from desired.cloudinit import CloudInit, CustomFiles, Snippet
 from desired.devices import Iso, Pci, Rng, Share, Usb, Vga
 from desired.firewall import Firewall, Rule
@@ -30,6 +41,7 @@ MODELS: tuple[type[Model], ...] = (
     Timeouts,
     Limits,
     Guard,
+    PlacementRules,
     Git,
     Pool,
     VMSpec,

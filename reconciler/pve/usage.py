@@ -51,7 +51,7 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         for nic in spec.nics.values():
             if nic.bridge:
                 bridges.setdefault(nic.bridge, set()).add(nic.vlan or 0)
-                nodes.setdefault(nic.bridge, set()).add(spec.node.name if spec.node else "")
+                nodes.setdefault(nic.bridge, set()).update(_nodes(spec))
     aliases = sorted({spec.template for spec in specs if spec.template})
     return Usage(
         templates={one: fleet.templates.get(one, {}).get(cluster, ()) for one in aliases},
@@ -70,6 +70,11 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
     )
 
 
+def _nodes(spec: VMSpec) -> tuple[str, ...]:
+    """The nodes that the spec names; '' where any may be chosen."""
+    return spec.node.nodes if spec.node else ("",)
+
+
 def _storages(spec: VMSpec) -> list[str]:
     state = [disk.storage for disk in (spec.efi, spec.tpm) if disk]
     named = (spec.storage, *(disk.storage for disk in spec.disks.values()), *state)
@@ -85,12 +90,12 @@ def _typed(spec: VMSpec) -> bool:
 def _files(specs: list[VMSpec]) -> dict[str, dict[str, tuple[str, ...]]]:
     found: dict[str, dict[str, set[str]]] = {"iso": {}, "snippets": {}}
     for spec in specs:
-        node = spec.node.name if spec.node else ""
+        nodes = _nodes(spec)
         if spec.iso and spec.iso.state == "present":
-            found["iso"].setdefault(spec.iso.volume, set()).add(node)
+            found["iso"].setdefault(spec.iso.volume, set()).update(nodes)
         custom = spec.cloudinit.custom if spec.cloudinit else None
         for volume in {*custom.volumes.values()} - {"none"} if custom else ():
-            found["snippets"].setdefault(volume, set()).add(node)
+            found["snippets"].setdefault(volume, set()).update(nodes)
     return {
         content: {
             volume: () if "" in nodes else tuple(sorted(nodes))
