@@ -63,7 +63,7 @@ def test_the_next_broadcast_brings_the_rest(demo: Simulator, clock: ManualClock,
 def test_sizes_in_a_broadcast(
     demo: Simulator, config: dict[str, str | int], cpus: int, size: int
 ) -> None:
-    row = row_of(make_vm(demo, **config))
+    row = row_of(make_vm(demo, 100, **config))
     assert (row["maxcpu"], row["maxdisk"]) == (cpus, size)
 
 
