@@ -549,3 +549,30 @@ def test_a_service_that_somebody_moved_is_found_where_it_is(cluster: Cluster) ->
     assert rows[-1]["node"] == "pve3"
     assert cluster.power(200) == ("pve3", "running")
     assert cluster.simulator.world.tasks.due() is None
+
+
+def test_a_request_for_a_resource_that_has_gone_fails(cluster: Cluster) -> None:
+    cluster.make(200)
+    cluster.manage(200)
+    upids = [
+        cluster.call("POST", "/200/status/start").data,
+        cluster.call("POST", "/200/status/stop").data,
+        cluster.call("POST", "/200/migrate", target="pve2").data,
+    ]
+    cluster.ask("DELETE", f"{RESOURCES}/vm:200")
+    said = ("set vm:200 --state started", "crm-command stop vm:200 0", "migrate vm:200 pve2")
+    for upid, command in zip(upids, said, strict=True):
+        assert cluster.end(upid) == f"command 'ha-manager {command}' failed: exit code 255"
+
+
+def test_a_resource_that_goes_leaves_its_rules(nine: Cluster) -> None:
+    nine.make(200, 201, 202)
+    for vmid in (200, 201, 202):
+        nine.manage(vmid, state="stopped")
+    rules = "/cluster/ha/rules"
+    pair = {"type": "resource-affinity", "affinity": "positive"}
+    nine.ask("POST", rules, rule="three", resources="vm:200,vm:201,vm:202", **pair)
+    nine.ask("POST", rules, rule="two", resources="vm:201,vm:202", **pair)
+    assert nine.ask("DELETE", f"{RESOURCES}/vm:202") is None
+    [left] = nine.ask("GET", rules)
+    assert (left["rule"], left["resources"]) == ("three", "vm:200,vm:201")

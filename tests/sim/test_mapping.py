@@ -192,3 +192,24 @@ def test_hardware_and_capabilities_are_listed(call: Any) -> None:
     assert "x86-64-v2-AES" in models and "host" in models
     machines = [row["id"] for row in call("GET", "/nodes/pve1/capabilities/qemu/machines").data]
     assert "pc-q35-9.2" in machines
+
+
+def test_usb_devices_are_found_by_port_or_by_id(demo: Simulator, call: Any) -> None:
+    post(demo, "usb", "port", f"{KEY.format('pve1')},path=1-2")
+    post(demo, "usb", "other", "node=pve1,id=1234:5678", description="a dongle")
+    post(demo, "usb", "moved", "node=pve1,id=1234:5678,path=1-2")
+    post(demo, "pci", "bare", "node=pve1,path=0000:01:00.0,id=10de:2204", mdev=1)
+    rows = {
+        row["id"]: row for row in call("GET", "/cluster/mapping/usb", {"check-node": "pve1"}).data
+    }
+    assert rows["port"]["checks"] == []
+    assert rows["other"]["description"] == "a dongle"
+    messages = {name: row["checks"][0]["message"] for name, row in rows.items() if row["checks"]}
+    head = "Invalid configuration: "
+    assert messages["other"] == f"{head}usb device '1234:5678' not found\n"
+    assert messages["moved"] == (
+        f"{head}'id' does not match for 'moved' (1050:0407 != 1234:5678)\n"
+    )
+    [bare] = call("GET", "/cluster/mapping/pci", {"check-node": "pve1"}).data
+    wrong = f"{head}no 'iommugroup' for device '0000:01:00.0'\n"
+    assert bare["checks"] == [{"severity": "error", "message": wrong}]

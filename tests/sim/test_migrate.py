@@ -366,3 +366,54 @@ def test_a_base_with_linked_clones_stays_on_its_files(hands: Hands) -> None:
     assert f"can't migrate local disk '{base}': referenced by linked clone(s)" in lines(hands)
     assert migrate(hands, 201) == "migration aborted"
     assert "as it's a clone of 'base-200-disk-0.qcow2'" in lines(hands)[-2]
+
+
+def test_what_else_is_local(hands: Hands) -> None:
+    hands.vm(200, scsi0=SHARED, ivshmem="size=1", usb0="spice", virtiofs0="share")
+    machine = hands.simulator.world.vms[200]
+    machine.config["amd-sev"] = "std"
+    assert hands.get("/200/migrate")["local_resources"] == ["ivshmem", "virtiofs0"]
+    machine.status = "running"
+    found = hands.get("/200/migrate")
+    assert found["local_resources"] == ["amd-sev", "virtiofs", "ivshmem", "virtiofs0"]
+    assert found["mapped-resource-info"] == {"virtiofs0": {"name": "share"}}
+    assert migrate(hands, online=1) == "migration aborted"
+    text = "can't migrate VM which uses local devices: amd-sev, virtiofs, ivshmem"
+    assert lines(hands)[0].endswith(text)
+
+
+def test_volumes_of_others_and_paths_stay(hands: Hands) -> None:
+    hands.vm(200, scsi0=SHARED)
+    hands.vm(201, scsi0=LOCAL)
+    config = hands.simulator.world.vms[200].config
+    config["scsi1"] = "local-lvm:vm-201-disk-0,size=4G"
+    config["scsi2"] = "/dev/sdb"
+    config["scsi3"] = "/dev/sdc,shared=1"
+    assert migrate(hands) == "migration aborted"
+    said = lines(hands)
+    owner = "can't migrate local disk 'local-lvm:vm-201-disk-0': owned by other VM (owner = VM 201)"
+    assert owner in said
+    assert "can't migrate local disk '/dev/sdb': local file/device" in said
+    assert not [line for line in said if "/dev/sdc" in line]
+
+
+def test_pending_and_saved_volumes_go_along(hands: Hands) -> None:
+    hands.vm(200, scsi0="files:1,format=qcow2", agent=1)
+    hands.task("POST", "/200/status/start")
+    assert hands.task("POST", "/200/snapshot", snapname="live", vmstate=1) == "OK"
+    rows = {row["volid"]: row for row in hands.get("/200/migrate")["local_disks"]}
+    [state] = [row for row in rows.values() if row["is_vmstate"]]
+    assert state["referenced_in_snapshot"] == {"live": 1}
+    hands.task("POST", "/200/status/stop")
+    assert migrate(hands) == "OK"
+    saved = hands.simulator.world.vms[200].snapshots["live"]
+    assert ("pve2", saved["vmstate"]) in hands.simulator.world.volumes
+
+
+def test_a_kind_of_storage_that_cannot_be_copied(hands: Hands) -> None:
+    world = hands.simulator.world
+    world.storages["far"] = Storage("far", "rbd", ["images"], 10 * GIB)
+    hands.vm(200, scsi0="far:1")
+    assert migrate(hands) == "migration aborted"
+    text = "can't migrate 'far:vm-200-disk-0' - storage type 'rbd' not supported"
+    assert lines(hands)[-2].endswith(text)

@@ -215,3 +215,16 @@ def test_a_clone_to_another_node_needs_shared_storage(hands: Hands) -> None:
     hands.simulator.world.storages["on-rbd"].nodes = ["pve1"]
     away = hands.refused("POST", "/201/clone", newid=301, target="pve2", storage="on-rbd")
     assert away == "500 storage 'on-rbd' is not available on node 'pve2'"
+
+
+def test_a_storage_can_be_disabled_shared_and_set_back(hands: Hands) -> None:
+    def put(**params: object) -> dict[str, Any]:
+        assert hands.simulator.call("PUT", "/storage/on-dir", params).status == 200
+        shown: dict[str, Any] = hands.simulator.call("GET", "/storage/on-dir").data
+        return shown
+
+    assert put(disable=1)["disable"] == 1
+    assert put(shared=1, content="iso")["shared"] == 1
+    shown = put(delete="disable,shared,content")
+    assert shown["content"] == "images,rootdir"
+    assert "shared" not in shown and "disable" not in shown

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.sim.vm.machine import Machine
-    from reconciler.sim.world import World
 
 DAY = 86400.0
 WAVE = 0.5
@@ -130,14 +129,3 @@ def keep_run(machine: Machine, now: float) -> None:
     if machine.started_at and now > machine.started_at:
         machine.runs.append([machine.started_at, now])
         del machine.runs[:-RUNS_KEPT]
-
-
-def node_bytes(world: World, node: str, at: float) -> tuple[int, int]:
-    """Bytes that a node's guests received and sent since their starts."""
-    got, sent = 0, 0
-    for vmid in list(world.vms):
-        machine = world.vms.at_rest(vmid)
-        if machine is not None and machine.node == node and machine.running:
-            for pair in nic_bytes(world.seed, vmid, taps(machine), at).values():
-                got, sent = got + pair[0], sent + pair[1]
-    return got, sent

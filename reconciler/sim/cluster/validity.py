@@ -57,6 +57,4 @@ def _usb_fault(world: World, name: str, node: str, place: dict[str, str]) -> str
             return f"'id' does not match for '{name}' ({real} != {wanted})"
         if path is None and real == wanted.lower():
             return None
-    return (
-        f"usb device '{path}' not found" if path is not None else f"USB device '{wanted}' not found"
-    )
+    return f"usb device '{path or wanted}' not found"
