@@ -1,24 +1,27 @@
-"""The VM itself: cloned once, and known again by its marker and uuid."""
+"""The VM itself: made once, of a template or an image, and known again by its marker and uuid."""
 
 from collections.abc import Iterable, Iterator
 
 from desired.spec import VMSpec
+from handlers.creation import creation_call
 from handlers.effects import wanted
 from handlers.handler import Subject, send_calls, vmid_of
 from handlers.marker import marker, read_marker
 from state.change import Call, Change, Method, Note, Param
 from state.memory import Binding
-from state.observed import Presence, SeenVM
+from state.observed import UNFINISHED, Presence, SeenVM
 
 
 class Exists:
-    """Clones the VM from its template, linked or full, under the vmid that allocate bound.
+    """Clones the VM from its template, linked or full, under the vmid that allocate bound; where
+    the template is a disk image, creates it with a copy of that.
 
         web-1: {template: debian-12, clone: full, storage: local-lvm, node: pve2}
 
     Owns no config key. The clone is a gate: nothing else is asked until the VM is there and its
-    `lock: clone` is gone. Which template and node it came from is provenance: editing them later
-    changes nothing. `POST /nodes/N/qemu/T/clone`; DEP-13.
+    `lock: clone` (of a creation, `create`) is gone. Which template and node it came from is
+    provenance: editing them later changes nothing, and `ImageOutdated` says that a VM was made
+    from another one. `POST /nodes/N/qemu/T/clone`, `POST /nodes/N/qemu`; DEP-13.
 
     Risk: none to what exists; the vmid is ours before the call, the call carries our marker, and
     Proxmox refuses a taken vmid. A VM whose marker or uuid names another machine is left alone.
@@ -35,30 +38,34 @@ class Exists:
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
         lock = (seen.row.lock if seen.row else None) or (seen.config and seen.config.live.lock)
+        binding = seen.memory.binding
+        work = "creation" if binding and binding.image else "clone"
         if seen.memory.task is not None and seen.presence is Presence.ABSENT:
-            yield self._note(seen, f"clone runs ({seen.memory.task.upid})")
+            yield self._note(seen, f"{work} runs ({seen.memory.task.upid})")
         elif seen.presence is Presence.ABSENT:
-            yield self._clone(spec, seen)
-        elif lock == "clone":
-            yield self._note(seen, "clone runs")
+            yield self._made(spec, seen)
+        elif lock in UNFINISHED:
+            yield self._note(seen, f"{work} runs{_idle(seen)}")
         else:
             yield from (self._note(seen, text, "IdentityMismatch") for text in _strange(seen))
+            yield from _outdated(spec, seen)
 
-    def _clone(self, spec: VMSpec, seen: SeenVM) -> Change | Note:
+    def _made(self, spec: VMSpec, seen: SeenVM) -> Change | Note:
         binding = seen.memory.binding
-        if binding is None or binding.template is None or binding.template_node is None:
+        if binding is not None and binding.image is not None:
+            call = creation_call(spec, seen, binding, binding.image)
+            kind, source = "copy", binding.image
+        elif binding is not None and binding.template and binding.template_node:
+            path = f"/nodes/{binding.template_node}/qemu/{binding.template}/clone"
+            call = Call(Method.POST, path, _clone_params(spec, seen, binding))
+            kind = "full clone" if binding.clone == "full" else "clone"
+            source = str(binding.template)
+        else:
             return self._note(seen, "no template: set template:", "TemplateMissing")
-        call = Call(
-            Method.POST,
-            f"/nodes/{binding.template_node}/qemu/{binding.template}/clone",
-            _clone_params(spec, seen, binding),
-        )
-        kind = "full clone" if binding.clone == "full" else "clone"
-        new = f"{kind} {binding.template}"
-        if binding.uuid is not None:
+        new, again = f"{kind} {source}", binding.uuid is not None
+        if again:
             new = f"{kind} of {spec.template} in place of vm {binding.vmid}, which is gone"
-        approval = binding.uuid is not None
-        return Change(seen.key, self.name, "vm", None, new, (call,), gate=True, approval=approval)
+        return Change(seen.key, self.name, "vm", None, new, (call,), gate=True, approval=again)
 
     def _note(self, seen: SeenVM, reason: str, condition: str | None = None) -> Note:
         return Note(seen.key, self.name, "vm", reason, condition, blocking=True)
@@ -78,6 +85,28 @@ def _clone_params(spec: VMSpec, seen: SeenVM, binding: Binding) -> dict[str, Par
     if binding.node and binding.node != binding.template_node:
         params["target"] = binding.node
     return params
+
+
+def _idle(seen: SeenVM) -> str:
+    """What to say beside where a creation has nobody at work on it, as after its node went down."""
+    binding, tasks = seen.memory.binding, seen.cluster.tasks
+    if binding is None or not binding.image or seen.memory.task:
+        return ""
+    vmid = str(binding.vmid)
+    if any(task.running and task.kind == "qmcreate" and task.id == vmid for task in tasks):
+        return ""
+    return f", but no task is seen to: if that stays so, qm unlock {vmid} && qm destroy {vmid}"
+
+
+def _outdated(spec: VMSpec, seen: SeenVM) -> Iterator[Note]:
+    """Provenance is never made right: a person rebuilds the VM, or leaves it as it is."""
+    binding = seen.memory.binding
+    made = binding and (binding.image or binding.template)
+    if not made or not spec.copies or made in spec.copies:
+        return
+    now = ", ".join(map(str, spec.copies))
+    reason = f"made from {made}, {spec.template} is {now} now: the VM stays as it is"
+    yield Note(seen.key, "exists", "template", reason, "ImageOutdated")
 
 
 def _strange(seen: SeenVM) -> Iterator[str]:

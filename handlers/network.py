@@ -43,11 +43,10 @@ class Network:
             nic, net = spec.nics[slot], nics.get(slot)
             if net is not None:
                 yield from self._existing(slot, net, _asked(nic, net, spec), seen)
-            elif nic.bridge is None:
+            elif (value := new_nic(nic, spec)) is None:
                 reason = f"{slot} is not there and names no bridge: give it one, or a pool's"
                 yield Note(seen.key, self.name, slot, reason, "BridgeMissing", blocking=True)
             else:
-                value = _asked(nic, Net(model="virtio"), spec).render()
                 effect = plugged(seen, "network")
                 yield config_change(
                     seen, self.name, slot, old=None, new=value, params={slot: value}, effect=effect
@@ -68,6 +67,11 @@ class Network:
                 params={slot: value},
                 effect=effect,
             )
+
+
+def new_nic(nic: Nic, spec: VMSpec) -> str | None:
+    """A NIC as it is made, Proxmox draws its MAC; None where it has no bridge."""
+    return None if nic.bridge is None else _asked(nic, Net(model="virtio"), spec).render()
 
 
 def _asked(nic: Nic, net: Net, spec: VMSpec) -> Net:

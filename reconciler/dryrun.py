@@ -180,6 +180,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         withheld=guarded.withheld,
         notes=guarded.notes,
         template=binding.template if binding else None,
+        image=binding.image if binding else None,
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",

@@ -33,6 +33,8 @@ from state.store import Store
 logger = logging.getLogger(__name__)
 REVERT, WRITE = "revert", "write:"
 PASSWORD = "password"
+NEW = ("/clone", "/qemu")
+"""How the path of a call ends that makes a VM."""
 NOBODYS_KEYS = frozenset({"delete", "revert", "digest"})
 
 
@@ -117,7 +119,7 @@ class Executor:
     def _send(self, seen: SeenVM, group: list[Change]) -> Outcome:
         calls = [call for change in group for call in change.calls]
         # A clone begins without the firewall that a former machine of this id may have had.
-        firewall = any("/firewall/" in call.path or call.path.endswith("/clone") for call in calls)
+        firewall = any("/firewall/" in call.path or call.path.endswith(NEW) for call in calls)
         at = self.clock()
         self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, firewall=firewall)
         self._intend(seen, group, at)

@@ -44,7 +44,8 @@ class Gate:
 
     `approved` says whether a person granted that change; `spent` are the VMs that were destroyed
     and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at work by
-    template and by place (where a clone's data goes: `place_of` tells, by template and storage).
+    template or image and by place (where the data goes: `place_of` tells, by template and storage;
+    of an image's copy `storage_place`, by storage and node).
     """
 
     thresholds: Thresholds
@@ -53,6 +54,7 @@ class Gate:
     approved: Callable[[SeenVM, Change], bool]
     beside: frozenset[str]
     place_of: Callable[[int, str | None], str]
+    storage_place: Callable[[str, str], str] = field(default="{} on {}".format)
     spent: Spent = field(default_factory=Spent)
     clones: Counter[str] = field(default_factory=Counter)
 
@@ -154,12 +156,19 @@ class Gate:
 
     def _clone_slots(self, seen: SeenVM, change: Change) -> Mapping[str, int]:
         binding = seen.memory.binding
-        if change.handler != "exists" or binding is None or binding.template is None:
+        if change.handler != "exists" or binding is None:
             return {}
-        place = self.place_of(binding.template, binding.storage)
+        if binding.image is not None:
+            place = self.storage_place(binding.storage or "", binding.node or "")
+            source = f"image {binding.image}"
+        elif binding.template is not None:
+            place = self.place_of(binding.template, binding.storage)
+            source = f"template {binding.template}"
+        else:
+            return {}
         return {
             place: self.limits.clones_per_storage,
-            f"template {binding.template}": self.limits.clones_per_template,
+            source: self.limits.clones_per_template,
         }
 
 

@@ -1,9 +1,10 @@
 """One look at one cluster: what is seen there, and what each VM's plan comes to."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from desired.source import Fleet
 from desired.spec import VMSpec
@@ -26,7 +27,7 @@ from state.change import Change, Effect
 from state.machine import Machine
 from state.memory import Memory, Phase
 from state.observe import Reading
-from state.observed import ClusterView, Presence, SeenVM
+from state.observed import UNFINISHED, ClusterView, Presence, SeenVM
 from state.store import Store
 
 
@@ -86,6 +87,7 @@ class SiteLook:
             resolve=self.resolve,
             dry=self.dry,
             frozen=site.frozen,
+            image_nodes=partial(site.image_nodes, self.view),
         )
         self.gate = self._gate(machines)
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
@@ -117,7 +119,7 @@ class SiteLook:
             if binding is None or binding.cluster != self.site.name:
                 continue
             row = self.view.vms.get(binding.vmid)
-            if row is not None and row.lock != "clone":
+            if row is not None and row.lock not in UNFINISHED:
                 vmids.add(binding.vmid)
                 if turn.spec.firewall is not None:
                     firewalls.add(binding.vmid)
@@ -159,6 +161,9 @@ class SiteLook:
         for vmid, count in clones_at_work(self.view).items():
             clones[f"template {vmid}"] += count
             clones[place_of(int(vmid), None)] += count
+        for image, place in self._creations():
+            clones[f"image {image}"] += 1
+            clones[place] += 1
         return Gate(
             thresholds=self.fleet.guard,
             limits=self.fleet.limits,
@@ -166,9 +171,17 @@ class SiteLook:
             approved=self._approved,
             beside=frozenset(one.name for one in self.handlers if not one.blocking),
             place_of=place_of,
+            storage_place=partial(storage_place, self.view),
             spent=self.spent,
             clones=clones,
         )
+
+    def _creations(self) -> Iterator[tuple[str, str]]:
+        """Image and place of each VM that is being created: its row says so by its lock."""
+        for binding in self.store.bindings.deploying(self.site.name):
+            row = self.view.vms.get(binding.vmid)
+            if binding.image and row is not None and row.lock == "create":
+                yield binding.image, storage_place(self.view, binding.storage or "", row.node)
 
     def _approved(self, seen: SeenVM, change: Change) -> bool:
         """Whether a person allowed it; the approval is used up when the change is sent."""
@@ -224,6 +237,11 @@ def clone_place(
         storage = config.wanted.disks[config.wanted.boot_disk].storage
     if storage is None:
         return f"the storage of template {template}"
+    return storage_place(view, storage, node)
+
+
+def storage_place(view: ClusterView, storage: str, node: str) -> str:
+    """Name a storage as what it is to all nodes, or to one: `ceph`, `local-lvm on pve1`."""
     shared = any(one.shared for one in view.storages if one.storage == storage)
     return storage if shared else f"{storage} on {node}"
 

@@ -207,6 +207,7 @@ class PlannedVM:
     withheld: tuple[Change, ...] = ()
     notes: tuple[Note, ...] = ()
     template: int | None = None
+    image: str | None = None
     addresses: tuple[str, ...] = ()
     fqdn: str | None = None
     details: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from state.machine import Machine
 from state.memory import Memory
-from state.observed import ClusterView, Presence, SeenVM
+from state.observed import UNFINISHED, ClusterView, Presence, SeenVM
 
 
 def see(
@@ -45,7 +45,7 @@ def see(
     machine = machines.get(binding.vmid, Machine())
     if machine.problem:
         return replace(seen, reason=machine.problem, passing=machine.passing)
-    if machine.config is None and row.lock != "clone":
+    if machine.config is None and row.lock not in UNFINISHED:
         return replace(seen, reason=f"vm {binding.vmid} was not read yet")
     return replace(
         seen, presence=Presence.PRESENT, config=machine.config, firewall=machine.firewall

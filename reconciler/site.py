@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from desired.catalog import Cluster
 from reconciler.execute import Executor
+from reconciler.pve.images import image_nodes
 from state.api import Api, Json, Refused
 from state.observe import Observer
+from state.observed import ClusterView
 
 
 @dataclass(slots=True)
@@ -15,7 +17,7 @@ class Site:
 
     `frozen` says why nothing may be created there (a lost store), `problem` why nothing may be
     written at all; `copies` says which VMs somebody copied from ours; `rotation` is how many VMs
-    the first look verifies without a hint.
+    the first look verifies without a hint; `images` tells where each disk image was found.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Site:
     frozen: str | None = None
     copies: tuple[str, ...] = ()
     problem: str | None = None
+    images: dict[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def firewall(self) -> bool | None:
@@ -41,6 +44,15 @@ class Site:
         major, _, rest = str(self.facts.get("version") or "").partition(".")
         minor = rest.partition(".")[0]
         return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+    def image_nodes(self, view: ClusterView, volume: str) -> frozenset[str]:
+        """The nodes that can read a disk image; looked for again until it is found somewhere.
+
+        Raises ApiError.
+        """
+        if not self.images.get(volume):
+            self.images[volume] = image_nodes(self.api, view, volume)
+        return self.images[volume]
 
     def vmid_free(self, vmid: int) -> bool:
         """`GET /cluster/nextid?vmid=`: 400 when the id is taken by any guest of the cluster.

@@ -10,6 +10,10 @@ from state.memory import Memory
 from state.secret import Secret
 
 
+UNFINISHED = frozenset({"clone", "create"})
+"""Locks of a VM that is being made: what its config says is not its own yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class VMRow:
     """A VM in `/cluster/resources`: sizes in bytes, uptime in seconds."""

@@ -12,12 +12,13 @@ from desired.spec import VMSpec
 from handlers.marker import read_marker
 from reconciler.allocation.addressing import lease_addresses
 from reconciler.allocation.credentials import Resolve, with_credentials
+from reconciler.allocation.images import NodesOf, image_still_placed, place_image
 from reconciler.allocation.ledger import Addresses, Ledger
 from reconciler.allocation.placing import Placed, place, problem, still_placed
 from state.change import Note
 from state.machine import Machine
 from state.memory import Binding
-from state.observed import ClusterView, Presence, SeenVM
+from state.observed import UNFINISHED, ClusterView, Presence, SeenVM
 from state.store import Store, Taken
 
 
@@ -45,7 +46,7 @@ class Ground:
     """What allocation draws on in one look of one cluster.
 
     `frozen` says why nothing may be created or leased (a lost store); `machines` holds the
-    templates' configs beside the VMs' own.
+    templates' configs beside the VMs' own; `image_nodes` tells where a disk image can be read.
     """
 
     fleet: Fleet
@@ -58,6 +59,7 @@ class Ground:
     resolve: Resolve
     dry: bool = False
     frozen: str | None = None
+    image_nodes: NodesOf = field(default=lambda volume: ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,10 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
     if spec.template is None:
         reason = "no template: a new VM needs one; set template: in the VM, its package or defaults"
         return problem(spec, "template", "TemplateMissing", reason)
-    copies = ground.fleet.templates.get(spec.template, {}).get(spec.cluster, ())
     old = seen.memory.binding
     # Where a machine was that is gone a clone may not be able to land: it may have moved there.
     waits = old is not None and old.uuid is None
-    kept = still_placed(spec, old, copies, ground.view) if old and waits else None
-    placed = kept or place(spec, copies, ground.view, ground.machines, ground.ledger)
+    placed = _placed(spec, spec.template, old if waits else None, ground)
     if isinstance(placed, Note):
         return placed
     ground.ledger.place(placed.node, spec.memory or 0)
@@ -137,6 +137,18 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         binding = _keep(binding, old, ground)
     seen = replace(seen, memory=replace(seen.memory, binding=binding))
     return replace(seen, presence=Presence.ABSENT, row=None, config=None, reason="")
+
+
+def _placed(spec: VMSpec, alias: str, waiting: Binding | None, ground: Ground) -> Placed | Note:
+    """The place chosen before while it still holds, else a new one; by template, or by image."""
+    view, fleet = ground.view, ground.fleet
+    copies = fleet.templates.get(alias, {}).get(spec.cluster, ())
+    images = fleet.images.get(alias, {}).get(spec.cluster, ())
+    if images and not copies:
+        kept = image_still_placed(spec, waiting, images, view) if waiting else None
+        return kept or place_image(spec, images, view, ground.image_nodes, ground.ledger)
+    kept = still_placed(spec, waiting, copies, view) if waiting else None
+    return kept or place(spec, copies, view, ground.machines, ground.ledger)
 
 
 def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
@@ -152,6 +164,7 @@ def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:
         node=placed.node,
         storage=placed.storage,
         clone=spec.clone,
+        image=placed.image,
         created_at=old.created_at if old else seen.at,
     )
     if old is None or old.uuid is None or seen.presence is not Presence.ABSENT:
@@ -183,7 +196,7 @@ def _identified(seen: SeenVM, ground: Ground) -> SeenVM:
     if binding is None or binding.uuid is not None or seen.config is None or not seen.row:
         return seen
     uuid = seen.config.live.uuid
-    if seen.row.lock == "clone" or uuid is None or _somebody_elses(seen, binding):
+    if seen.row.lock in UNFINISHED or uuid is None or _somebody_elses(seen, binding):
         return seen
     return _rebound(seen, ground, uuid=uuid)
 

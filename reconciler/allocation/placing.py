@@ -13,12 +13,16 @@ from state.observed import ClusterView, VMRow
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A template copy and where the clone goes; `storage` only for a full clone."""
+    """A template copy and where the clone goes; `storage` only for a full clone.
 
-    template: int
-    template_node: str
+    Of a VM that is made from a disk image its volume is `image`, and no template is named.
+    """
+
+    template: int | None
+    template_node: str | None
     node: str
     storage: str | None = None
+    image: str | None = None
 
 
 def problem(spec: VMSpec, field: str, condition: str, reason: str) -> Note:
@@ -47,11 +51,11 @@ def place(
         nodes = ", ".join(sorted({row.node for row in known}))
         reason = f"the template stands only on {nodes}, which is not online: start the node"
         return problem(spec, "template", "TemplateUnreachable", reason)
-    if spec.node and spec.node.name not in view.nodes:
+    if spec.node and spec.node.name and spec.node.name not in view.nodes:
         reason = f"no node {spec.node.name} in cluster {view.name}: it has {_names(view.nodes)}"
         return problem(spec, "node", "NodeMissing", reason)
     ways = _ways(spec, usable, online, view, machines)
-    if spec.node and spec.node.name in ways:
+    if spec.node and spec.node.name and spec.node.name in ways:
         node = spec.node.name
     elif spec.node:
         node = ledger.roomiest([name for name, row in ways.items() if row.node == name] or ways)

@@ -94,8 +94,9 @@ def _shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
 
 def _headline(vm: PlannedVM) -> str:
     if vm.kind == "create":
-        template = f"clone {vm.template}" if vm.template is not None else ""
-        return ", ".join(filter(None, (template, *vm.addresses, vm.fqdn, vm.waits)))
+        source = f"clone {vm.template}" if vm.template is not None else ""
+        source = f"copy {vm.image}" if vm.image is not None else source
+        return ", ".join(filter(None, (source, *vm.addresses, vm.fqdn, vm.waits)))
     if vm.kind == "destroy":
         return f"DESTROY  {', '.join(vm.details)}".rstrip()
     if vm.kind == "unmanaged":
@@ -172,6 +173,7 @@ def _vm_json(vm: PlannedVM) -> Json:
         "vmid": vm.vmid,
         "package": vm.package,
         "template": vm.template,
+        "image": vm.image,
         "addresses": list(vm.addresses),
         "fqdn": vm.fqdn,
         "waits": vm.waits or None,
