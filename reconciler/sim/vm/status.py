@@ -78,7 +78,7 @@ def brief(world: World, machine: Machine) -> dict[str, Any]:
             row[key] = config[key]
     if machine.running:
         row["pid"] = machine.pid
-        row["uptime"] = int((world.now - machine.started_at) * world.speed)
+        row["uptime"] = max(0, int(world.now - machine.started_at))
         row["mem"] = memory // 8
     return row
 
