@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from desired.source import Fleet
+from desired.units import format_size
 from reconciler.pve.contact import Contact
-from reconciler.pve.files import nodes_of, stored
+from reconciler.pve.files import Stored, nodes_of, stored
 from reconciler.pve.form import quote_segment
 from reconciler.pve.rights import Need, Permissions, grant, lacking, needs
 from reconciler.pve.usage import Usage, usage
@@ -121,6 +122,7 @@ class _Look:
                 yield Finding(False, f"template {alias}", "has no copy in this cluster", advice)
             for vmid in vmids:
                 yield self._template(f"template {alias}", vmid, machines.get(vmid))
+                yield from self._too_big(alias, vmid, machines.get(vmid))
 
     def _template(self, what: str, vmid: int, row: Row | None) -> Finding:
         if row is None:
@@ -135,6 +137,27 @@ class _Look:
             advice = f"convert it: qm template {vmid}"
             return Finding(False, what, f"VM {vmid} on {node} is no template", advice)
         return Finding(True, what, f"VM {vmid} on {node}")
+
+    def _too_big(self, alias: str, vmid: int, row: Row | None) -> Iterator[Finding]:
+        """Disks only grow, so a template must not be larger than what is made of it (CI-04)."""
+        size, least = int(str((row or {}).get("maxdisk") or 0)), self.used.smallest.get(alias, 0)
+        if least and size > least:
+            text = f"VM {vmid} has {format_size(size)}, a spec asks for {format_size(least)} only"
+            advice = f"make the specs' system disk {format_size(size)}, or the template smaller"
+            yield Finding(False, f"template {alias}", text, advice)
+
+    def images(self) -> Iterator[Finding]:
+        """Disk images that VMs are made from: on one node at least (CI-04)."""
+        every = {one for volumes in self.used.images.values() for one in volumes}
+        storages = frozenset(volume.partition(":")[0] for volume in every)
+        there: dict[str, Stored] = {}
+        for content in ("import", "images") if every else ():
+            found = stored(self.api, content, self._resources(), storages)
+            there |= {one.volume: one for one in found}
+        for alias, volumes in self.used.images.items():
+            for volume in volumes:
+                nodes = set(there[volume].nodes) if volume in there else set()
+                yield _file(f"template {alias}", volume, nodes, [])
 
     def storages(self) -> Iterator[Finding]:
         rows = [row for row in self._resources() if row.get("type") == "storage"]
@@ -247,6 +270,7 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
         ("quorum", look.cluster),
         ("clock", look.clock),
         ("templates", look.templates),
+        ("images", look.images),
         ("storages", look.storages),
         ("bridges", look.bridges),
         ("files", look.files),

@@ -58,7 +58,9 @@ def needs(used: Usage, zones: Mapping[str, str] = LOCAL) -> list[Need]:
     for storage in used.storages:
         found.append(Need(f"/storage/{storage}", ("Datastore.AllocateSpace", "Datastore.Audit")))
     found += [Need(f"/mapping/{name}", ("Mapping.Use",)) for name in used.mappings]
-    for storage in sorted({volume.partition(":")[0] for volume in used.files.get("iso", ())}):
+    images = [volume for volumes in used.images.values() for volume in volumes]
+    listed = {volume.partition(":")[0] for volume in (*used.files.get("iso", ()), *images)}
+    for storage in sorted(listed - {*used.storages}):
         found.append(Need(f"/storage/{storage}", ("Datastore.Audit",)))
     for bridge, vlans in used.bridges.items():
         base = f"/sdn/zones/{zones.get(bridge, 'localnetwork')}/{bridge}"

@@ -1,7 +1,7 @@
 """What a fleet uses of one cluster: templates, storages, bridges, pools, nodes."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from desired.source import Fleet
@@ -20,7 +20,9 @@ class Usage:
     whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
     is under HA; `media` whether some VM says what is in its CD-ROM drive. `files` are by content
     (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be chosen),
-    `mappings` the cluster's names for devices of hosts: `pci/gpu`.
+    `mappings` the cluster's names for devices of hosts: `pci/gpu`. `images` maps an alias to the
+    volumes of disk images here, `smallest` to the least size (bytes) that a spec asks of the
+    system disk.
     """
 
     templates: Mapping[str, tuple[int, ...]]
@@ -36,6 +38,8 @@ class Usage:
     ha: bool = False
     files: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     mappings: tuple[str, ...] = ()
+    images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    smallest: Mapping[str, int] = field(default_factory=dict)
 
 
 def usage(fleet: Fleet, cluster: str) -> Usage:
@@ -53,8 +57,11 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
                 bridges.setdefault(nic.bridge, set()).add(nic.vlan or 0)
                 nodes.setdefault(nic.bridge, set()).update(_nodes(spec))
     aliases = sorted({spec.template for spec in specs if spec.template})
+    copies = {one: fleet.templates.get(one, {}).get(cluster, ()) for one in aliases}
+    images = {one: fleet.images.get(one, {}).get(cluster, ()) for one in aliases}
+    images = {one: volumes for one, volumes in images.items() if volumes and not copies[one]}
     return Usage(
-        templates={one: fleet.templates.get(one, {}).get(cluster, ()) for one in aliases},
+        templates={one: vmids for one, vmids in copies.items() if one not in images},
         storages=tuple(sorted({one for spec in specs for one in _storages(spec)})),
         bridges={name: tuple(sorted(vlans)) for name, vlans in sorted(bridges.items())},
         bridge_nodes={k: () if "" in some else tuple(sorted(some)) for k, some in nodes.items()},
@@ -62,12 +69,28 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         unpooled=any(spec.pool is None for spec in specs),
         firewall=any(spec.firewall is not None for spec in specs),
         startup=any(spec.startup is not None for spec in specs),
-        hardware=any(map(_typed, specs)),
+        hardware=bool(images) or any(map(_typed, specs)),
         media=any(spec.iso is not None for spec in specs),
         ha=any(spec.ha is not None for spec in specs),
         files=_files(specs),
         mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),
+        images=images,
+        smallest=smallest_system_disks(specs),
     )
+
+
+def smallest_system_disks(specs: Iterable[VMSpec]) -> dict[str, int]:
+    """The least size that is asked of the system disk, in bytes, by the template's alias (CI-04).
+
+    One that asks for none takes the template's.
+    """
+    found: dict[str, int] = {}
+    for spec in specs:
+        system = spec.disks.get("system")
+        if spec.template and system and system.size:
+            size = found.get(spec.template, system.size)
+            found[spec.template] = min(size, system.size)
+    return dict(sorted(found.items()))
 
 
 def _nodes(spec: VMSpec) -> tuple[str, ...]:

@@ -198,6 +198,16 @@ def test_a_clone_that_must_wait_takes_no_slot() -> None:
     assert busy.clones["template 9000"] == 0
 
 
+def test_copies_of_an_image_are_limited_as_clones_are() -> None:
+    made = Memory(binding(image="a:import/b.raw", storage="local-lvm", node="pve1"))
+    for busy, words in (("image a:import/b.raw", "limit 4"), ("local-lvm on pve1", "limit 2")):
+        guarded = gate(clones=Counter({busy: 4})).check(plan_of(CLONE, found=absent(memory=made)))
+        assert guarded.allowed == ()
+        assert f"4 clones are at work on {busy} ({words})" in only_note(guarded)[1]
+    bare = replace(made, binding=binding(image="a:import/b.raw"))
+    assert gate().check(plan_of(CLONE, found=absent(memory=bare))).allowed == (CLONE,)
+
+
 def test_only_clones_of_a_known_template_are_limited() -> None:
     full = gate(clones=Counter({"template 9000": 99, "ceph": 99}))
     for found in (waiting(None), absent(), waiting(9001)):

@@ -1,6 +1,7 @@
 """What is missing is one line each, with what to do, before the first write."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -335,3 +336,41 @@ def test_a_user_is_granted_rights_as_a_user() -> None:
         "pveum role add Reconcile --privs 'Sys.Audit' && "
         "pveum acl modify / --users 'root@pam' --roles Reconcile"
     )
+
+
+def test_a_template_larger_than_what_is_made_of_it_is_found_ci_04(simulator: Simulator) -> None:
+    """What is not asked for cannot be too small; the least that any spec asks for counts."""
+    asked = [spec(f"web-{n}", disks={"system": {"size": f"{n}GiB"}}) for n in (2, 9)]
+    seen = look(simulator, fleet(*asked, spec("any"), spec("all", disks={"system": {"size": 0}})))
+    told = [one.message for one in seen.findings if one.what == "template debian-12" and not one.ok]
+    assert told == [
+        "VM 9000 has 3 GiB, a spec asks for 2 GiB only",
+        "VM 9001 has 3 GiB, a spec asks for 2 GiB only",
+    ]
+    fits = look(simulator, fleet(spec(disks={"system": {"size": "3GiB"}})))
+    assert all(one.ok for one in fits.findings if one.what == "template debian-12")
+
+
+IMAGES: dict[str, dict[str, tuple[str, ...]]] = {
+    "debian-13": {"demo": ("local:import/a.qcow2", "local:import/b.qcow2")},
+    "debian-12": {"demo": ("local:import/never-used.qcow2",)},
+}
+
+
+def test_images_must_be_on_one_node_at_least_ci_04(simulator: Simulator) -> None:
+    add_file(simulator.world, "pve2", "local:import/a.qcow2", "import", "qcow2", 1 << 20)
+    seen = look(simulator, replace(fleet(spec(template="debian-13"), spec("old")), images=IMAGES))
+    told = {one.what: one for one in seen.findings if one.what.startswith("template ")}
+    found, lost = (told[f"template debian-13 local:import/{name}.qcow2"] for name in "ab")
+    assert (found.ok, found.message) == (True, "on pve2")
+    assert (lost.ok, lost.message) == (False, "is on no node that was seen")
+    assert told["template debian-12"].ok
+
+
+def test_a_vm_made_from_an_image_needs_rights_of_its_own() -> None:
+    """VM.Config.HWType, and to see the image; no right on a template."""
+    used = usage(replace(fleet(spec(template="debian-13")), images=IMAGES), "demo")
+    asked = {need.path: need.privileges for need in needs(used)}
+    assert "VM.Config.HWType" in asked["/vms"]
+    assert asked["/storage/local"] == ("Datastore.Audit",)
+    assert "/vms/9000" not in asked
