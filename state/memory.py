@@ -27,7 +27,8 @@ class Binding:
     """Which Proxmox VM a key is: identity is (cluster, vmid, uuid); the node is only observed.
 
     `template`, `template_node`, `node`, `storage` and `clone` are provenance: what the clone is
-    made from and where; of a VM made from a disk image, its volume is `image`. `uuid` is None until the machine was seen; without it nothing destroys.
+    made from and where; of a VM made from a disk image, its volume is `image`. `uuid` is None
+    until the machine was seen; without it nothing destroys.
     """
 
     key: str

@@ -9,7 +9,6 @@ from state.conf import VMConfig
 from state.memory import Memory
 from state.secret import Secret
 
-
 UNFINISHED = frozenset({"clone", "create"})
 """Locks of a VM that is being made: what its config says is not its own yet."""
 
@@ -102,8 +101,8 @@ class ClusterView:
     """One cluster at one moment, from the constant reads.
 
     `release` is what preflight learned, such as (8, 4); `ha` are the HA resources by vmid, None
-    when they were not read. `problem` says why nothing may be written (no quorum, unreachable, unknown version); then the
-    rest may be empty and every VM of the cluster is Unknown.
+    when they were not read. `problem` says why nothing may be written (no quorum, unreachable,
+    unknown version); then the rest may be empty and every VM of the cluster is Unknown.
     """
 
     name: str

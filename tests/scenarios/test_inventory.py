@@ -45,5 +45,6 @@ def test_an_inventory_goes_to_standard_output_too(scene: Open) -> None:
     document = json.loads(told.stdout)
     assert document["format"] == "pve-inventory/1"
     assert "/nodes/pve1/qemu/9000/pending" in document["answers"]
-    counted = grounds.cli("export-inventory", "--out", str(grounds.fleet.parent / "x"), "--output", "json")
+    out = str(grounds.fleet.parent / "x")
+    counted = grounds.cli("export-inventory", "--out", out, "--output", "json")
     assert json.loads(counted.stdout)["answers"] > 10
