@@ -23,6 +23,7 @@ from reconciler.report import Remark
 from reconciler.secrets import SecretError
 from reconciler.settle import Settler
 from reconciler.site import Site
+from reconciler.skips import tell_refused
 from reconciler.stopping import kind_of, left, looked, shutdown_failed, stop_failed
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Contention, Locked
@@ -162,6 +163,9 @@ class Tick:
         turn.last = guarded
         for text in tell_drift(self.store, turn.key, guarded, seen.at):
             remark = Remark(seen.at, f"{turn.key}: drift: {text}", "warning", turn.key)
+            self.narrator.reporter.report(remark)
+        for text in tell_refused(self.store, turn.spec, guarded):
+            remark = Remark(seen.at, f"{turn.key}: {text}", "warning", turn.key)
             self.narrator.reporter.report(remark)
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)

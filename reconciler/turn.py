@@ -21,6 +21,7 @@ from reconciler.report import (
     VMStarted,
 )
 from reconciler.show.text import show_change
+from reconciler.skips import reasons
 from state.change import Change, Effect
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
@@ -102,7 +103,7 @@ class Narrator:
             turn.state = self._recorded(turn)
         self.begin(turn, seen)
         passed = row.passed(turn.state, state)
-        shown = _skipped(guarded)
+        shown = reasons(turn.spec, guarded)
         self._steps(turn, [self._landed(turn, shown, *moved, seen.at) for moved in passed])
         turn.state = state
 
@@ -244,9 +245,3 @@ def _worth_telling(turn: Turn, guarded: Guarded) -> bool:
     """A ready VM has a story only when something of its row of states is to be changed."""
     at_work = turn.phase is not Phase.READY
     return at_work or any(change.handler not in BESIDE for change in guarded.plan.changes)
-
-
-def _skipped(guarded: Guarded) -> dict[str, str]:
-    """Why a step of a change was left out although the spec asks for it, by state (CP-06)."""
-    refused = [note for note in guarded.notes if note.condition == "ShrinkRefused"]
-    return {CHANGE.holder((note.handler, note.field)): note.reason for note in refused}

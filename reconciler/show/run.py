@@ -52,9 +52,10 @@ def step_line(step: Step, paint: Paint) -> str:
     moved = step.before != step.after or step.result == "error"
     way = f" ({step.before} -> {step.after})" if step.before and moved else ""
     detail = f" ({step.detail})" if step.detail else ""
+    skipped = step.detail if step.detail.startswith("skip") else f"skip{detail or ' (no change)'}"
     mark, words = {
         "success": (paint.good("[+]"), f"success{way}{detail}"),
-        "skip": (paint.dim("[=]"), f"skip{detail or ' (no change)'}"),
+        "skip": (paint.dim("[=]"), skipped),
         "error": (paint.bad("[!]"), f"{paint.bad(step.detail or 'failed')}{way}"),
     }[step.result]
     return f"{mark} {count} {step.label.ljust(LABEL_WIDTH)} {words} [{step.seconds:.2f}s]"
