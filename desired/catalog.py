@@ -9,6 +9,7 @@ from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE, STORAGE
 from desired.model import Bool, Float, Int, Model
+from desired.rollout import RolloutRules
 from desired.units import Duration
 from desired.windows import Window
 
@@ -159,6 +160,9 @@ class Guard(Model):
     restarts: Share = 0.3
     destroys: Share = 0.3
     minimum: Int = Field(10, ge=0)
+    restarts_per_window: Int | None = Field(
+        None, ge=1, description="`at_most` of every allow window that names none"
+    )
 
 
 StorageName = Annotated[str, Field(pattern=STORAGE)]
@@ -238,6 +242,7 @@ class FleetFile(Model):
     limits: Limits = Limits()
     guard: Guard = Guard()
     placement: PlacementRules = PlacementRules()
+    rollout: RolloutRules = RolloutRules()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")

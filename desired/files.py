@@ -129,6 +129,7 @@ class FileSource:
             limits=file.limits,
             guard=file.guard,
             placement=file.placement,
+            rollout=file.rollout,
             database=file.database,
             verify_every=file.verify_every,
             revision=self._revision(documents, held),

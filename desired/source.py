@@ -7,6 +7,7 @@ from typing import Protocol
 
 from desired.catalog import Cluster, Guard, Limits, PlacementRules, Pool
 from desired.errors import SpecError
+from desired.rollout import RolloutRules
 from desired.spec import VMSpec
 
 
@@ -40,6 +41,7 @@ class Fleet:
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
     placement: PlacementRules = field(default_factory=PlacementRules)
+    rollout: RolloutRules = field(default_factory=RolloutRules)
     database: str | None = None
     verify_every: float | None = None
     revision: str = ""

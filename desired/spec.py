@@ -136,6 +136,7 @@ class VMSpec(Model):
     restart: Literal["never", "allow", "window"] = "never"
     windows: dict[str, Window] = Field(default_factory=dict, description="those of its scope")
     drift: Drift = Field(default_factory=dict)
+    rollout: Literal["on", "off"] = Field("on", description="off: edits never wait for a batch")
     state: Literal["present", "absent"] = "present"
     was: str | None = None
     config: dict[str, Scalar] = Field(default_factory=dict)

@@ -14,7 +14,7 @@ READY = "Ready"
 
 
 def results_of(turns: Mapping[str, Turn]) -> dict[str, str]:
-    """Return `ready`, `waiting` or `error` by key.
+    """Return `ready`, `waiting` or `error` by key; an edit that is kept back is waited for.
 
     A VM that is ready, but to which something beside was refused (its tags, its pool), is an error.
     """
@@ -25,7 +25,8 @@ def _result(turn: Turn) -> str:
     refused = any(note.condition == "BackOff" for note in turn.last.notes) if turn.last else False
     if turn.standing is Standing.FAILED or refused:
         return "error"
-    return "ready" if turn.standing is Standing.READY else "waiting"
+    whole = turn.standing is Standing.READY and turn.kept_back is None
+    return "ready" if whole else "waiting"
 
 
 def conditions_of(
@@ -50,6 +51,9 @@ def _conditions(turn: Turn, at: datetime) -> list[Condition]:
             conditions.setdefault(
                 name, Condition(turn.key, name, status, note.handler, note.reason, at)
             )
+    if turn.kept_back:
+        name, text = turn.kept_back
+        conditions[name] = Condition(turn.key, name, True, "rollout", text, at)
     return list(conditions.values())
 
 

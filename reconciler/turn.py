@@ -44,7 +44,8 @@ class Turn:
     """What this tick knows of one VM beyond its rows; `spent` is seconds by handler.
 
     `not_before` is when it may be looked at again; `again` counts the looks that were begun anew,
-    `told` the steps that were told.
+    `told` the steps that were told. `kept_back` is the condition, with its words, of a VM whose
+    `spec` is not yet all that was edited.
     """
 
     spec: VMSpec
@@ -61,6 +62,7 @@ class Turn:
     told: int = 0
     why: str = ""
     last: Guarded | None = None
+    kept_back: tuple[str, str] | None = None
     spent: dict[str, float] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 

@@ -31,6 +31,13 @@ class Applied:
             row = link.execute(select(tables.applied).where(columns.key == key)).first()
         return AppliedSpec(*row) if row else None
 
+    def all(self) -> dict[str, str]:
+        """Every document, by key."""
+        columns = tables.applied.c
+        with self._database.reading("read the applied specs") as link:
+            rows = link.execute(select(columns.key, columns.document).order_by(columns.key))
+            return {row.key: row.document for row in rows}
+
     def put(self, spec: AppliedSpec) -> None:
         """Keeps a VM's spec in place of the one before."""
         with self._database.writing(f"keep the applied spec of {spec.key}") as link:

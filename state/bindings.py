@@ -23,6 +23,7 @@ FOLLOWING_ALONE = (
     tables.conditions,
     tables.applied,
     tables.placements,
+    tables.rollout_members,
     tables.vm_runs,
 )
 # Rows that mean nothing without the machine. The journal, effects and events outlive it.

@@ -37,6 +37,7 @@ from state.place import Place, WrongPlace, read_place
 from state.placements import Placements
 from state.recall import recall
 from state.revision import make_current, revision_of
+from state.rollouts import Rollouts
 from state.secret import Secret
 from state.settings import Settings
 from state.specs import Specs
@@ -74,6 +75,7 @@ class Store:
         self.applied = Applied(database)
         self.traces = Traces(database)
         self.placements = Placements(database)
+        self.rollouts = Rollouts(database)
         self.specs = Specs(database)
 
     @classmethod

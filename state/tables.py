@@ -343,6 +343,33 @@ placements = Table(
     Column("at", Moment, nullable=False),
 )
 
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("edits", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("state", Text, nullable=False, index=True),
+    Column("why", Text, nullable=False),
+    Column("begun_at", Moment, nullable=False),
+    Column("moved_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+    CheckConstraint("state IN ('active', 'paused', 'aborted', 'done', 'superseded')", name="state"),
+)
+
+rollout_members = Table(
+    "rollout_members",
+    metadata,
+    Column("rollout", Integer, ForeignKey("rollouts.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    CheckConstraint("state IN ('waiting', 'working', 'done', 'left')", name="state"),
+)
+
 traces = Table(
     "traces",
     metadata,

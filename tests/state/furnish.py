@@ -9,6 +9,7 @@ from state.change import Effect
 from state.conditions import Condition
 from state.journal import StepRecord
 from state.memory import Binding, Hold, Intent, Lease, OpenTask
+from state.rollouts import Member, Rollout
 from state.secret import Secret
 from state.store import Store
 from state.tables import metadata
@@ -37,6 +38,9 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
     store.outbox.add("ready", "web-1", at, {"nested": [1, 2.5, None, {"ü": True}]})
     store.approvals.grant("d1", '{"h1": "destroy web-1"}', at, "ann", at)
     store.settings.put("x", {"b": 1, "a": [None, "é"]})
+    member = Member("web-1", "waiting", 0, "ä", at)
+    edits = frozenset({(("memory",), "1")})
+    store.rollouts.save([Rollout(0, edits, "é", "paused", "", at, at, members=(member,))])
     with store._database.writing("furnish the rest") as link:
         for table in metadata.sorted_tables:
             if not link.execute(select(func.count()).select_from(table)).scalar():

@@ -1,0 +1,152 @@
+"""An edit that touches many VMs goes out in batches, wherever the runner is killed."""
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.sim.faults import Fault
+from state.rollouts import Rollout
+from tests.lab import Killed, Lab
+from tests.laws.fleets import FLEET
+from tests.laws.test_restart import twin
+
+RULES = "rollout: {over: 3, canary: 1, max_unavailable: 2, pause: 5min}\n"
+FREE = "guard: {restarts: 100%}\n"
+SIX = tuple(f"web/{number}" for number in range(1, 7))
+
+
+def files(memory: str = "1GiB", rules: str = RULES, **own: str) -> dict[str, str]:
+    lines = ["web: {package: small, count: 6}\n"]
+    lines += [f"{key}: {{package: small, {text}}}\n" for key, text in own.items()]
+    return {
+        "fleet.yaml": FLEET.replace("limits:", f"{FREE}{rules}limits:"),
+        "packages/small.yaml": f"small: {{memory: {memory}, restart: allow}}\n",
+        "vms/vms.yaml": "".join(lines),
+    }
+
+
+def deployed(folder: Path, rules: str = RULES, **own: str) -> Lab:
+    lab = Lab(folder, {**files(rules=rules, **own)})
+    lab.settle()
+    lab.wire.calls.clear()
+    return lab
+
+
+def written(lab: Lab) -> list[int]:
+    """The vmids that were written to, in the order of their first write."""
+    paths = [one.path.split("/") for one in lab.wire.writes() if "/qemu/" in one.path]
+    return list(dict.fromkeys(int(parts[4]) for parts in paths))
+
+
+def rollouts(lab: Lab) -> list[Rollout]:
+    with lab.store() as store:
+        return store.rollouts.recent()
+
+
+def conditions(lab: Lab, kind: str) -> dict[str, str]:
+    with lab.store() as store:
+        every = store.conditions.all().items()
+        return {key: c.message for key, found in every for c in found if c.type == kind}
+
+
+def states(rollout: Rollout) -> str:
+    return "".join(member.state[1] for member in rollout.members)
+
+
+def test_an_edit_of_many_goes_to_a_canary_then_in_batches_after_a_pause(tmp_path: Path) -> None:
+    lab = deployed(tmp_path)
+    lab.write(files("2GiB"))
+    batches = []
+    for _ in range(12):
+        lab.wire.calls.clear()
+        lab.run()
+        batches.append(written(lab))
+        lab.clock.sleep(100.0)
+    assert [one for one in batches if one] == [[100], [101, 102], [103, 104], [105]]
+    assert [index for index, one in enumerate(batches) if one] == [0, 3, 6, 9]
+    (rollout,) = rollouts(lab)
+    assert (rollout.state, rollout.about, states(rollout)) == ("done", "memory = 2GiB", "oooooo")
+    assert [member.batch for member in rollout.members] == [1, 2, 2, 3, 3, 4]
+    assert {lab.world.vms[vmid].config["memory"] for vmid in range(100, 106)} == {"2048"}
+
+
+def test_a_killed_run_is_gone_on_with_by_the_same_batch(tmp_path: Path) -> None:
+    """Killed before each call of the run that begins the second batch, and before its answer."""
+    base = deployed(tmp_path / "base")
+    base.write(files("2GiB"))
+    base.run()
+    base.clock.sleep(301.0)
+    calm = twin(base, tmp_path / "calm")
+    calm.run()
+    calls = calm.wire.of(calm.wire.run)
+    points = [index for index, one in enumerate(calls) if one.is_write]
+    assert len(points) > 4
+    for number, index in enumerate(points):
+        for how in ("before", "after"):
+            lab = twin(base, tmp_path / f"{number}-{how}")
+            with pytest.raises(Killed):
+                lab.run(
+                    before=index if how == "before" else None,
+                    after=index if how == "after" else None,
+                )
+            lab.clock.sleep(5.0)
+            lab.run()
+            assert sorted(written(lab)) == [101, 102]
+            assert states(rollouts(lab)[0]) == "oooaaa"
+            lab.run()
+            assert lab.shot() == calm.shot()
+
+
+def test_a_failure_pauses_the_rest_until_a_person_resumes(tmp_path: Path) -> None:
+    lab = deployed(tmp_path)
+    lab.simulator.faults.add(Fault("task-fail", task="qmstart", times=None))
+    lab.write(files("2GiB"))
+    for _ in range(4):
+        lab.run()
+        lab.clock.sleep(400.0)
+    (rollout,) = rollouts(lab)
+    assert (rollout.state, states(rollout)) == ("paused", "oaaaaa")
+    assert written(lab) == [100]
+    assert rollout.why.startswith("web/1: ")
+    assert conditions(lab, "RolloutPaused").keys() == {*SIX[1:]}
+    with lab.store() as store:
+        assert [one.event for one in store.outbox.past("rollout_paused")] == ["rollout_paused"]
+
+
+def test_one_vms_own_edit_and_the_repair_of_drift_never_wait(tmp_path: Path) -> None:
+    lab = deployed(tmp_path, own="memory: 1GiB, restart: never")
+    lab.write(files("2GiB", own="memory: 1GiB, restart: never"))
+    lab.run()
+    lab.wire.calls.clear()
+    waiting = lab.world.vms[103]
+    lab.ask("PUT", f"/nodes/{waiting.node}/qemu/103/config", onboot=1, tags="")
+    lab.write(files("2GiB", own="memory: 1GiB, restart: never, description: new"))
+    lab.run()
+    assert "new" in str(lab.world.vms[100].config["description"])
+    assert "reconcile" in str(lab.world.vms[103].config["tags"])
+    assert lab.world.vms[103].config["memory"] == "1024"
+    (rollout,) = rollouts(lab)
+    assert states(rollout) == "oaaaaa"
+
+
+def test_an_edit_of_few_is_no_rollout(tmp_path: Path) -> None:
+    lab = deployed(tmp_path, rules=RULES.replace("over: 3", "over: 6"))
+    lab.write(files("2GiB", rules=RULES.replace("over: 3", "over: 6")))
+    lab.settle()
+    assert rollouts(lab) == []
+
+
+def test_a_later_edit_takes_the_place_of_one_on_its_way(tmp_path: Path) -> None:
+    lab = deployed(tmp_path)
+    lab.write(files("2GiB"))
+    lab.run()
+    lab.write(files("3GiB"))
+    lab.settle(runs=14, apart=200.0)
+    new, old = rollouts(lab)
+    assert (old.state, states(old), old.why) == (
+        "superseded",
+        "oeeeee",
+        "the specs were edited again",
+    )
+    assert (new.state, states(new)) == ("done", "oooooo")
+    assert {lab.world.vms[vmid].config["memory"] for vmid in range(100, 106)} == {"3072"}
