@@ -67,7 +67,8 @@ class Executor:
     """Sends the changes of one cluster's VMs.
 
     `separate` holds the VMs whose merged config write was refused without naming an owned key:
-    their handlers are sent one at a time, each after a new look.
+    their handlers are sent one at a time, each after a new look. Once `stopping` says so, what is
+    sent is finished and nothing more is begun.
     """
 
     api: Api
@@ -76,6 +77,7 @@ class Executor:
     clock: Callable[[], datetime]
     cluster: str
     separate: set[str] = field(default_factory=set)
+    stopping: Callable[[], bool] = lambda: False
 
     def run(self, seen: SeenVM, changes: Sequence[Change]) -> Done:
         """Send one VM's changes up to the first call that starts a task.
@@ -91,6 +93,8 @@ class Executor:
             done.look_again("the runner stood still, and nothing is stopped by an old look")
             return done
         for group in groups(turn(changes), separately=seen.key in self.separate):
+            if self.stopping():
+                break
             began = self.clock()
             outcomes = self._attempt(seen, group, done)
             took = (self.clock() - began).total_seconds()

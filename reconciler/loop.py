@@ -1,5 +1,6 @@
 """A run of the loop `process_vms`: open, look, report; one runner at a time (design 2, Loop)."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -18,8 +19,6 @@ from reconciler.past import pull
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
-from reconciler.rollout.course import Course, line_of
-from reconciler.rollout.health import Health
 from reconciler.settle import Settler
 from reconciler.site import Site
 from reconciler.spent import Spent
@@ -40,15 +39,24 @@ def run_once(
     Raises LockHeld when another run is at work, UnusableSource, GitError, StoreError, BrokenSpecs,
     ApprovalRefused; one VM's or one cluster's trouble is in the summary instead.
     """
-    clock = clock or SystemClock()
+    with fleet_lock(options.fleet, options.database):
+        return run_held(options, reporter, clock or SystemClock(), opening, threading.Event())
+
+
+def run_held(
+    options: RunOptions,
+    reporter: Reporter,
+    clock: Clock,
+    opening: Opening,
+    stopped: threading.Event,
+) -> Summary:
+    """One run of somebody who holds the fleet's lock; once `stopped` is set no call is begun."""
     start = clock.now()
-    lock = fleet_lock(options.fleet, options.database)
-    with lock:
-        if options.pull:
-            reporter.report(Remark(clock.now(), str(pull(options.fleet))))
-        with opening(options.fleet, options.database, start) as opened:
-            options.insist(opened.fleet)
-            return Run(opened, options, reporter, clock, start).go()
+    if options.pull:
+        reporter.report(Remark(clock.now(), str(pull(options.fleet))))
+    with opening(options.fleet, options.database, start) as opened:
+        options.insist(opened.fleet)
+        return Run(opened, options, reporter, clock, start, stopped).go()
 
 
 @dataclass(slots=True)
@@ -60,6 +68,7 @@ class Run:
     reporter: Reporter
     clock: Clock
     start: datetime
+    stopped: threading.Event
 
     def go(self) -> Summary:
         """Prepare, tick, and set down what came of it."""
@@ -72,7 +81,14 @@ class Run:
         )
         begun = last.started_at if last else None
         self.reporter.report(
-            RunStarted(self.start, keys=tuple(turns), last=begun, run=run, commit=fleet.commit)
+            RunStarted(
+                self.start,
+                keys=tuple(turns),
+                interval=self.options.interval,
+                last=begun,
+                run=run,
+                commit=fleet.commit,
+            )
         )
         self._remark_on_specs(fleet)
         for moved in renamed(fleet, store):
@@ -85,12 +101,9 @@ class Run:
             until = deadline(self.start, self.options.time_limit)
             by = self.options.by
             grant_now(self.opened, sites, turns, self.options.approve, by, self.clock, until)
-        course = Course.enter(fleet, store, self.clock.now())
-        course.hold_back(turns)
+        for site in sites.values():
+            site.executor.stopping = self.stopped.is_set
         self._side_by_side(self._ticks(run, sites, turns))
-        course.leave(turns, Health(sites, store), self.clock.now())
-        for rollout in course.rollouts:
-            self._remark(line_of(rollout), "warning" if rollout.why else "note")
         for copied in (text for site in sites.values() for text in site.copies):
             self._remark(copied, "warning")
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
@@ -120,8 +133,7 @@ class Run:
                 for one in as_completed(running):
                     one.result()
             except BaseException:
-                for tick in ticks:
-                    tick.stopped.set()
+                self.stopped.set()
                 raise
 
     def _ticks(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> list[Tick]:
@@ -155,6 +167,7 @@ class Run:
                 follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
                 settler=Settler(store, self.clock),
                 look=look,
+                stopped=self.stopped,
             )
             for name, site in sites.items()
         ]

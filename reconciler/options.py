@@ -14,7 +14,7 @@ class BrokenSpecs(Exception):
 class RunOptions:
     """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds.
 
-    `pull` fast-forwards the fleet's folder first.
+    `pull` fast-forwards the fleet's folder first. `interval` is that of a service, in seconds.
     """
 
     fleet: Path
@@ -26,6 +26,7 @@ class RunOptions:
     command: str = "--once"
     by: str = ""
     pull: bool = False
+    interval: float | None = None
 
     def insist(self, fleet: Fleet) -> None:
         """Raise BrokenSpecs with every error, where `strict` was asked for and there is one."""

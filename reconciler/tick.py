@@ -92,7 +92,7 @@ class Tick:
         """
         now = self.clock.now()
         until = now + (self.deadline - now) / 2
-        return lambda: self.clock.now() >= until
+        return lambda: self.stopped.is_set() or self.clock.now() >= until
 
     def _unsettled(self) -> list[Turn]:
         return [turn for turn in self.turns.values() if turn.standing in GOING]

@@ -25,6 +25,7 @@ Exit status:
  130  interrupted; the next run goes on"""
 
 COMMANDS = {
+    "run": "run",
     "validate": "inspect",
     "schema": "inspect",
     "status": "inspect",
@@ -44,6 +45,7 @@ COMMANDS = {
     "locks": "job",
     "spec": "spec",
     "iso": "iso",
+    "template": "template",
     "simulate": "simulate",
     "export-inventory": "inventory",
     "completion": "completion",

@@ -33,11 +33,7 @@ class Once:
 
 def once_or_dry(settings: Settings, once: Once) -> int:
     """Run, or show what a run would change; return the exit status."""
-    for name in (logging.INFO, logging.WARNING, logging.ERROR):
-        logging.addLevelName(name, logging.getLevelName(name).lower())
-    level = logging.INFO if once.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
-    logging.getLogger("proxmoxer").setLevel(logging.WARNING)
+    plain_logging(logging.INFO if once.verbose else logging.WARNING)
     options = RunOptions(
         fleet=settings.fleet,
         database=settings.database,
@@ -49,6 +45,14 @@ def once_or_dry(settings: Settings, once: Once) -> int:
         pull=once.pull,
     )
     return _dry(options, once) if once.dry_run else _live(options, once)
+
+
+def plain_logging(level: int) -> None:
+    """Have the log on standard error as `warning: text`; no request's body is ever in it."""
+    for name in (logging.INFO, logging.WARNING, logging.ERROR):
+        logging.addLevelName(name, logging.getLevelName(name).lower())
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    logging.getLogger("proxmoxer").setLevel(logging.WARNING)
 
 
 def _live(options: RunOptions, once: Once) -> int:

@@ -7,6 +7,7 @@ from typing import TextIO
 from reconciler.report import Reporter
 from reconciler.show.events import JsonReporter
 from reconciler.show.run import QuietReporter, TextReporter, Write
+from reconciler.show.service import LogReporter
 from reconciler.show.text import Paint, wants_colour
 
 
@@ -38,6 +39,14 @@ def line_writer() -> Write:
 def _to_nowhere(stream: TextIO) -> None:
     """Point a closed pipe at /dev/null, so that Python's own flush at the end is quiet."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def service_reporter(output: str, *, verbose: bool, quiet: bool) -> Reporter:
+    """Return the reporter of a service: lines for a log, never a bar."""
+    write = line_writer()
+    if output == "json":
+        return JsonReporter(write, verbose=verbose)
+    return LogReporter(write, verbose=verbose, quiet=quiet)
 
 
 def run_reporter(output: str, *, verbose: bool, quiet: bool) -> Reporter:
