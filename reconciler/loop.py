@@ -19,6 +19,8 @@ from reconciler.past import pull
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
+from reconciler.rollout.course import Course, line_of
+from reconciler.rollout.health import Health
 from reconciler.settle import Settler
 from reconciler.site import Site
 from reconciler.spent import Spent
@@ -103,7 +105,12 @@ class Run:
             grant_now(self.opened, sites, turns, self.options.approve, by, self.clock, until)
         for site in sites.values():
             site.executor.stopping = self.stopped.is_set
+        course = Course.enter(fleet, store, self.clock.now())
+        course.hold_back(turns)
         self._side_by_side(self._ticks(run, sites, turns))
+        course.leave(turns, Health(sites, store), self.clock.now())
+        for rollout in course.rollouts:
+            self._remark(line_of(rollout), "warning" if rollout.why else "note")
         for copied in (text for site in sites.values() for text in site.copies):
             self._remark(copied, "warning")
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
