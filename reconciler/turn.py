@@ -142,7 +142,9 @@ class Narrator:
         handlers = {change.handler for change in mine}
         seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
         deploys = turn.action == "deploy"
+        started = any(c.handler == "power" and c.new == "running" for c in turn.changes)
         made = bool(mine) or (deploys and after in ("set_ip", "clone", "starting", "ready"))
+        made = made or (after == "ready" and started)
         result: StepResult = "success" if made else "skip"
         detail = "" if deploys else ", ".join(map(_shown, mine)) or skipped.get(after, "")
         return Step(at, turn.key, label, before, after, result, detail, seconds)

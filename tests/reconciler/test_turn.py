@@ -120,6 +120,14 @@ def test_a_change_tells_its_thirteen_states_in_order(story: Story) -> None:
     assert told["cp_network"] == ("skip", 0.0, "")
 
 
+def test_a_start_that_was_seen_to_work_is_a_step_that_was_made(story: Story) -> None:
+    story.turn.enter(Phase.READY)
+    story.progress([("power", "power")])
+    story.turn.changes.append(change("power", "power", old="stopped", new="running"))
+    story.progress([])
+    assert [one.result for one in story.steps()[-2:]] == ["success", "success"]
+
+
 def test_a_change_is_told_on_by_the_next_run(story: Story) -> None:
     """CP-09: only what is left is done and told again."""
     story.turn.enter(Phase.READY)
