@@ -31,7 +31,7 @@ class Media:
 
     name = "media"
     subject = Subject.VM
-    after = ("exists",)
+    after = ("exists", "placement")
     blocking = True
     keys: tuple[str, ...] = ()
     apply = staticmethod(send_calls)

@@ -40,6 +40,7 @@ class Power:
     subject = Subject.VM
     after = (
         "exists",
+        "placement",
         "cpu",
         "memory",
         "disks",

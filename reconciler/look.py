@@ -12,8 +12,10 @@ from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
 from reconciler.allocation.allocate import Ground, Vmids, allocate
+from reconciler.allocation.capacity import Capacity
 from reconciler.allocation.credentials import Resolve
-from reconciler.allocation.ledger import Addresses, Ledger, clones_at_work
+from reconciler.allocation.ledger import Addresses, clones_at_work
+from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
 from reconciler.guard import Gate, Guarded
@@ -81,13 +83,12 @@ class SiteLook:
             store=self.store,
             view=self.view,
             machines=machines,
-            ledger=self._ledger(),
+            terrain=self._terrain(machines),
             addresses=self.addresses,
             vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
             resolve=self.resolve,
             dry=self.dry,
             frozen=site.frozen,
-            image_nodes=partial(site.image_nodes, self.view),
         )
         self.gate = self._gate(machines)
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
@@ -101,12 +102,30 @@ class SiteLook:
         ours = (one.fingerprints.get(HA) for one in self.memories.values())
         return any(spec.ha for spec in specs) or any(ours)
 
-    def _ledger(self) -> Ledger:
-        ledger = Ledger.of(self.view)
-        for binding in self.store.bindings.deploying(self.site.name):
+    def _terrain(self, machines: Mapping[int, Machine]) -> Terrain:
+        site, capacity = self.site, Capacity.of(self.view, self.fleet.placement)
+        targets = self.store.placements.targets()
+        for binding in self.store.bindings.deploying(site.name):
             spec = self.fleet.vms.get(binding.key)
-            ledger.expect(self.view, binding, (spec and spec.memory) or 0)
-        return ledger
+            capacity.expect(self.view, binding, spec, targets.get(binding.key))
+        if self._counts_members():
+            for key, binding in self.store.bindings.all().items():
+                row, spec = self.view.vms.get(binding.vmid), self.fleet.vms.get(key)
+                if spec and row and binding.cluster == site.name:
+                    capacity.know(key, spec, targets.get(key) or row.node)
+        return Terrain(
+            self.view,
+            machines,
+            capacity,
+            site.holdings,
+            site.bridges,
+            partial(site.image_nodes, self.view),
+        )
+
+    def _counts_members(self) -> bool:
+        """Whether it matters which VMs of the fleet are where."""
+        mine = (one for one in self.fleet.vms.values() if one.cluster == self.site.name)
+        return self.fleet.placement.fill == "round_robin" or any(one.anti_affinity for one in mine)
 
     def _reading(self, turns: Sequence[Turn], strangers: set[int]) -> Reading:
         vmids: set[int] = set()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from desired.catalog import Cluster
+from reconciler.allocation.holdings import Holdings
 from reconciler.execute import Executor
 from reconciler.pve.images import image_nodes
 from state.api import Api, Json, Refused
@@ -17,7 +18,8 @@ class Site:
 
     `frozen` says why nothing may be created there (a lost store), `problem` why nothing may be
     written at all; `copies` says which VMs somebody copied from ours; `rotation` is how many VMs
-    the first look verifies without a hint; `images` tells where each disk image was found.
+    the first look verifies without a hint; `images` tells where each disk image was found,
+    `holdings` which nodes have what only some have.
     """
 
     name: str
@@ -31,12 +33,27 @@ class Site:
     copies: tuple[str, ...] = ()
     problem: str | None = None
     images: dict[str, frozenset[str]] = field(default_factory=dict)
+    holdings: Holdings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.holdings = Holdings(self.api)
 
     @property
     def firewall(self) -> bool | None:
         """Whether the cluster's firewall is on; None when it is not known."""
         enabled = self.facts.get("firewall_enabled")
         return bool(enabled) if enabled is not None else None
+
+    @property
+    def bridges(self) -> Mapping[str, frozenset[str]]:
+        """The bridges of each node, as preflight saw them; empty when they are not known."""
+        known = self.facts.get("bridges")
+        named = known if isinstance(known, dict) else {}
+        return {
+            node: frozenset(map(str, names))
+            for node, names in named.items()
+            if isinstance(names, list)
+        }
 
     @property
     def release(self) -> tuple[int, int] | None:

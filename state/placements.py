@@ -47,6 +47,13 @@ class Placements:
             return None
         return msgspec.convert(row.choice, Choice), row.at
 
+    def targets(self) -> dict[str, str]:
+        """The nodes that VMs are still to be migrated to, by key."""
+        columns = tables.placements.c
+        with self._database.reading("read where VMs are to go") as link:
+            wanted = select(columns.key, columns.target).where(columns.target.is_not(None))
+            return {row.key: row.target for row in link.execute(wanted)}
+
 
 def open_places(link: Connection, keys: list[str] | None) -> dict[str, Placing]:
     """The places by key about which something is open; of some keys, or all."""

@@ -9,6 +9,9 @@ seen:
   leases: [net0 203.0.113.7/24 gateway=203.0.113.1]
   intents: {stop: [130, 9, "3f9a1c5b sent", 5]}      # begun 130 s ago, looked at 5 s ago
   tasks: [{kind: qmshutdown, began: 130}]
+  attempts: {power: [60, no room, 30]}     # failed 60 s ago, tried again in 30 s (or at once)
+  placing: {target: pve2}                  # what is open about its place
+  shared: [ceph]                           # storages that all nodes see
   ha: {state: started}                     # the VM's HA resource; null: they were not read
   firewall: {options: {enable: 1}, rules: [{type: in, action: ACCEPT}], ipsets: {wm-1042: []}}
 """
@@ -34,9 +37,11 @@ from state.observed import (
     SeenFirewall,
     SeenRule,
     SeenVM,
+    StorageRow,
     TaskRow,
     VMRow,
 )
+from state.placing import Placing
 from state.secret import Secret
 
 AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -58,6 +63,9 @@ def read_seen(document: dict[str, Any]) -> SeenVM:
         "lab",
         AT,
         tasks=tuple(_task(**task) for task in document.get("tasks", ())),
+        storages=tuple(
+            StorageRow(name, "pve1", shared=True) for name in document.get("shared", ())
+        ),
         firewall_enabled=document.get("cluster_firewall", True),
         release=tuple(document.get("release", (8, 4))),  # type: ignore[arg-type]
         ha=None if resource is None else {1042: HAResource(1042, **resource)} if resource else {},
@@ -97,8 +105,8 @@ def _memory(document: dict[str, Any]) -> Memory:
     fields = binding | document.get("binding", {})
     intents = {kind: _intent(kind, *told) for kind, told in document.get("intents", {}).items()}
     attempts = {
-        name: Attempt("web-1", name, 1, error, _ago(ago), AT)
-        for name, (ago, error) in document.get("attempts", {}).items()
+        name: Attempt("web-1", name, 1, error, _ago(ago), _ago(-sum(wait)))
+        for name, (ago, error, *wait) in document.get("attempts", {}).items()
     }
     task = OpenTask(document["task"], "web-1", "lab", "exists", AT) if "task" in document else None
     return Memory(
@@ -108,6 +116,7 @@ def _memory(document: dict[str, Any]) -> Memory:
         attempts=attempts,
         intents=intents,
         fingerprints=document.get("fingerprints", {}),
+        placing=Placing(**document["placing"]) if "placing" in document else None,
     )
 
 

@@ -12,7 +12,7 @@ from handlers.addresses import FAMILIES, FamilyName, family_of
 from handlers.effects import running
 from handlers.slots import in_order
 from reconciler.allocation.ledger import Addresses
-from reconciler.allocation.placing import problem
+from reconciler.allocation.problem import problem
 from state.change import Note
 from state.memory import Lease
 from state.observed import SeenVM

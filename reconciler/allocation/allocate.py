@@ -11,13 +11,15 @@ from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.marker import read_marker
 from reconciler.allocation.addressing import lease_addresses
+from reconciler.allocation.arriving import with_place
 from reconciler.allocation.credentials import Resolve, with_credentials
-from reconciler.allocation.images import NodesOf, image_still_placed, place_image
-from reconciler.allocation.ledger import Addresses, Ledger
-from reconciler.allocation.placing import Placed, place, problem, still_placed
+from reconciler.allocation.ledger import Addresses
+from reconciler.allocation.placing import Placed, place, still_placed
+from reconciler.allocation.problem import problem
+from reconciler.allocation.terrain import Terrain
 from state.change import Note
 from state.machine import Machine
-from state.memory import Binding
+from state.memory import Binding, Memory
 from state.observed import UNFINISHED, ClusterView, Presence, SeenVM
 from state.store import Store, Taken
 
@@ -46,20 +48,19 @@ class Ground:
     """What allocation draws on in one look of one cluster.
 
     `frozen` says why nothing may be created or leased (a lost store); `machines` holds the
-    templates' configs beside the VMs' own; `image_nodes` tells where a disk image can be read.
+    templates' configs beside the VMs' own; `terrain` is what places are chosen on.
     """
 
     fleet: Fleet
     store: Store
     view: ClusterView
     machines: Mapping[int, Machine]
-    ledger: Ledger
+    terrain: Terrain
     addresses: Addresses
     vmids: Vmids
     resolve: Resolve
     dry: bool = False
     frozen: str | None = None
-    image_nodes: NodesOf = field(default=lambda volume: ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
     elif binding.name != spec.name or binding.name_template != spec.name_template:
         seen = _rebound(seen, ground, name=spec.name, name_template=spec.name_template)
     seen = _located(_identified(seen, ground), ground)
+    seen = with_place(spec, seen, ground.terrain, None if ground.dry else ground.store)
     leases, notes = lease_addresses(
         spec,
         seen.memory.leases,
@@ -124,31 +126,37 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
     old = seen.memory.binding
     # Where a machine was that is gone a clone may not be able to land: it may have moved there.
     waits = old is not None and old.uuid is None
-    placed = _placed(spec, spec.template, old if waits else None, ground)
+    placed = _placed(spec, spec.template, seen if waits else None, ground)
     if isinstance(placed, Note):
         return placed
-    ground.ledger.place(placed.node, spec.memory or 0)
+    ground.terrain.capacity.place(spec, placed.end, placed.needs, ground.view)
     keeps = old is not None and seen.presence is Presence.ABSENT
     if old is not None and "exists" in seen.memory.attempts:
         keeps = keeps and ground.vmids.is_free(old.vmid)
     vmid = old.vmid if old is not None and keeps else ground.vmids.take()
     binding = _binding(spec, seen, placed, vmid)
+    if placed.placing.choice is not None and not ground.dry:
+        # Before the binding: a VM that is bound is placed, whenever we are killed.
+        ground.store.placements.put(spec.key, placed.placing, seen.at)
     if binding != old and not ground.dry:
         binding = _keep(binding, old, ground)
-    seen = replace(seen, memory=replace(seen.memory, binding=binding))
-    return replace(seen, presence=Presence.ABSENT, row=None, config=None, reason="")
+    memory = replace(seen.memory, binding=binding, placing=placed.placing)
+    return replace(seen, memory=memory, presence=Presence.ABSENT, row=None, config=None, reason="")
 
 
-def _placed(spec: VMSpec, alias: str, waiting: Binding | None, ground: Ground) -> Placed | Note:
+def _placed(spec: VMSpec, alias: str, waiting: SeenVM | None, ground: Ground) -> Placed | Note:
     """The place chosen before while it still holds, else a new one; by template, or by image."""
-    view, fleet = ground.view, ground.fleet
+    fleet = ground.fleet
     copies = fleet.templates.get(alias, {}).get(spec.cluster, ())
-    images = fleet.images.get(alias, {}).get(spec.cluster, ())
-    if images and not copies:
-        kept = image_still_placed(spec, waiting, images, view) if waiting else None
-        return kept or place_image(spec, images, view, ground.image_nodes, ground.ledger)
-    kept = still_placed(spec, waiting, copies, view) if waiting else None
-    return kept or place(spec, copies, view, ground.machines, ground.ledger)
+    images = () if copies else fleet.images.get(alias, {}).get(spec.cluster, ())
+    memory = waiting.memory if waiting else Memory()
+    if memory.binding is not None:
+        kept = still_placed(
+            spec, memory.binding, memory.placing, (*copies, *images), ground.terrain
+        )
+        if kept is not None:
+            return kept
+    return place(spec, (*copies, *images), ground.terrain)
 
 
 def _binding(spec: VMSpec, seen: SeenVM, placed: Placed, vmid: int) -> Binding:

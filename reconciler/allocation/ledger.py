@@ -1,41 +1,12 @@
-"""What one look has promised so far: free RAM by node, clones at work, addresses in use."""
+"""What one look has promised so far: clones at work, addresses in use."""
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from desired.addresses import Address
 from desired.catalog import Pool
-from state.memory import Binding
 from state.observed import ClusterView
-
-
-@dataclass(slots=True)
-class Ledger:
-    """Free RAM (bytes) of one cluster: observed, less what is promised there."""
-
-    ram: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, view: ClusterView) -> "Ledger":
-        return cls({node.node: node.maxmem - node.mem for node in view.nodes.values()})
-
-    def expect(self, view: ClusterView, binding: Binding, memory: int) -> None:
-        """Count a VM that was cloned and does not run yet: no node's own figure shows it.
-
-        One that is not there at all is placed anew by this look.
-        """
-        row = view.vms.get(binding.vmid)
-        if row is not None and row.status != "running":
-            self.place(binding.node or row.node, memory or row.maxmem)
-
-    def place(self, node: str, memory: int) -> None:
-        self.ram[node] = self.ram.get(node, 0) - memory
-
-    def roomiest(self, nodes: Iterable[str]) -> str:
-        """The one of some nodes with the most free RAM; by name where they are equal."""
-        return min(sorted(nodes), key=lambda node: -self.ram.get(node, 0))
 
 
 @dataclass(slots=True)

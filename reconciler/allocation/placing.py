@@ -1,21 +1,32 @@
-"""Which template copy a new VM is cloned from, and on which node it lands (DEP-13, DEP-16)."""
+"""Which copy of its template a new VM is made from, and on which node (DEP-13, DEP-15, DEP-16)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from desired.spec import VMSpec
-from reconciler.allocation.ledger import Ledger
+from reconciler.allocation.capacity import Needs
+from reconciler.allocation.images import image_problem, target_storage
+from reconciler.allocation.judging import RULES, Judged, judge, rank
+from reconciler.allocation.problem import problem
+from reconciler.allocation.terrain import Terrain
+from reconciler.allocation.ways import Path, Way, ways
 from state.change import Note
-from state.machine import Machine
 from state.memory import Binding
-from state.observed import ClusterView, VMRow
+from state.observed import VMRow
+from state.placing import Choice, Placing
+
+MOST_TOLD = 3
+"""Nodes whose reasons a condition repeats; `reconcile why` has them all."""
+
+Copies = tuple[int | str, ...]
+"""What a template's name stands for: vmids of templates, or volumes of images."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A template copy and where the clone goes; `storage` only for a full clone.
+    """A template copy or an image, the node where the VM is made, and what is open about that.
 
-    Of a VM that is made from a disk image its volume is `image`, and no template is named.
+    `storage` is given to a full clone and to a VM of an image; `needs` are what its disks take.
     """
 
     template: int | None
@@ -23,120 +34,136 @@ class Placed:
     node: str
     storage: str | None = None
     image: str | None = None
+    placing: Placing = field(default_factory=Placing)
+    needs: Needs = field(default_factory=dict)
+
+    @property
+    def end(self) -> str:
+        """The node that it is to be on in the end."""
+        return self.placing.target or self.node
 
 
-def problem(spec: VMSpec, field: str, condition: str, reason: str) -> Note:
-    """A blocking note of allocation: nothing can be done for this VM until it is mended."""
-    return Note(spec.key, "allocate", field, reason, condition, blocking=True)
-
-
-def place(
-    spec: VMSpec,
-    copies: tuple[int, ...],
-    view: ClusterView,
-    machines: Mapping[int, Machine],
-    ledger: Ledger,
-) -> Placed | Note:
-    """Choose template copy and node: a copy on the wanted node; else a copy on shared storage,
-    cloned across; else the roomiest node with a copy, where the VM then stays. Without a wanted
-    node the roomiest of all that a clone can land on.
+def place(spec: VMSpec, copies: Copies, terrain: Terrain) -> Placed | Note:
+    """Choose the node: of those that nothing rules out the best by the fleet's rules, never beside
+    a VM of its anti-affinity group while another fits. Where none fits the VM is made beside its
+    template and stays there, with the reasons (DEP-16).
     """
-    rows = [view.vms[vmid] for vmid in copies if vmid in view.vms]
+    view, images = terrain.view, tuple(one for one in copies if isinstance(one, str))
+    rows = [view.vms[vmid] for vmid in copies if isinstance(vmid, int) and vmid in view.vms]
     known = [row for row in rows if row.template or row.name is None]
-    if not known:
+    if wrong := image_problem(spec, images, terrain) if images else None:
+        return wrong
+    if not known and not images:
         return _no_template(spec, copies, rows)
     online = {name for name, node in view.nodes.items() if node.takes_vms}
     usable = [row for row in known if row.node in online]
-    if not usable:
+    if not usable and not images:
         nodes = ", ".join(sorted({row.node for row in known}))
         reason = f"the template stands only on {nodes}, which is not online: start the node"
         return problem(spec, "template", "TemplateUnreachable", reason)
-    if spec.node and spec.node.name and spec.node.name not in view.nodes:
-        reason = f"no node {spec.node.name} in cluster {view.name}: it has {_names(view.nodes)}"
+    if spec.node and not view.nodes.keys() & set(spec.node.nodes):
+        asked = " or ".join(spec.node.nodes)
+        reason = f"no node {asked} in cluster {view.name}: it has {_names(view.nodes)}"
         return problem(spec, "node", "NodeMissing", reason)
-    ways = _ways(spec, usable, online, view, machines)
-    if spec.node and spec.node.name and spec.node.name in ways:
-        node = spec.node.name
-    elif spec.node:
-        node = ledger.roomiest([name for name, row in ways.items() if row.node == name] or ways)
-    else:
-        node = ledger.roomiest(ways)
-    row = ways[node]
+    judged = judge(spec, ways(spec, usable, images, terrain), terrain)
+    fitting = [one for one in judged if one.fits]
+    best = min(fitting, key=lambda one: rank(one, terrain.rules.fill), default=None)
+    rule = _rule(spec, terrain)
+    if best is not None and best.way is not None:
+        return _placed(spec, best, best.way, judged, rule, terrain)
+    return _beside_template(spec, judged, terrain)
+
+
+def _placed(
+    spec: VMSpec, best: Judged, way: Way, judged: list[Judged], rule: str, terrain: Terrain
+) -> Placed:
+    node = best.verdict.node
+    moves = way.path is Path.MIGRATE
+    placing = Placing(
+        node=way.landing,
+        target=node if moves else None,
+        storages=way.target_storages if moves else "",
+        neighbours=terrain.capacity.mates(spec, node),
+        choice=Choice(node, rule, tuple(one.verdict for one in judged)),
+    )
+    return _by(way, spec, placing, best.needs, terrain)
+
+
+def _by(way: Way, spec: VMSpec, placing: Placing, needs: Needs, terrain: Terrain) -> Placed:
     storage = spec.storage if spec.clone == "full" else None
-    return Placed(row.vmid, row.node, node, storage)
+    if way.image is not None:
+        storage = target_storage(spec, way.image)
+        return Placed(None, None, way.landing, storage, way.image, placing, needs)
+    assert way.row is not None
+    return Placed(way.row.vmid, way.row.node, way.landing, storage, None, placing, needs)
+
+
+def _beside_template(spec: VMSpec, judged: list[Judged], terrain: Terrain) -> Placed | Note:
+    """None fits: the VM stays beside a template where it can be made, and works there."""
+    beside = [one for one in judged if one.way and one.way.landing == one.verdict.node]
+    near = [one for one in beside if one.way and one.way.path in (Path.CLONE, Path.CREATE)]
+    sound = [one for one in near if not one.barred] or [one for one in near if _takes(one, terrain)]
+    best = min(sound, key=lambda one: rank(one, "balance"), default=None)
+    if best is None or best.way is None:
+        reason = f"{spec.template}: no node has it: {reasons(judged)}"
+        return problem(spec, "template", "TemplateUnreachable", reason)
+    wanted = spec.node.nodes if spec.node else ()
+    asked = [one for one in judged if one.verdict.node in wanted] if wanted else judged
+    choice = Choice("", _rule(spec, terrain), tuple(one.verdict for one in judged))
+    placing = Placing(
+        node=best.verdict.node,
+        problem=reasons(asked),
+        neighbours=terrain.capacity.mates(spec, best.verdict.node),
+        choice=choice,
+    )
+    return _by(best.way, spec, placing, best.needs, terrain)
+
+
+def _takes(one: Judged, terrain: Terrain) -> bool:
+    return terrain.view.nodes[one.verdict.node].takes_vms
+
+
+def reasons(judged: list[Judged]) -> str:
+    told = [f"{one.verdict.node}: {one.verdict.against[0]}" for one in judged if not one.fits]
+    more = [f"{len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else []
+    return "; ".join([*told[:MOST_TOLD], *more])
+
+
+def _rule(spec: VMSpec, terrain: Terrain) -> str:
+    group = f"the fewest of {spec.anti_affinity}, then " if spec.anti_affinity else ""
+    return group + RULES[terrain.rules.fill]
 
 
 def still_placed(
-    spec: VMSpec, old: Binding, copies: tuple[int, ...], view: ClusterView
+    spec: VMSpec, old: Binding, placing: Placing | None, copies: Copies, terrain: Terrain
 ) -> Placed | None:
     """Return the placement chosen before, while nothing that it rests on has changed.
 
     A VM that waits for its clone thus stays where the first look put it.
     """
-    row = view.vms.get(old.template or 0)
-    nodes = [view.nodes.get(name or "") for name in (old.node, old.template_node)]
+    view, target = terrain.view, placing.target if placing else None
+    stands = [view.nodes.get(name or "") for name in (old.node, target or old.node)]
     storage = spec.storage if spec.clone == "full" else None
-    unchanged = (
-        row is not None
-        and old.template in copies
-        and row.node == old.template_node
-        and all(node is not None and node.takes_vms for node in nodes)
-        and (old.clone, old.storage) == (spec.clone, storage)
-        and (spec.node is None or spec.node.name == old.node)
-    )
-    if not unchanged or row is None or old.node is None:
+    wanted = spec.node is None or (target or old.node) in spec.node.nodes
+    if old.node is None or not all(node is not None and node.takes_vms for node in stands):
         return None
-    return Placed(row.vmid, row.node, old.node, storage)
+    if old.clone != spec.clone or not (wanted or (placing and placing.problem)):
+        return None
+    placing = placing or Placing()
+    if old.image is not None:
+        same = old.image in copies and old.storage == target_storage(spec, old.image)
+        there = same and terrain.lack(old.storage or "", old.node) is None
+        return Placed(None, None, old.node, old.storage, old.image, placing) if there else None
+    row = view.vms.get(old.template or 0)
+    home = view.nodes.get(old.template_node or "")
+    if row is None or home is None or not home.takes_vms or old.template not in copies:
+        return None
+    if row.node != old.template_node or old.storage != storage:
+        return None
+    return Placed(row.vmid, row.node, old.node, storage, None, placing)
 
 
-def _ways(
-    spec: VMSpec,
-    usable: list[VMRow],
-    online: set[str],
-    view: ClusterView,
-    machines: Mapping[int, Machine],
-) -> dict[str, VMRow]:
-    """Return the nodes that a clone can land on, each with its copy: its own before a far one.
-
-    A far node needs every storage shared and available there (DEP-16); a storage that is listed
-    nowhere is not known, and keeps nobody away.
-    """
-    ways: dict[str, VMRow] = {}
-    for row in reversed(usable):
-        ways |= dict.fromkeys(_far_nodes(spec, row, view, machines) & online, row)
-    for row in sorted(usable, key=lambda row: -row.vmid):
-        ways[row.node] = row
-    target = _storage_nodes(view).get((spec.clone == "full" and spec.storage) or "", online)
-    return {node: row for node, row in ways.items() if node in target} or ways
-
-
-def _far_nodes(
-    spec: VMSpec, row: VMRow, view: ClusterView, machines: Mapping[int, Machine]
-) -> set[str]:
-    """The nodes that the clone call may name as its target, beside the template's own."""
-    config = machines.get(row.vmid, Machine()).config
-    if config is None:
-        return set()
-    needed = {drive.storage for drive in config.wanted.drives.values() if drive.storage}
-    if spec.clone == "full" and spec.storage:
-        needed.add(spec.storage)
-    if not needed <= {storage.storage for storage in view.storages if storage.shared}:
-        return set()
-    there = _storage_nodes(view)
-    return set(view.nodes).intersection(*(there[storage] for storage in needed))
-
-
-def _storage_nodes(view: ClusterView) -> dict[str, set[str]]:
-    """The nodes on which each storage is available."""
-    nodes: dict[str, set[str]] = {}
-    for storage in view.storages:
-        there = nodes.setdefault(storage.storage, set())
-        if storage.available:
-            there.add(storage.node)
-    return nodes
-
-
-def _no_template(spec: VMSpec, copies: tuple[int, ...], rows: list[VMRow]) -> Note:
+def _no_template(spec: VMSpec, copies: Copies, rows: list[VMRow]) -> Note:
     wanted = ", ".join(map(str, copies))
     if rows:
         reason = f"{spec.template}: vm {rows[0].vmid} is not a template: convert it, or correct "

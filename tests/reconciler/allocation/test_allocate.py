@@ -9,7 +9,9 @@ from desired.catalog import Pool
 from desired.source import Fleet
 from desired.spec import VMSpec
 from reconciler.allocation.allocate import Allocated, Ground, Vmids, allocate
-from reconciler.allocation.ledger import Addresses, Ledger
+from reconciler.allocation.capacity import Capacity
+from reconciler.allocation.ledger import Addresses
+from reconciler.allocation.terrain import Terrain
 from state.memory import Attempt, Binding, Memory, OpenTask, Phase
 from state.observed import ClusterView, Presence, SeenVM
 from state.secret import Secret
@@ -50,13 +52,14 @@ class Field:
 
     def give(self, wanted: VMSpec | None = None, found: SeenVM | None = None) -> Allocated:
         inside = machine(scsi0="local-lvm:base-9000-disk-0")
+        machines = {row.vmid: inside for row in TEMPLATES}
         used = self.store.bindings.vmids("demo") | self.world.vms.keys()
         ground = Ground(
             self.source,
             self.store,
             self.world,
-            {row.vmid: inside for row in TEMPLATES},
-            Ledger.of(self.world),
+            machines,
+            Terrain(self.world, machines, Capacity.of(self.world, self.source.placement)),
             Addresses(self.store.leases.taken()),
             Vmids(set(used), 100, self.free),
             Secret,
