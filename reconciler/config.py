@@ -5,7 +5,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -18,10 +18,13 @@ from desired.source import Fleet
 from reconciler.git import stamp
 from reconciler.location import fleet_place
 from reconciler.secrets import SecretError, resolve
+from state.api import Json
+from state.database import StoreError
 from state.secret import Secret
 from state.store import Store
 
 if TYPE_CHECKING:
+    from reconciler.pve.client import ProxmoxApi
     from reconciler.pve.contact import TracedApi
 
 logger = logging.getLogger(__name__)
@@ -62,10 +65,18 @@ class Opened:
         read: Callable[[str], Secret] = self.resolve
         if cluster.simulated:
             cluster, read = self._simulate(name, cluster)
-        folder = Path(self.fleet.folder)
-        api = ProxmoxApi.open(name, cluster, self.fleet.limits, read, folder, logger)
+        folder, known = Path(self.fleet.folder), self.store.settings.get(f"servers:{name}")
+        api = ProxmoxApi.open(name, cluster, self.fleet.limits, read, folder, logger, known=known)
         self.stack.callback(api.close)
+        if not (cluster.simulated or self.preview):
+            self.stack.callback(self._remember, name, api, api.remember())
         return api
+
+    def _remember(self, name: str, api: "ProxmoxApi", before: Json) -> None:
+        """Keep what a run learned of a cluster's servers, for when no endpoint answers the next."""
+        if api.remember() != before:
+            with suppress(StoreError):
+                self.store.settings.put(f"servers:{name}", api.remember())
 
     def _simulate(self, name: str, cluster: Cluster) -> tuple[Cluster, Callable[[str], Secret]]:
         from reconciler.sim.embedded import Embedded
@@ -85,7 +96,7 @@ class Opened:
         child = self.stack.enter_context(Embedded(options))
         reached = cluster.model_copy(
             update={
-                "endpoints": (child.url,),
+                "endpoints": child.urls,
                 "token": Token(id=f"{FLEET_USER}!{FLEET_TOKEN}", secret="env:SIMULATED"),
                 "tls": Tls(fingerprints=(child.fingerprint,)),
             }

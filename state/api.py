@@ -8,7 +8,8 @@ ApiError                  anything the API or the way to it refused; carries Pro
 ├── PartlyApplied         a hot-plug failed (400); `keys` maps key -> text; it stays pending
 ├── Forbidden             a right is missing (403), or the login was refused (401)
 ├── Contention            a storage or cluster lock was busy; try again with jitter
-├── Unavailable           not reached, or surely not begun (595, refused connection, bad TLS)
+├── Unavailable           not reached, or surely not begun (595, refused connection)
+│   └── Misconfigured     not reached as it is configured (bad TLS, no secret): in vain
 └── MaybeRunning          sent, but the answer was lost (596, cut connection, time-out)
 """
 
@@ -60,6 +61,10 @@ class Contention(ApiError):
 
 class Unavailable(ApiError):
     """The node was not reached, or the call surely did not begin."""
+
+
+class Misconfigured(Unavailable):
+    """Nothing can be reached as it is configured: a certificate, a CA file, a secret."""
 
 
 class MaybeRunning(ApiError):

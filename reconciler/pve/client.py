@@ -23,8 +23,8 @@ from reconciler.pve.session import (
     reading,
     redacted,
 )
-from reconciler.pve.transport import Transport, Trust
-from state.api import Json, MaybeRunning, Unavailable
+from reconciler.pve.transport import Origin, Transport, Trust
+from state.api import ApiError, Json, MaybeRunning, Misconfigured, Unavailable
 from state.change import Call, Method, Param
 from state.secret import Secret
 
@@ -43,7 +43,13 @@ class ProxmoxApi:
     """
 
     def __init__(
-        self, name: str, cluster: Cluster, transport: Transport, addresses: Addresses, login: Login
+        self,
+        name: str,
+        cluster: Cluster,
+        transport: Transport,
+        addresses: Addresses,
+        login: Login,
+        log: logging.Logger,
     ) -> None:
         self.name = name
         self.identity = login.identity
@@ -52,6 +58,7 @@ class ProxmoxApi:
         self.writes = 0
         self._transport = transport
         self._addresses = addresses
+        self._log = log
         self._lock = threading.Lock()
         times = cluster.timeouts
         self._light = self._root(Session(transport, addresses, login, times.light))
@@ -67,11 +74,13 @@ class ProxmoxApi:
         folder: Path,
         log: logging.Logger,
         direct: bool | None = None,
+        known: Json = None,
     ) -> Self:
         """Return a client that has not spoken yet. `folder` resolves the CA file; `direct` says
-        whether nodes are asked at their own addresses (None: unless the endpoints are loopback).
+        whether nodes are asked at their own addresses (None: unless the endpoints are loopback);
+        `known` is what `remember` gave an earlier run.
 
-        Raises Unavailable for a CA file that cannot be read, and whatever `resolve` raises.
+        Raises Misconfigured for a CA file that cannot be read, and whatever `resolve` raises.
         """
         tls = cluster.tls
         if not tls.verify:
@@ -85,11 +94,11 @@ class ProxmoxApi:
             transport = Transport(trust, limits.connections, limits.per_node)
         except OSError as error:
             why = error.strerror or error
-            raise Unavailable(f"cannot read tls.ca {trust.ca}: {why}") from error
-        addresses = Addresses(cluster.endpoints, direct)
+            raise Misconfigured(f"cannot read tls.ca {trust.ca}: {why}") from error
+        addresses = Addresses(cluster.endpoints, direct, known=known)
         seconds = cluster.timeouts.light
         login = _login(cluster, resolve, transport, addresses, seconds)
-        return cls(name, cluster, transport, addresses, login)
+        return cls(name, cluster, transport, addresses, login, log)
 
     @property
     def skew(self) -> float | None:
@@ -98,8 +107,37 @@ class ProxmoxApi:
     def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
         data = self._call(Method.GET, path, params or {}, self._light)
         if path == "/cluster/status":
+            data = self._quorate(data)
             self._addresses.learn(data)
         return data
+
+    def remember(self) -> Json:
+        """Return what the next run's client should know of the cluster's servers."""
+        return self._addresses.remember()
+
+    def _quorate(self, status: Json) -> Json:
+        """Return the status as a server within the quorum has it, if there is one.
+
+        A node that was cut off answers all the same, of what it last knew. It is passed over.
+        """
+        seen, passed = status, set[Origin]()
+        while lacks_quorum(seen):
+            cut_off = self._addresses.latest
+            if cut_off is None or cut_off in passed:
+                return status
+            passed.add(cut_off)
+            self._addresses.missed(cut_off)
+            try:
+                seen = self._call(Method.GET, "/cluster/status", {}, self._light)
+            except ApiError:
+                return status
+            self._log.info(
+                "cluster %s: %s has no quorum; %s is asked",
+                self.name,
+                cut_off,
+                self._addresses.latest,
+            )
+        return seen
 
     def send(self, call: Call, *, heavy: bool = False) -> Json:
         root = self._heavy if heavy else self._light
@@ -138,6 +176,13 @@ class ProxmoxApi:
                 self.reads += 1
             else:
                 self.writes += 1
+
+
+def lacks_quorum(status: Json) -> bool:
+    """Whether an answer of `/cluster/status` says so; a node without a cluster needs none."""
+    rows = status if isinstance(status, list) else []
+    whole = [row for row in rows if isinstance(row, dict) and row.get("type") == "cluster"]
+    return any(str(row.get("quorate") or "0") == "0" for row in whole)
 
 
 def _login(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from state.api import Api, Json, Unavailable
+from state.api import Api, Json, Misconfigured
 from state.change import Call, Param
 
 
@@ -36,7 +36,7 @@ class TracedApi(CountingApi, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ClosedApi:
-    """The API of a cluster that could not be opened: every call is Unavailable, with the reason."""
+    """The API of a cluster that could not be opened: every call fails with the reason."""
 
     reason: str
     identity: str = ""
@@ -45,7 +45,7 @@ class ClosedApi:
     writes: int = 0
 
     def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
-        raise Unavailable(self.reason)
+        raise Misconfigured(self.reason)
 
     def send(self, call: Call, *, heavy: bool = False) -> Json:
-        raise Unavailable(self.reason)
+        raise Misconfigured(self.reason)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +12,7 @@ from reconciler.pve import errors, form
 from reconciler.pve.addresses import Addresses
 from reconciler.pve.login import Login
 from reconciler.pve.transport import Lost, NotSent, Origin, Response, Transport
-from state.api import ApiError, Json, Unavailable
+from state.api import ApiError, Json, Misconfigured, Unavailable
 from state.change import Param
 
 BASE = "/api2/json"
@@ -108,8 +108,8 @@ def exchange(
     encoded: str,
     headers: Mapping[str, str],
 ) -> Response:
-    """Send to the first server that can be reached; nothing that may have arrived is resent,
-    except a GET once after a broken connection.
+    """Send to the first server that can be reached; nothing that may have arrived is resent, except
+    a GET: once after a broken connection, and once to another server when one keeps silent.
 
     Raises Unavailable when none was reached, or a GET got no answer; else MaybeRunning.
     """
@@ -119,7 +119,7 @@ def exchange(
     sent = {**headers, "User-Agent": AGENT, "Accept-Encoding": "gzip", "Accept": "application/json"}
     if not in_query:
         sent["Content-Type"] = _FORM
-    problems: list[str] = []
+    tries = _Tries(addresses, method, path)
     for origin in addresses.of(path):
         wait = Timeout(connect=_patience(addresses, origin, seconds), read=seconds)
         lane = addresses.lane(path, origin)
@@ -127,17 +127,56 @@ def exchange(
             try:
                 answer = transport.send(origin, method, target, sent, body, timeout=wait, lane=lane)
             except NotSent as reason:
-                addresses.missed(origin)
-                problems.append(f"{origin}: {reason}")
+                tries.not_sent(origin, reason)
                 break
             except Lost as reason:
                 if last or reason.late:
-                    text = f"{origin}: {reason} ({method} {path}, {seconds:g} s allowed)"
-                    raise errors.lost(method != "GET", text) from reason
+                    tries.lost(origin, reason, seconds)
+                    break
             else:
                 addresses.reached(origin)
                 return answer
-    raise Unavailable("not reached: " + "; ".join(problems))
+    raise tries.failure()
+
+
+@dataclass(slots=True)
+class _Tries:
+    """One request's way from server to server: who failed it, and how."""
+
+    addresses: Addresses
+    method: str
+    path: str
+    problems: list[str] = field(default_factory=list)
+    silent: int = 0
+    distrusted: int = 0
+
+    def not_sent(self, origin: Origin, reason: NotSent) -> None:
+        self.addresses.missed(origin)
+        self.problems.append(f"{origin}: {reason}")
+        self.distrusted += reason.distrust
+
+    def lost(self, origin: Origin, reason: Lost, seconds: float) -> None:
+        """Go on with the next server if that does no harm; else raise.
+
+        A server that keeps silent about what it need not forward is tried last from now on.
+        """
+        self.silent += 1
+        self.problems.append(
+            f"{origin}: {reason} ({self.method} {self.path}, {seconds:g} s allowed)"
+        )
+        alone = self.addresses.answers_alone(self.path, origin)
+        if alone and reason.late:
+            self.addresses.missed(origin)
+        if self.method != "GET" or not alone or self.silent > 1:
+            raise self.failure() from reason
+
+    def failure(self) -> ApiError:
+        text = "; ".join(self.problems)
+        if self.silent:
+            return errors.lost(self.method != "GET", text)
+        if self.distrusted == len(self.problems):
+            return Misconfigured(f"not reached: {text}")
+        return Unavailable(f"not reached: {text}")
 
 
 def _patience(addresses: Addresses, origin: Origin, seconds: float) -> float:

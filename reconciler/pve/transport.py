@@ -24,7 +24,11 @@ USES = 95
 
 
 class NotSent(Exception):
-    """No connection came about, so nothing was sent."""
+    """No connection came about, so nothing was sent; `distrust`: its certificate is not ours."""
+
+    def __init__(self, text: str, distrust: bool = False) -> None:
+        super().__init__(text)
+        self.distrust = distrust
 
 
 class Lost(Exception):
@@ -99,7 +103,7 @@ class _Connection(HTTPSConnection):
             super().connect()
         except Exception as error:
             self.close()
-            raise NotSent(_why(error)) from error
+            raise NotSent(_why(error), _distrusted(error)) from error
         if self.pins:
             self._check_pin()
         self.is_verified = True
@@ -112,7 +116,8 @@ class _Connection(HTTPSConnection):
             shown = ":".join(seen[at : at + 2] for at in range(0, 64, 2)).upper()
             raise NotSent(
                 f"the certificate does not match any pinned fingerprint, it has {shown}; "
-                "if the node got a new certificate, put that under tls.fingerprints"
+                "if the node got a new certificate, put that under tls.fingerprints",
+                distrust=True,
             )
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
@@ -142,6 +147,11 @@ class _Pool(HTTPSConnectionPool):
         if connection.uses >= USES or time.monotonic() - connection.used_at > IDLE:
             connection.close()
         return connection
+
+
+def _distrusted(error: BaseException) -> bool:
+    causes = (error, error.__cause__, error.__context__)
+    return any(isinstance(one, ssl.SSLCertVerificationError) for one in causes)
 
 
 def _why(error: BaseException) -> str:

@@ -9,6 +9,7 @@ import pytest
 from desired.catalog import Cluster, Limits, Token
 from reconciler.pve.client import ProxmoxApi
 from reconciler.sim.http.tls import fingerprint, make_certificate
+from state.api import Json
 from state.secret import Secret
 from tests.reconciler.pve.tls_server import Answer, Server
 
@@ -49,14 +50,18 @@ def connect(pin: str, tmp_path: Path) -> Iterator[Open]:
     apis: list[ProxmoxApi] = []
 
     def start(
-        *urls: str, direct: bool | None = None, limits: Limits | None = None, **fields: object
+        *urls: str,
+        direct: bool | None = None,
+        known: Json = None,
+        limits: Limits | None = None,
+        **fields: object,
     ) -> ProxmoxApi:
-        known: dict[str, object] = {
+        plain: dict[str, object] = {
             "endpoints": urls,
             "tls": {"fingerprints": [pin]},
             "token": Token(id="u@pve!t", secret="env:TOKEN"),
         }
-        cluster = Cluster.model_validate({**known, **fields})
+        cluster = Cluster.model_validate({**plain, **fields})
         apis.append(
             ProxmoxApi.open(
                 "lab",
@@ -66,6 +71,7 @@ def connect(pin: str, tmp_path: Path) -> Iterator[Open]:
                 tmp_path,
                 logging.getLogger("test"),
                 direct,
+                known,
             )
         )
         return apis[-1]

@@ -11,12 +11,14 @@ import pytest
 
 from desired.catalog import Limits
 from reconciler.pve import transport
-from reconciler.pve.client import ProxmoxApi
+from reconciler.pve.client import ProxmoxApi, lacks_quorum
 from reconciler.pve.form import quote_segment
 from state.api import (
     ApiError,
     Forbidden,
+    Json,
     MaybeRunning,
+    Misconfigured,
     PartlyApplied,
     Refused,
     Unavailable,
@@ -390,3 +392,106 @@ def test_gzip_is_read(serve: Serve, connect: Open) -> None:
     body = gzip.compress(b'{"data":[1,2]}')
     api = connect(serve(lambda asked: reply(body, 200, "OK", "Content-Encoding: gzip")).url)
     assert api.get("/x") == [1, 2]
+
+
+def test_a_server_that_hangs_is_passed_over_for_another(serve: Serve, connect: Open) -> None:
+    """It takes connections and answers nothing: the next read goes to the other at once."""
+    hung, sound = serve(lambda asked: None), serve(lambda asked: reply('{"data":7}'))
+    api = connect(hung.url, sound.url, timeouts={"light": 1, "heavy": 1})
+    assert [api.get("/cluster/resources") for _ in range(3)] == [7, 7, 7]
+    assert (len(hung.asked), len(sound.asked)) == (1, 3)
+
+
+def test_a_write_that_hangs_is_not_sent_to_another(serve: Serve, connect: Open) -> None:
+    hung, sound = serve(lambda asked: None), serve()
+    api = connect(hung.url, sound.url, timeouts={"light": 1, "heavy": 1})
+    with pytest.raises(MaybeRunning, match="no answer in time"):
+        api.send(Call(Method.POST, "/pools", {"poolid": "x"}))
+    assert sound.asked == []
+    api.send(Call(Method.POST, "/pools", {"poolid": "y"}))
+    assert (len(hung.asked), len(sound.asked)) == (1, 1)
+
+
+def test_not_all_servers_are_asked_what_none_answers(serve: Serve, connect: Open) -> None:
+    """A slow question: two are asked, and both are named."""
+    hung = [serve(lambda asked: None) for _ in range(3)]
+    api = connect(*(one.url for one in hung), timeouts={"light": 1, "heavy": 1})
+    with pytest.raises(Unavailable) as caught:
+        api.get("/cluster/resources")
+    assert [len(one.asked) for one in hung] == [1, 1, 0]
+    assert all(f"127.0.0.1:{one.port}: no answer" in caught.value.text for one in hung[:2])
+
+
+def test_who_forwards_is_not_at_fault_for_a_slow_node(serve: Serve, connect: Open) -> None:
+    """A node's own read is not asked of a second server, which would wait for the same node."""
+    first, second = serve(lambda asked: None), serve()
+    api = connect(first.url, second.url, timeouts={"light": 1, "heavy": 1})
+    with pytest.raises(Unavailable, match="no answer in time"):
+        api.get("/nodes/pve2/qemu/100/pending")
+    assert second.asked == []
+    assert api._addresses.endpoints[0].port == first.port
+
+
+def test_a_node_stands_in_when_no_endpoint_answers(serve: Serve, connect: Open) -> None:
+    """Learned from `/cluster/status`, by this run or an earlier one."""
+    first = serve(lambda asked: reply(STATUS % "127.0.0.2"))
+    serve(lambda asked: reply('{"data":7}'), host="127.0.0.2", port=first.port)
+    api = connect(first.url, direct=True)
+    api.get("/cluster/status")
+    first.close()
+    assert api.get("/cluster/resources") == 7
+    later = connect(first.url, direct=True, known=api.remember())
+    assert later.get("/cluster/resources") == 7
+
+
+def test_a_stand_in_is_trusted_no_more_than_an_endpoint(serve: Serve, connect: Open) -> None:
+    """The certificate must be for the address, or pinned; the token is never sent to another."""
+    server = serve(host="127.0.0.2", port=closed_port())
+    endpoint = f"127.0.0.1:{server.port}"
+    known: Json = {"endpoints": [endpoint], "nodes": {"pve2": "127.0.0.2"}}
+    api = connect(
+        f"https://{endpoint}",
+        direct=True,
+        known=known,
+        tls={"fingerprints": ["AB" * 32]},
+    )
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.2:.* does not match any pinned"):
+        api.get("/version")
+    assert server.asked == []
+
+
+QUORUM = '{"data":[{"type":"cluster","name":"lab","quorate":%d}]}'
+
+
+def test_a_node_that_was_cut_off_is_passed_over(serve: Serve, connect: Open) -> None:
+    """It answers, of what it last knew; one within the quorum is asked instead."""
+    cut_off, sound = serve(lambda asked: reply(QUORUM % 0)), serve(lambda asked: reply(QUORUM % 1))
+    api = connect(cut_off.url, sound.url)
+    assert not lacks_quorum(api.get("/cluster/status"))
+    api.get("/cluster/resources")
+    assert [asked.path for asked in sound.asked] == [
+        "/api2/json/cluster/status",
+        "/api2/json/cluster/resources",
+    ]
+    assert len(cut_off.asked) == 1
+
+
+@pytest.mark.parametrize("other", ["cut off", "gone"])
+def test_a_cluster_without_quorum_is_said_to_be_so(serve: Serve, connect: Open, other: str) -> None:
+    servers = [serve(lambda asked: reply(QUORUM % 0)) for _ in range(2)]
+    if other == "gone":
+        servers[1].close()
+    api = connect(*(one.url for one in servers))
+    assert lacks_quorum(api.get("/cluster/status"))
+    assert [one for one in servers if len(one.asked) > 2] == []
+
+
+def test_what_cannot_be_reached_as_configured_is_told_apart(serve: Serve, connect: Open) -> None:
+    """There is no use in trying again at once."""
+    server = serve()
+    untrusted = connect(server.url, tls={"fingerprints": ["AB" * 32]})
+    with pytest.raises(Misconfigured):
+        untrusted.get("/version")
+    with pytest.raises(Unavailable) as caught:
+        connect(f"https://127.0.0.1:{closed_port()}").get("/version")
+    assert not isinstance(caught.value, Misconfigured)

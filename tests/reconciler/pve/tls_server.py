@@ -68,6 +68,9 @@ class Server:
         return f"https://{self.host}:{self.port}"
 
     def close(self) -> None:
+        """Refuse connections and break those that are open; a second time does nothing."""
+        if self._listener.fileno() < 0:
+            return
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for one in list(self._open):
