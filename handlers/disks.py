@@ -37,7 +37,8 @@ class Disks:
     throttles are live; ssd, discard, iothread and cache wait for a stop and start. A new disk is
     allocated by a POST alone in its look, and never asked for again once its slot is filled.
 
-    Risk: growing cannot be taken back. A disk is never shrunk, moved, detached or erased here.
+    Risk: growing cannot be taken back. A disk is never shrunk, moved, detached or erased here;
+    `reclaim` does the last two.
     """
 
     name = "disks"
@@ -58,6 +59,8 @@ class Disks:
             elif target.slot in config.drives:
                 reason = f"{target.slot} holds a CD-ROM or cloud-init drive: take another slot"
                 yield self._note(seen, target.label, reason, "SlotTaken", blocking=True)
+            elif target.disk.size and _leaving(target.slot, seen):
+                yield self._stays(target, seen)
             elif target.disk.size:
                 yield self._new(target, spec, seen)
         if targets:
@@ -107,7 +110,7 @@ class Disks:
     def _size(self, target: Target, drive: Drive, seen: SeenVM) -> Iterator[Change | Note]:
         label, slot, disk = target
         field = f"{label}.size"
-        if disk.size == 0 and label != "system":
+        if disk.size == 0 and label != "system" and disk.reclaim == "retain":
             yield self._note(seen, label, _kept(drive, "size: 0 keeps it"), "DiskUnmanaged")
         if not disk.size:
             return
@@ -143,6 +146,12 @@ class Disks:
         hot = slot.startswith(("scsi", "virtio"))
         effect = plugged(seen, "disk") if hot else stop_start(seen)
         return Change(seen.key, self.name, label, None, new, (call,), effect, gate=True)
+
+    def _stays(self, target: Target, seen: SeenVM) -> Change:
+        """Take back that the disk is to be detached by the next stop: else that detaches it."""
+        params: dict[str, Param] = {"revert": target.slot}
+        old, new = "waits to be detached", "attached"
+        return config_change(seen, self.name, target.label, old=old, new=new, params=params)
 
     def _unmentioned(self, slots: set[str], seen: SeenVM) -> Iterator[Note]:
         config = wanted(seen)
@@ -183,6 +192,11 @@ def _attached(slot: str, drive: Drive, seen: SeenVM) -> Drive | None:
     value beside it."""
     live = seen.config.live.disks.get(slot) if seen.config else None
     return live if live is not None and live.volume == drive.volume else None
+
+
+def _leaving(slot: str, seen: SeenVM) -> bool:
+    """Whether the slot has a disk that the next stop and start would detach."""
+    return seen.config is not None and slot in seen.config.live.disks
 
 
 def _gib(size: int) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from handlers.handler import Context, Handler, is_config_call, vmid_of
+from handlers.reclaim import ERASE, permit
 from reconciler.backoff import not_before, soon
 from reconciler.guard import counted
 from reconciler.outgoing import groups, is_config, merged, names_of, signed_with, turn
@@ -167,7 +168,7 @@ class Executor:
             for change in group
             for call in change.calls
             if is_config_call(call)
-            if keys & call.params.keys() or self._owns(change.handler, keys)
+            if keys & _named(call) or self._owns(change.handler, keys)
         }
 
     def _owns(self, handler: str, keys: Iterable[str]) -> bool:
@@ -187,6 +188,8 @@ class Executor:
                 self.store.approvals.use(change_hash(seen, change, self.store.vault.key), at)
             for use, value in change.remember:
                 self.store.intents.put(Intent(seen.key, f"{WRITE}{use}", at, 0, value))
+            if granted := permit(change, at):
+                self.store.intents.put(granted)
             if change.handler == "exists":
                 self._begin_anew(seen, at)
 
@@ -261,9 +264,13 @@ class Executor:
         self.store.attempts.fail(key, handler, text, at, again)
 
     def _take_back(self, seen: SeenVM, error: PartlyApplied, at: datetime) -> None:
-        """Commit that the failed keys are to be taken back, then try to."""
-        keys = ",".join(sorted(set(error.keys) - NOBODYS_KEYS))
-        if not keys:
+        """Commit that the failed keys are to be taken back, then try to.
+
+        A disk that may be erased waits for the next stop, which then detaches it.
+        """
+        erased = {f"{ERASE}{key}" for key in error.keys} & self.store.intents.of(seen.key).keys()
+        refused = set(error.keys) - NOBODYS_KEYS - {kind.removeprefix(ERASE) for kind in erased}
+        if not refused:
             return
         self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
         try:
@@ -282,3 +289,8 @@ class Executor:
             path = f"/nodes/{seen.row.node}/qemu/{vmid}/config"
             self.api.send(Call(Method.PUT, path, {"revert": keys}))
             self.store.intents.drop(seen.key, REVERT)
+
+
+def _named(call: Call) -> set[str]:
+    """The config keys that a call sets or deletes."""
+    return {*call.params, *str(call.params.get("delete", "")).split(",")}

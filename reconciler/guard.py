@@ -200,8 +200,11 @@ def _may_wait(note: Note, change: Change) -> bool:
 
 
 def counted(change: Change) -> Effect | None:
-    """The effect that thresholds count by VM: a destroy, or a stop and start of the guest."""
+    """The effect that thresholds count by VM: a destroy, or a stop and start of the guest.
+
+    A disk that is erased is no VM: each takes an approval of its own.
+    """
     if change.effect is Effect.DESTROY:
-        return change.effect
+        return change.effect if change.handler != "reclaim" else None
     restart = change.handler == "power" and change.effect is Effect.STOP_START
     return change.effect if restart else None

@@ -13,7 +13,7 @@ Difference = tuple[str, str]
 """(handler, field) of a change that is still wanted, or of a note that blocks."""
 
 SLOT = r"(?:scsi|virtio|sata|ide)\d+"
-BESIDE = frozenset({"tags", "pool", "ha"})
+BESIDE = frozenset({"tags", "pool", "ha", "safeguard", "reclaim", "migration"})
 """Handlers that hold nothing back: a VM is ready with their work still open."""
 
 

@@ -19,6 +19,7 @@ from handlers.passthrough import Passthrough
 from handlers.placement import Placement
 from handlers.pool import Pool
 from handlers.power import Power
+from handlers.reclaim import Reclaim
 from handlers.tags import Tags
 from reconciler.plan import in_order
 
@@ -43,6 +44,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Passthrough(),
             Tags(),
             Pool(),
+            Reclaim(),
             Ha(),
             Power(),
         )

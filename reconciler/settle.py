@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from handlers.reclaim import ERASE, erases, given_up
 from reconciler.allocation.addressing import in_use, surplus
 from reconciler.clock import Clock
 from reconciler.execute import WRITE
@@ -16,6 +17,9 @@ from state.store import Store
 
 ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
 """The phases that end when nothing differs, and the event of each (NOTE-01, CP-14)."""
+
+DELETED = "additional_disk_deleted"
+"""The event of a disk that was erased (CP-07)."""
 
 VACATE = "vacate"
 """The intent to give an address back when the guest has booted without it."""
@@ -37,6 +41,7 @@ class Settler:
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         conclude(self.store, seen)
+        self._erased(turn, seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
             self.store.attempts.clear(turn.key, handler)
@@ -71,6 +76,18 @@ class Settler:
             self.store.intents.put(Intent(turn.key, VACATE, self.clock.now()))
         elif given_up is not None and not kept:
             self.store.intents.drop(turn.key, VACATE)
+
+    def _erased(self, turn: Turn, seen: SeenVM) -> None:
+        """Tell of disks that are gone for good; what is no longer given up may not be erased."""
+        for kind, intent in seen.memory.intents.items():
+            slot = kind.removeprefix(ERASE)
+            if slot == kind or (erases(seen, intent) and slot in given_up(turn.spec)):
+                continue
+            if not erases(seen, intent):
+                detail = {"field": slot, "text": f"{intent.detail} is erased"}
+                occurrence = f"{DELETED}/{turn.key}/{intent.detail}/{intent.at.isoformat()}"
+                self.store.outbox.add(DELETED, turn.key, seen.at, detail, occurrence)
+            self.store.intents.drop(turn.key, kind)
 
     def _confirm(self, seen: SeenVM) -> None:
         """Close the writes whose answer was never heard: their values are there."""
