@@ -272,6 +272,7 @@ class Executor:
         refused = set(error.keys) - NOBODYS_KEYS - {kind.removeprefix(ERASE) for kind in erased}
         if not refused:
             return
+        keys = ",".join(sorted(refused))
         self.store.intents.put(Intent(seen.key, REVERT, at, 0, keys))
         try:
             self._revert(seen, keys)

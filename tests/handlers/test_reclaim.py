@@ -19,8 +19,8 @@ def test_c_07_an_approved_change_permits_to_erase_the_volume_that_it_names() -> 
 
 
 def test_c_07_the_permission_stands_until_the_volume_is_nowhere() -> None:
-    attached = {"scsi1": "a:vm-101-disk-1,size=8G"}
-    assert erases(seen(config=config(**attached)), MAY)
+    attached: dict[str, object] = {"scsi1": "a:vm-101-disk-1,size=8G"}
+    assert erases(seen(config=config(scsi1=attached["scsi1"])), MAY)
     assert erases(seen(config=config(live=attached, cores=1)), MAY)
     assert erases(seen(config=config(unused0="a:vm-101-disk-1")), MAY)
     assert not erases(seen(config=config(scsi1="a:vm-101-disk-2")), MAY)
