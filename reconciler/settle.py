@@ -1,6 +1,6 @@
 """What follows when nothing differs any more: the VM is ready, and gives back what it had."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from handlers.reclaim import ERASE, erases, given_up
 from reconciler.allocation.addressing import in_use, surplus
@@ -21,6 +21,9 @@ ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
 DELETED = "additional_disk_deleted"
 """The event of a disk that was erased (CP-07)."""
 
+FEW = 100
+"""Of more VMs than this all applied specs are read at once."""
+
 VACATE = "vacate"
 """The intent to give an address back when the guest has booted without it."""
 
@@ -31,13 +34,14 @@ class Settler:
 
     store: Store
     clock: Clock
+    settled: list[Turn] = field(default_factory=list)
 
     def settle(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
         """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
         seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
         self._ready(turn.key, seen)
-        self._applied(turn)
+        self.settled.append(turn)
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         conclude(self.store, seen)
@@ -55,12 +59,18 @@ class Settler:
             ready = replace(binding, phase=Phase.READY, ready_at=since)
             self.store.bindings.change(ready, event=event)
 
-    def _applied(self, turn: Turn) -> None:
-        """Keep the spec that the VM now is as it says, so that later drift is told from edits."""
-        kept, document = self.store.applied.of(turn.key), turn.spec.document()
-        repaired = any(change.drift for change in turn.changes)
-        if kept is None or kept.document != document or repaired:
-            self.store.applied.put(AppliedSpec(turn.key, document, self.clock.now()))
+    def keep(self) -> None:
+        """Keep the specs that the VMs now are as they say, so that drift is told from edits."""
+        at, fresh = self.clock.now(), list[AppliedSpec]()
+        before = self.store.applied.all() if len(self.settled) > FEW else None
+        for turn in self.settled:
+            kept = self.store.applied.of(turn.key) if before is None else None
+            known = kept.document if kept else (before or {}).get(turn.key)
+            document = turn.spec.document()
+            if known != document or any(change.drift for change in turn.changes):
+                fresh.append(AppliedSpec(turn.key, document, at))
+        self.store.applied.put(*fresh)
+        self.settled.clear()
 
     def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
         """Release what the spec no longer asks for, once the guest cannot use it any more."""

@@ -133,6 +133,7 @@ class Tick:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
                 if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
+        self.settler.keep()
         look.settled.keep()
         grouped = self._grouped(ready)
         self.workers.map(lambda item: self._execute(*item), grouped)

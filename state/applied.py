@@ -38,8 +38,9 @@ class Applied:
             rows = link.execute(select(columns.key, columns.document).order_by(columns.key))
             return {row.key: row.document for row in rows}
 
-    def put(self, spec: AppliedSpec) -> None:
-        """Keeps a VM's spec in place of the one before."""
-        with self._database.writing(f"keep the applied spec of {spec.key}") as link:
-            row = {"key": spec.key, "document": spec.document, "at": spec.at}
-            upsert(link, tables.applied, [row])
+    def put(self, *specs: AppliedSpec) -> None:
+        """Keeps VMs' specs in place of those before, in one transaction."""
+        rows = [{"key": one.key, "document": one.document, "at": one.at} for one in specs]
+        if rows:
+            with self._database.writing("keep applied specs") as link:
+                upsert(link, tables.applied, rows)
