@@ -85,7 +85,7 @@ def get_volume(world: World, request: Request) -> Json:
         raise failed(f"volume_size_info on '{volid}' failed - no format\n")
     row: dict[str, Any] = {
         "path": path_of(world, volume),
-        "size": volume.size,
+        "size": volume.virtual or volume.size,
         "used": volume.used,
         "format": volume.format,
     }
