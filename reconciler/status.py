@@ -7,6 +7,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from reconciler.failure import Failure, last_failure
 from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.show.text import count_of, show_duration, show_when
 from state.conditions import Condition
@@ -14,13 +15,18 @@ from state.journal import VMRun
 from state.memory import Memory, Phase
 from state.store import Store
 
+LATEST = 10
+"""So many runs are searched for the last failure."""
+
 READY = "Ready"
 """The condition that every VM has; it is shown as what comes next, not beside the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class VMStatus:
-    """One VM as last seen. `next` says in words what will happen; `error` is the last run's."""
+    """One VM as last seen. `next` says in words what will happen; `error` is what failed last, with
+    its step and time in `failure`, until something succeeds.
+    """
 
     key: str
     phase: str
@@ -33,6 +39,7 @@ class VMStatus:
     name: str = ""
     addresses: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    failure: Failure | None = None
 
 
 def fleet_status(fleet: Fleet, store: Store, at: datetime) -> tuple[VMStatus, ...]:
@@ -47,7 +54,7 @@ def fleet_status(fleet: Fleet, store: Store, at: datetime) -> tuple[VMStatus, ..
             fleet,
             memories.get(key, Memory()),
             conditions.get(key, ()),
-            _last_run(store, key, memories.get(key, Memory())),
+            _last_runs(store, key, memories.get(key, Memory())),
             at,
         )
         for key in keys
@@ -58,11 +65,11 @@ def _stands(memory: Memory) -> bool:
     return memory.binding is not None and memory.binding.phase is not Phase.REMOVED
 
 
-def _last_run(store: Store, key: str, memory: Memory) -> VMRun | None:
-    """Return the last run of a VM that is not at rest; a quiet VM's is not worth a query."""
+def _last_runs(store: Store, key: str, memory: Memory) -> Sequence[VMRun]:
+    """Return the last runs of a VM that is not at rest; a quiet VM's are not worth a query."""
     if memory.binding is None or (memory.binding.phase is Phase.READY and not memory.attempts):
-        return None
-    return next(iter(store.journal.vm_runs(key, limit=1)), None)
+        return ()
+    return store.journal.vm_runs(key, limit=LATEST)
 
 
 def vm_status(
@@ -70,25 +77,27 @@ def vm_status(
     fleet: Fleet,
     memory: Memory,
     conditions: Iterable[Condition],
-    last: VMRun | None,
+    runs: Sequence[VMRun],
     at: datetime,
 ) -> VMStatus:
-    """Put one VM's status together."""
+    """Put one VM's status together; its runs come newest first."""
     standing = tuple(sorted(conditions, key=lambda condition: condition.type))
     binding, spec = memory.binding, fleet.vms.get(key)
-    state = derived_state(memory, last)
+    state = derived_state(memory, runs[0] if runs else None)
+    failure = last_failure(runs, memory)
     return VMStatus(
         key=key,
         phase=str(binding.phase) if binding else "new",
         state=state,
         next=next_words(key, fleet, memory, standing, state, at),
-        error=last.error if last and last.result == "error" else "",
+        error=failure.message if failure else "",
         cluster=binding.cluster if binding else _cluster_of(spec),
         node=(binding.node or "") if binding else "",
         vmid=binding.vmid if binding else None,
         name=binding.name if binding else (spec.name if spec else ""),
         addresses=tuple(lease.address for lease in memory.leases),
         conditions=tuple(condition for condition in standing if condition.type != READY),
+        failure=failure,
     )
 
 

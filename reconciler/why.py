@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.failure import Failure
 from reconciler.show.text import count_of, show_when
 from reconciler.status import VMStatus
 from state.conditions import Condition
@@ -66,14 +67,14 @@ def explain(status: VMStatus, memory: Memory, runs: Sequence[VMRun], at: datetim
     return Explanation(
         key=status.key,
         where=f"{status.key} is at {status.state} (phase {status.phase}){place}",
-        last=_last(runs),
+        last=_last(runs, status.failure),
         waits=_waits(status),
         retry=_retries(memory, at),
         advice=_advice(status, memory, at),
     )
 
 
-def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
+def _last(runs: Sequence[VMRun], failure: Failure | None) -> tuple[str, ...]:
     if not runs:
         return ("no run has worked on it yet",)
     run = runs[0]
@@ -85,6 +86,9 @@ def _last(runs: Sequence[VMRun]) -> tuple[str, ...]:
     ]
     if run.error and not any(run.error in line for line in lines):
         lines.append(run.error)
+    if failure and not any(failure.message in line for line in lines):
+        when = show_when(failure.at)
+        lines.append(f"{when}: {failure.action} failed, {failure.step}: {failure.message}")
     return tuple(lines)
 
 

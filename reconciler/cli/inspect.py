@@ -175,7 +175,7 @@ def why(settings: Settings, vm: str, output: str) -> None:
         memory = store.memories([key])[key]
         runs = store.journal.vm_runs(key)
         conditions = store.conditions.all().get(key, ())
-    seen = vm_status(key, opened.fleet, memory, conditions, runs[0] if runs else None, at)
+    seen = vm_status(key, opened.fleet, memory, conditions, runs, at)
     explained = explain(seen, memory, runs, at)
     if output == "json":
         click.echo(json.dumps(as_json(explained), indent=2))

@@ -68,8 +68,15 @@ def render_vm(vm: VMStatus, fqdn: str | None, paint: Paint, zone: tzinfo | None 
     ]
     lines.append(("next", vm.next or "nothing to do"))
     page = [f"{name.ljust(11)}{text}" for name, text in lines]
-    banner = [paint.bad(f"!! the last run failed: {vm.error}")] if vm.error else []
-    return "\n".join([*banner, *page])
+    return "\n".join([*_banner(vm, paint, zone), *page])
+
+
+def _banner(vm: VMStatus, paint: Paint, zone: tzinfo | None) -> list[str]:
+    """What failed last stands above all else, until something succeeds (LOG-03)."""
+    if vm.failure is None:
+        return []
+    what, when = vm.failure, show_when(vm.failure.at, zone)
+    return [paint.bad(f"!! {what.action} failed at {when}, {what.step}: {what.message}")]
 
 
 def render_runs(key: str, runs: Sequence[VMRun], paint: Paint, zone: tzinfo | None = None) -> str:

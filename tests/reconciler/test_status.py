@@ -9,6 +9,7 @@ import pytest
 from desired.catalog import Cluster, Simulated
 from desired.source import Fleet
 from desired.spec import VMSpec
+from reconciler.failure import Failure, last_failure
 from reconciler.show.status import as_json, render_fleet, render_run, render_runs, render_vm
 from reconciler.show.status import render_why as rendered_why
 from reconciler.show.text import Paint
@@ -48,7 +49,7 @@ FAILED = VMRun(
 
 
 def status(memory: Memory, *conditions: Condition, last: VMRun | None = None) -> VMStatus:
-    return vm_status("web-1", FLEET, memory, conditions, last, AT)
+    return vm_status("web-1", FLEET, memory, conditions, [last] if last else [], AT)
 
 
 def test_a_new_vm_is_at_creation_and_allocates_next() -> None:
@@ -143,7 +144,7 @@ def test_the_fleet_is_a_table_with_totals() -> None:
     lease = Lease("web-1", "net0", "ipv4", 0, "203.0.113.9", 24, "public-v4")
     vms = [
         status(Memory(binding=ready, leases=(lease,))),
-        vm_status("bad", FLEET, Memory(), (), None, AT),
+        vm_status("bad", FLEET, Memory(), (), (), AT),
     ]
     assert render_fleet(vms, Paint()).splitlines() == [
         "VM     STATE     NODE  VMID  ADDRESSES    CONDITIONS  NEXT",
@@ -168,7 +169,7 @@ def test_log_03_one_vms_page_opens_with_its_last_failure() -> None:
     condition = Condition("web-1", "AntiSpoofEffective", False, "cluster", "firewall is off", AT)
     seen = status(Memory(binding=BINDING), condition, last=FAILED)
     assert render_vm(seen, "web-1.example.net", Paint(), UTC).splitlines() == [
-        "!! the last run failed: VM failed to start",
+        "!! deploy failed at 2026-03-01 12:00:00, Start VM: VM failed to start",
         "VM         web-1",
         "name       web-1.example.net",
         "phase      deploy",
@@ -253,7 +254,7 @@ def test_why_repeats_an_error_that_no_step_names() -> None:
 
 
 def test_why_of_a_broken_spec_points_at_validate() -> None:
-    broken = vm_status("bad", FLEET, Memory(), (), None, AT)
+    broken = vm_status("bad", FLEET, Memory(), (), (), AT)
     why = explain(broken, Memory(), [], AT)
     assert why.advice == ("run `reconcile validate` and mend what it names",)
 
@@ -264,3 +265,31 @@ def test_values_become_json_by_field() -> None:
     assert (whole["key"], whole["vmid"], whole["addresses"]) == ("web-1", 1042, [])
     assert as_json(AT) == "2026-03-01T12:00:00.000Z"
     assert as_json(Phase.READY) == "ready"
+
+
+def test_log_03_a_failure_stands_until_a_success() -> None:
+    """LOG-03, CP-13: runs that only wait do not hide it; what failed beside shows by attempts."""
+    waits = replace(FAILED, run=8, result="waiting", error="held", steps=())
+    done = replace(FAILED, run=9, result="success", error="", steps=())
+    failure = last_failure([waits, FAILED], Memory())
+    assert failure == Failure("deploy", "Start VM", "VM failed to start", AT)
+    assert last_failure([done, waits, FAILED], Memory()) is None
+    bare = replace(FAILED, steps=())
+    assert last_failure([bare], Memory()) == replace(
+        failure, step="set_cloudinit", at=AT + timedelta(seconds=2)
+    )
+    beside = Memory(attempts={"tags": Attempt("web-1", "tags", 1, "no right", AT, AT)})
+    assert last_failure([done, FAILED], beside) == Failure("deploy", "tags", "no right", AT)
+    assert last_failure([], beside) == Failure("change", "tags", "no right", AT)
+
+
+def test_log_03_why_names_a_failure_that_newer_runs_only_waited_on() -> None:
+    """LOG-03"""
+    waits = replace(FAILED, run=8, result="waiting", error="held", steps=())
+    memory = Memory(binding=BINDING)
+    seen = vm_status("web-1", FLEET, memory, (), [waits, FAILED], AT)
+    assert (
+        explain(seen, memory, [waits, FAILED], AT)
+        .last[-1]
+        .endswith("deploy failed, Start VM: VM failed to start")
+    )
