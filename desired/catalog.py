@@ -151,6 +151,7 @@ class Limits(Model):
     per_node: Int = Field(8, ge=1, le=64)
     clones_per_storage: Int = Field(2, ge=1, le=64)
     clones_per_template: Int = Field(4, ge=1, le=64)
+    migrations_per_node: Int = Field(1, ge=1, le=64)
     workers: Int = Field(16, ge=1, le=256)
 
 

@@ -14,6 +14,7 @@ from desired.windows import Window, closed_window
 from handlers.effects import running
 from handlers.stop import STOP, open_stop
 from handlers.waiting import NOW, RESTART
+from reconciler.moves import Moves
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
 from reconciler.spent import Spent
@@ -45,7 +46,7 @@ class Gate:
     `approved` says whether a person granted that change; `spent` are the VMs that were destroyed
     and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at work by
     template or image and by place (where the data goes: `place_of` tells, by template and storage;
-    of an image's copy `storage_place`, by storage and node).
+    of an image's copy `storage_place`, by storage and node), `moves` migrations by node.
     """
 
     thresholds: Thresholds
@@ -57,6 +58,7 @@ class Gate:
     storage_place: Callable[[str, str], str] = field(default="{} on {}".format)
     spent: Spent = field(default_factory=Spent)
     clones: Counter[str] = field(default_factory=Counter)
+    moves: Moves = field(default_factory=Moves)
 
     def check(self, plan: VMPlan, windows: Mapping[str, Window] = NO_WINDOWS) -> Guarded:
         """Sort one VM's changes into allowed and withheld; `windows` are those of its scope."""
@@ -79,6 +81,7 @@ class Gate:
             note = _stopping(plan, change) or _closed(seen, change, windows)
             note = note or self._back_off(seen, change) or self._unapproved(seen, change)
             note = note or self._too_many_clones(seen, change)
+            note = note or self.moves.withhold(seen, change)
             if note is None:
                 allowed.append(change)
             else:

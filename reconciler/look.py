@@ -19,6 +19,7 @@ from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
 from reconciler.guard import Gate, Guarded
+from reconciler.moves import Moves
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.settled import Settled
 from reconciler.sight import see
@@ -193,7 +194,14 @@ class SiteLook:
             storage_place=partial(storage_place, self.view),
             spent=self.spent,
             clones=clones,
+            moves=self._moves(),
         )
+
+    def _moves(self) -> Moves:
+        targets = self.store.placements.targets()
+        ours = self.store.bindings.deploying(self.site.name) if targets else ()
+        going = {one.vmid: targets[one.key] for one in ours if one.key in targets}
+        return Moves.of(self.view, going, self.fleet.limits.migrations_per_node)
 
     def _creations(self) -> Iterator[tuple[str, str]]:
         """Image and place of each VM that is being created: its row says so by its lock."""

@@ -13,6 +13,7 @@ from handlers.ha import Ha
 from handlers.handler import Handler
 from handlers.media import Media
 from handlers.memory import Memory
+from handlers.migration import Migration
 from handlers.network import Network
 from handlers.options import Options
 from handlers.passthrough import Passthrough
@@ -46,6 +47,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Pool(),
             Reclaim(),
             Ha(),
+            Migration(),
             Power(),
         )
     )

@@ -18,6 +18,7 @@ from reconciler.execute import REVERT, Done
 from reconciler.follow import Follower
 from reconciler.guard import PATIENT, Gate, Guarded
 from reconciler.look import SiteLook
+from reconciler.moves import MOVING
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
 from reconciler.secrets import SecretError
@@ -40,6 +41,9 @@ UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
+MIGRATION = timedelta(seconds=300)
+"""How long one run follows a migration, which the next run then goes on with (DEP-15)."""
+
 ASK_AGAIN = timedelta(seconds=10)
 """How long after a failed shutdown the guest is asked again."""
 
@@ -61,9 +65,11 @@ class Tick:
     stopped: threading.Event = field(default_factory=threading.Event)
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     looks: int = 0
+    began: datetime | None = None
 
     def run(self) -> None:
         """Look until nothing is left to do in this tick."""
+        self.began = self.clock.now()
         for key, task in self.store.tasks.all().items():
             if key in self.turns and task.cluster == self.site.name:
                 self.tasks[key] = task
@@ -268,14 +274,25 @@ class Tick:
     def _follow(self) -> None:
         others = any(turn.standing is Standing.WAITING for turn in self.turns.values())
         patience = PATIENCE if others else 3600.0
-        limits = [left(task, self.clock.now()) for task in self.tasks.values()]
+        limits = [self._left(task) for task in self.tasks.values()]
         patience = min([patience, *(max(limit, 0.0) for limit in limits if limit is not None)])
         ends = self.follower.ended(self.tasks.values(), self._out_of_time, patience)
         for key, task in list(self.tasks.items()):
-            limit = left(task, self.clock.now())
+            limit = self._left(task)
             if task.upid in ends or (limit is not None and limit <= 0):
                 del self.tasks[key]
-                self._task_ended(self.turns[key], task, ends.get(task.upid))
+                if task.upid not in ends and kind_of(task) == "qmigrate":
+                    turn = self.turns[key]
+                    turn.standing, turn.why = Standing.PAUSED, "its migration takes longer"
+                else:
+                    self._task_ended(self.turns[key], task, ends.get(task.upid))
+
+    def _left(self, task: OpenTask) -> float | None:
+        """Seconds for which this run still follows a task; None without a limit."""
+        now = self.clock.now()
+        if kind_of(task) != "qmigrate" or self.began is None:
+            return left(task, now)
+        return (max(task.started_at, self.began) + MIGRATION - now).total_seconds()
 
     def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
@@ -303,7 +320,9 @@ class Tick:
             turn.not_before = soon(turn.key, now)
             return
         self.site.executor.fail(turn.key, task.handler, end.text, now)
-        turn.standing, turn.why = Standing.FAILED, end.text
+        # A VM that could not be migrated goes on where it is (DEP-16).
+        gone_on = task.handler in MOVING
+        turn.standing, turn.why = Standing.ACTIVE if gone_on else Standing.FAILED, end.text
         self.narrator.failed(turn, now, task.handler, end.text)
 
     def _close(self, turn: Turn) -> None:

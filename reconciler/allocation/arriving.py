@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from desired.spec import VMSpec
 from handlers.effects import running
-from handlers.placement import Placement, local_storages
+from handlers.migration import local_storages
+from handlers.placement import Placement
 from handlers.resource import resource_of
 from reconciler.allocation.judging import judge, rank
 from reconciler.allocation.placing import reasons
