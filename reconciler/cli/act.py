@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import click
 
+from reconciler.cli.answer import OUTPUT, answer
 from reconciler.cli.settings import EXIT_FAILED, Settings
 
 PLANNING = timedelta(minutes=5)
@@ -14,8 +15,9 @@ PLANNING = timedelta(minutes=5)
 @click.argument("vm")
 @click.option("--why", required=True, metavar="TEXT", help="The reason, for whoever asks later.")
 @click.option("--until", metavar="WHEN", help="2h, 3d or 2026-03-01T12:00; without: until unhold.")
+@OUTPUT
 @click.pass_obj
-def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
+def hold(settings: Settings, vm: str, why: str, until: str | None, output: str) -> None:
     """Leave a VM alone: nothing is written to it while the hold stands.
 
     The tag `hold` on the VM in Proxmox does the same.
@@ -26,7 +28,7 @@ def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
     """
     from reconciler.cli.opening import known_key, moment, now
     from reconciler.config import open_live
-    from reconciler.show.text import show_when
+    from reconciler.show.text import json_when, show_when
     from state.memory import Hold
 
     at = now()
@@ -34,13 +36,15 @@ def hold(settings: Settings, vm: str, why: str, until: str | None) -> None:
     with open_live(settings.fleet, settings.database, at) as opened:
         key = known_key(vm, opened.fleet, opened.store.memories())
         opened.store.holds.put(Hold(key, why, at, end))
-    click.echo(f"{vm} is held{f' until {show_when(end)}' if end else ''}: {why}")
+    text = f"{vm} is held{f' until {show_when(end)}' if end else ''}: {why}"
+    answer(output, text, vm=vm, held=True, why=why, until=json_when(end) if end else None)
 
 
 @click.command(short_help="Lift a hold.")
 @click.argument("vm")
+@OUTPUT
 @click.pass_obj
-def unhold(settings: Settings, vm: str) -> None:
+def unhold(settings: Settings, vm: str, output: str) -> None:
     """Lift a hold; the next run goes on with the VM.
 
     \b
@@ -54,14 +58,16 @@ def unhold(settings: Settings, vm: str) -> None:
         lifted = opened.store.holds.lift(vm)
         if not lifted:
             known_key(vm, opened.fleet, opened.store.memories())
-    click.echo(f"{vm} goes on with the next run" if lifted else f"{vm} was not held")
+    text = f"{vm} goes on with the next run" if lifted else f"{vm} was not held"
+    answer(output, text, vm=vm, held=False, lifted=lifted)
 
 
 @click.command(short_help="Approve a plan that needs it.")
 @click.argument("digest")
 @click.option("--for", "lasts", default="1h", show_default=True, metavar="TIME", help="How long.")
+@OUTPUT
 @click.pass_obj
-def approve(settings: Settings, digest: str, lasts: str) -> None:
+def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     """Approve the changes that a dry run lists under DIGEST; each passes once.
 
     The fleet is planned afresh: a plan that differs from the one you saw is refused.
@@ -79,7 +85,7 @@ def approve(settings: Settings, digest: str, lasts: str) -> None:
     from reconciler.dryrun import look_once
     from reconciler.prepare import Stage, turns_of
     from reconciler.show.run import QuietReporter
-    from reconciler.show.text import count_of, show_when
+    from reconciler.show.text import count_of, json_when, show_when
 
     clock = SystemClock()
     at = clock.now()
@@ -91,14 +97,16 @@ def approve(settings: Settings, digest: str, lasts: str) -> None:
         sites = stage.sites((turn.spec for turn in turns.values()), None)
         plans = look_once(opened, sites, turns, clock, at + PLANNING).plans()
         number = grant(opened, plans, digest, until, person(), at)
-    click.echo(f"{count_of(number, 'change')} approved until {show_when(until)}")
+    text = f"{count_of(number, 'change')} approved until {show_when(until)}"
+    answer(output, text, digest=digest, changes=number, until=json_when(until))
 
 
 @click.command(short_help="Deliver a generated password, once.")
 @click.argument("vm")
 @click.option("--show-once", is_flag=True, help="Print it; it is never printed a second time.")
+@OUTPUT
 @click.pass_obj
-def password(settings: Settings, vm: str, show_once: bool) -> None:
+def password(settings: Settings, vm: str, show_once: bool, output: str) -> None:
     """Deliver the password that was generated for a VM (`password: generate`), once.
 
     \b
@@ -124,13 +132,14 @@ def password(settings: Settings, vm: str, show_once: bool) -> None:
                 f"the password of {key} was shown before, and is shown only once; set another one "
                 "in the guest"
             )
-    click.echo(secret.reveal())
+    answer(output, secret.reveal(), vm=key, password=secret.reveal())
 
 
 @click.command("rebuild-state", short_help="Rebuild a lost database from Proxmox.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be taken in.")
+@OUTPUT
 @click.pass_context
-def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
+def rebuild_state(ctx: click.Context, dry_run: bool, output: str) -> None:
     """Take in the VMs that bear this fleet's marks and that the database does not know.
 
     Their ids, names and addresses are read from Proxmox; nothing is written there. For a database
@@ -148,7 +157,7 @@ def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
     from reconciler.prepare import Stage
     from reconciler.rebuild import find_marked, take_in
     from reconciler.show.run import QuietReporter
-    from reconciler.show.status import render_found
+    from reconciler.show.status import found_json, render_found
     from reconciler.show.text import count_of
 
     settings: Settings = ctx.obj
@@ -163,10 +172,12 @@ def rebuild_state(ctx: click.Context, dry_run: bool) -> None:
         workers = Workers(opened.fleet.limits.workers)
         rebuilt = find_marked(list(sites.values()), opened.fleet, opened.store, at, workers)
         problems = rebuilt.problems if dry_run else take_in(rebuilt, opened.store, at)
-    if rebuilt.found:
-        click.echo(render_found(rebuilt.found, paint()))
     taken = sum(found.binding is not None for found in rebuilt.found)
-    click.echo(f"{count_of(taken, 'VM')} to take in" if dry_run else f"taken in: {taken}")
+    text = f"{count_of(taken, 'VM')} to take in" if dry_run else f"taken in: {taken}"
+    if rebuilt.found:
+        text = f"{render_found(rebuilt.found, paint())}\n{text}"
+    counted = {"dry_run": dry_run, "taken": taken, "problems": list(problems)}
+    answer(output, text, found=[found_json(one) for one in rebuilt.found], **counted)
     for problem in problems:
         click.echo(problem, err=True)
     if problems:

@@ -1,11 +1,11 @@
 """`reconcile db`: the store's database: bring up to date, check, back up, copy to another."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -199,5 +199,5 @@ def _copied(source: "Place", target: "Place", *, told: bool) -> "tuple[tuple[Cop
         taking.close()
 
 
-def _tell(document: dict[str, object]) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+def _tell(parts: dict[str, object]) -> None:
+    click.echo(document(**parts))

@@ -1,20 +1,17 @@
 """What the commands of `reconcile spec` share: options, finding a spec, storing edits."""
 
 import difflib
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import document
 from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
     from reconciler.specs import Batch, Desk
     from state.specs import StoredSpec
 
-OUTPUT = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
 AUTHOR = click.option("--author", metavar="NAME", help="Who it is that edits. Default: you.")
 IF_REVISION = click.option(
     "--if-revision",
@@ -57,7 +54,7 @@ def store_edits(settings: Settings, batch: "Batch", author: str | None, output: 
         stored = desk.store_batch(batch, author or person(), at)
         tell_unused(desk)
     if output == "json":
-        click.echo(json.dumps([spec_json(one) for one in stored], indent=2, ensure_ascii=False))
+        click.echo(document(specs=[spec_json(one) for one in stored]))
         return
     for one in stored:
         was = before.get(one.name)

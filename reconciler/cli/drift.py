@@ -1,11 +1,11 @@
 """`reconcile drift` and `adopt-drift`: what somebody changed in Proxmox, and taking it over."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import document
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -44,11 +44,11 @@ def drift(ctx: click.Context, vms: tuple[str, ...], history: bool, output: str) 
     if history:
         events = _past(settings, vms)
         told = [{"at": one.at.isoformat(), "vm": one.key, **one.detail} for one in events]
-        click.echo(json.dumps(told, indent=2) if output == "json" else render_history(events))
+        click.echo(document(events=told) if output == "json" else render_history(events))
         return
     found = _survey(settings, vms)
     if output == "json":
-        click.echo(json.dumps(survey_json(found), indent=2))
+        click.echo(document(**survey_json(found)))
     elif output == "markdown":
         click.echo(render_markdown(found))
     else:
@@ -83,13 +83,13 @@ def adopt_drift(ctx: click.Context, vm: str, field: str | None, output: str) -> 
     for one in found.vms:
         patch, file = one.patch(field), _file_of(settings.fleet, one.key)
         if output == "json":
-            click.echo(json.dumps(patch_json(one, patch, file), indent=2))
+            click.echo(document(**patch_json(one, patch, file)))
         else:
             click.echo(render_patch(one, patch, file))
         if patch.left_out:
             ctx.exit(EXIT_FAILED)
     if not found.vms:
-        click.echo(f"{vm}: nothing drifted" if output == "text" else "null")
+        click.echo(f"{vm}: nothing drifted" if output == "text" else document(vm=vm, patch=None))
 
 
 def _survey(settings: Settings, only: tuple[str, ...]) -> "Survey":

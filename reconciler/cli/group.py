@@ -25,6 +25,7 @@ Exit status:
  130  interrupted; the next run goes on"""
 
 COMMANDS = {
+    "init": "init",
     "run": "run",
     "validate": "inspect",
     "schema": "inspect",
@@ -95,10 +96,10 @@ class LazyGroup(click.Group):
 @click.option("--only", multiple=True, metavar="GLOB", help="With --once: only VMs of these keys.")
 @click.option(
     "--output",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "markdown"]),
     default="text",
     show_default=True,
-    help="With --once: lines for people, or JSON lines.",
+    help="With --once: for people, as JSON lines, or (a dry run) as markdown.",
 )
 @click.option(
     "--time-limit",
@@ -173,10 +174,14 @@ def cli(
         raise click.UsageError("--as-of is for looking: it goes with --once --dry-run only")
     if inventories and not dry_run:
         raise click.UsageError("--inventory is for looking: it goes with --once --dry-run only")
+    if output == "markdown" and not dry_run:
+        raise click.UsageError(
+            "--output markdown is for a plan: it goes with --once --dry-run only"
+        )
     if list_jobs or clear_locks:
         from reconciler.cli import job as cli_job
 
-        ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear)
+        ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear, output=output)
     elif once or run_task is not None:
         from reconciler.cli.once import Once, once_or_dry
 

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import OUTPUT, document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
     from reconciler.config import Opened
     from reconciler.pve.preflight import Finding
 
-OUTPUT = click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
-)
-
 
 @click.command(short_help="Check every file; all errors at once.")
 @click.option("--show", metavar="VM", help="Print this VM's spec as merged, rendered and checked.")
+@click.option(
+    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
 @click.pass_context
-def validate(ctx: click.Context, show: str | None) -> None:
+def validate(ctx: click.Context, show: str | None, output: str) -> None:
     """Check every file of the fleet; all errors at once, each with file, line and column.
 
     Asks no cluster, and the database only if `sources:` names it. Exit status 1 when anything is
@@ -32,7 +32,7 @@ def validate(ctx: click.Context, show: str | None) -> None:
       reconcile --fleet /etc/fleet validate --show web-1
     """
     from reconciler.cli.opening import known_key, now
-    from reconciler.show.text import count_of
+    from reconciler.show.faults import faults_json, render_faults
     from reconciler.specs import read_fleet
 
     settings: Settings = ctx.obj
@@ -41,14 +41,12 @@ def validate(ctx: click.Context, show: str | None) -> None:
         key = known_key(show, fleet, ())
         if key in fleet.vms:
             click.echo(fleet.vms[key].model_dump_json(indent=2, exclude_none=True, by_alias=True))
-    for error in fleet.errors:
-        click.echo(str(error))
+    if output == "json" and show is None:
+        click.echo(document(**faults_json(fleet)))
+    elif show is None or fleet.errors:
+        click.echo(render_faults(fleet, markdown=output == "markdown"))
     if fleet.errors or fleet.broken:
-        errors, vms = count_of(len(fleet.errors), "error"), count_of(len(fleet.broken), "VM")
-        click.echo(f"{errors}; {vms} of {len(fleet.vms) + len(fleet.broken)} cannot be used")
         ctx.exit(EXIT_FAILED)
-    if show is None:
-        click.echo(f"fleet {fleet.name}: {count_of(len(fleet.vms), 'VM')}, no errors")
 
 
 @click.command(short_help="Print JSON Schemas for editors.")
@@ -91,7 +89,7 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
     Examples:
       reconcile status
       reconcile status web-1
-      reconcile status --output json | jq '.[] | select(.state != "ready")'
+      reconcile status --output json | jq '.vms[] | select(.state != "ready")'
     """
     from reconciler.cli.opening import known_key, now
     from reconciler.cli.output import paint
@@ -106,7 +104,7 @@ def status(settings: Settings, vm: str | None, output: str) -> None:
         key = known_key(vm, opened.fleet, [seen.key for seen in vms])
         vms = tuple(seen for seen in vms if seen.key == key)
     if output == "json":
-        click.echo(json.dumps(as_json(vms), indent=2))
+        click.echo(document(vms=as_json(vms)))
     elif vm is not None:
         spec = opened.fleet.vms.get(vm)
         click.echo(render_vm(vms[0], spec.fqdn if spec else None, paint()))
@@ -143,7 +141,7 @@ def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
         if not runs:
             raise click.ClickException(f"run {run} did nothing to {vm}, or is no longer kept")
     if output == "json":
-        click.echo(json.dumps(as_json(runs), indent=2))
+        click.echo(document(vm=vm, runs=as_json(runs)))
     elif run is not None:
         click.echo("\n".join(render_run(found, paint()) for found in runs))
     else:
@@ -178,7 +176,9 @@ def why(settings: Settings, vm: str, output: str) -> None:
     seen = vm_status(key, opened.fleet, memory, conditions, runs, at)
     explained = explain(seen, memory, runs, at)
     if output == "json":
-        click.echo(json.dumps(as_json(explained), indent=2))
+        parts = as_json(explained)
+        assert isinstance(parts, dict)
+        click.echo(document(**parts))
     else:
         click.echo(render_why(explained, paint()))
 
@@ -206,7 +206,7 @@ def doctor(ctx: click.Context, output: str) -> None:
         found = {name: _findings(opened, name, at) for name in sorted(opened.fleet.clusters)}
     if output == "json":
         listed = {name: as_json(findings) for name, findings in found.items()}
-        click.echo(json.dumps(listed, indent=2))
+        click.echo(document(clusters=listed))
     else:
         texts = [render_findings(name, findings, paint()) for name, findings in found.items()]
         click.echo("\n\n".join(texts))

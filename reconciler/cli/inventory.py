@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import document as document_of
 from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def export_inventory(
     out.write_text(text)
     told = {"file": str(out), "answers": len(export.answers), "missing": export.missing}
     if output == "json":
-        click.echo(json.dumps(told, indent=2))
+        click.echo(document_of(**told))
         return
     click.echo(f"{out}: {len(export.answers)} answers, {len(text) // 1024} KiB")
     for path, why in sorted(export.missing.items()):

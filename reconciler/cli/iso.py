@@ -1,10 +1,10 @@
 """`reconcile iso`: the ISOs that VMs may have in their CD-ROM drives (CI-07)."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import OUTPUT, document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def iso() -> None:
 
 
 @iso.command("list")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 @click.pass_context
 def list_isos(ctx: click.Context, output: str) -> None:
     """List each cluster's ISOs by group: the part of the name before its first hyphen."""
@@ -50,7 +50,7 @@ def list_isos(ctx: click.Context, output: str) -> None:
                 continue
             told[name] = {group: as_json(mine) for group, mine in grouped(files).items()}
             texts.append(render_isos(name, files, paint()))
-    click.echo(json.dumps(told, indent=2) if output == "json" else "\n\n".join(texts))
+    click.echo(document(clusters=told) if output == "json" else "\n\n".join(texts))
     if failed:
         ctx.exit(EXIT_FAILED)
 

@@ -2,6 +2,7 @@
 
 import click
 
+from reconciler.cli.answer import OUTPUT, answer
 from reconciler.cli.settings import Settings
 
 JOBS = {"process_vms": "make every VM what its spec says; the same as --once"}
@@ -34,29 +35,33 @@ def job() -> None:
 
 
 @job.command("list")
+@OUTPUT
 @click.pass_obj
-def list_jobs(settings: Settings) -> None:
+def list_jobs(settings: Settings, output: str) -> None:
     """List the jobs, and when each ran last."""
     from reconciler.cli.opening import now
     from reconciler.config import open_preview
-    from reconciler.show.text import Paint, show_when, table
+    from reconciler.show.text import Paint, json_when, show_when, table
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
         last = next((run for run in opened.store.journal.runs(limit=50) if not run.dry), None)
     when = show_when(last.started_at) if last else "never"
     rows = [(name, when, about) for name, about in JOBS.items()]
-    click.echo(table(("JOB", "LAST RUN", "WHAT IT DOES"), rows, Paint()))
+    ran = json_when(last.started_at) if last else None
+    jobs = [{"job": name, "last_run": ran, "about": about} for name, about in JOBS.items()]
+    answer(output, table(("JOB", "LAST RUN", "WHAT IT DOES"), rows, Paint()), jobs=jobs)
 
 
 @job.command()
 @click.argument("name")
+@OUTPUT
 @click.pass_context
-def run(ctx: click.Context, name: str) -> None:
+def run(ctx: click.Context, name: str, output: str) -> None:
     """Run one job now, whenever it ran last."""
     from reconciler.cli.once import Once, once_or_dry
 
     known_job(name)
-    ctx.exit(once_or_dry(ctx.obj, Once()))
+    ctx.exit(once_or_dry(ctx.obj, Once(output=output)))
 
 
 @click.group()
@@ -70,13 +75,15 @@ def locks() -> None:
 
 
 @locks.command()
+@OUTPUT
 @click.pass_obj
-def clear(settings: Settings) -> None:
+def clear(settings: Settings, output: str) -> None:
     """Say who holds the lock. It ends with its process, so none is ever left to be cleared."""
     from reconciler.location import fleet_lock
 
     holder = fleet_lock(settings.fleet, settings.database).holder()
     if holder:
-        click.echo(f"at work: {holder}. The lock ends with that process; nothing was cleared.")
+        text = f"at work: {holder}. The lock ends with that process; nothing was cleared."
     else:
-        click.echo("nobody is at work, and no lock is left behind.")
+        text = "nobody is at work, and no lock is left behind."
+    answer(output, text, at_work=holder or None)

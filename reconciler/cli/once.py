@@ -1,12 +1,12 @@
 """`reconcile --once`, live and dry: from the command line's words to the engine and back."""
 
-import json
 import logging
 import signal
 from dataclasses import dataclass
 
 import click
 
+from reconciler.cli.answer import document
 from reconciler.cli.opening import person
 from reconciler.cli.output import paint, run_reporter
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
@@ -79,6 +79,7 @@ def _dry(options: RunOptions, once: Once) -> int:
     from reconciler.config import Opening, open_preview
     from reconciler.dryrun import dry_run
     from reconciler.past import AsOf
+    from reconciler.show.markdown import render_markdown
     from reconciler.show.plan import plan_json, render_plan
 
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
@@ -89,7 +90,9 @@ def _dry(options: RunOptions, once: Once) -> int:
         opening = Copies(files_of(once.inventories), opening)
     dry = dry_run(options, aside, opening=opening)
     if once.output == "json":
-        click.echo(json.dumps(plan_json(dry), indent=2, ensure_ascii=False))
+        click.echo(document(**plan_json(dry)))
+    elif once.output == "markdown":
+        click.echo(render_markdown(dry))
     else:
         click.echo(render_plan(dry, paint(), verbose=once.verbose))
     if dry.failed:

@@ -2,6 +2,7 @@
 
 import click
 
+from reconciler.cli.answer import OUTPUT, answer
 from reconciler.cli.settings import Settings
 
 
@@ -9,8 +10,9 @@ from reconciler.cli.settings import Settings
 @click.argument("vm")
 @click.option("--now", is_flag=True, help="Also while a window denies restarts.")
 @click.option("--cancel", is_flag=True, help="Take it back, if no run has begun yet.")
+@OUTPUT
 @click.pass_obj
-def restart(settings: Settings, vm: str, now: bool, cancel: bool) -> None:
+def restart(settings: Settings, vm: str, now: bool, cancel: bool, output: str) -> None:
     """Let the next run stop and start a VM, once, for the values that wait for that.
 
     Nothing is restarted for which no value waits. A deny window still wins, but for --now.
@@ -34,9 +36,10 @@ def restart(settings: Settings, vm: str, now: bool, cancel: bool) -> None:
         key = known_key(vm, opened.fleet, opened.store.memories())
         if cancel:
             opened.store.intents.drop(key, RESTART)
-            click.echo(f"{key} is not to be restarted")
+            answer(output, f"{key} is not to be restarted", vm=key, restart=False)
             return
         opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
         found = opened.store.conditions.all().get(key, ())
     waits = next((one.message for one in found if one.type == "RestartRequired"), "")
-    click.echo(f"the next run restarts {key} for what waits for that" + f" ({waits})" * bool(waits))
+    text = f"the next run restarts {key} for what waits for that" + f" ({waits})" * bool(waits)
+    answer(output, text, vm=key, restart=True, waits=waits or None)

@@ -1,13 +1,11 @@
 """`reconcile spec`: the specs that are kept in the database."""
 
-import json
-
 import click
 
+from reconciler.cli.answer import OUTPUT, document
 from reconciler.cli.desk import (
     AUTHOR,
     IF_REVISION,
-    OUTPUT,
     known_spec,
     store_edits,
     tell_unused,
@@ -102,7 +100,7 @@ def list_specs(settings: Settings, output: str) -> None:
     \b
     Examples:
       reconcile spec list
-      reconcile spec list --output json | jq '.[].name'
+      reconcile spec list --output json | jq '.specs[].name'
     """
     from reconciler.cli.output import paint
     from reconciler.show.spec import render_specs, spec_json
@@ -112,7 +110,7 @@ def list_specs(settings: Settings, output: str) -> None:
         stands = list(desk.store.specs.all().values())
         tell_unused(desk)
     if output == "json":
-        click.echo(json.dumps([spec_json(one) for one in stands], indent=2, ensure_ascii=False))
+        click.echo(document(specs=[spec_json(one) for one in stands]))
     else:
         click.echo(render_specs(stands, paint()))
 
@@ -160,7 +158,7 @@ def history(settings: Settings, name: str, output: str) -> None:
     with open_desk(settings.fleet, settings.database, None, preview=True) as desk:
         revisions = desk.store.specs.history(name) or [known_spec(desk, name, None)]
     if output == "json":
-        click.echo(json.dumps([spec_json(one) for one in revisions], indent=2, ensure_ascii=False))
+        click.echo(document(revisions=[spec_json(one) for one in revisions]))
     else:
         click.echo(render_history(revisions, paint()))
 

@@ -1,13 +1,13 @@
 """`reconcile spec diff`, `export` and `import`: revisions against each other and against files."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.desk import AUTHOR, OUTPUT, known_spec, tell_unused
+from reconciler.cli.answer import OUTPUT, document
+from reconciler.cli.desk import AUTHOR, known_spec, tell_unused
 from reconciler.cli.settings import EXIT_CHANGES, Settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def diff(
         )
     found = [one for one in found if one.differs]
     if output == "json":
-        click.echo(json.dumps([difference_json(one) for one in found], indent=2))
+        click.echo(document(differences=[difference_json(one) for one in found]))
     for one in found if output == "text" else ():
         click.echo(render_difference(one, paint()))
     ctx.exit(EXIT_CHANGES if found else 0)
@@ -174,7 +174,7 @@ def _tell(noun: str, done: str, marks: Mapping[str, str], dry_run: bool, output:
     from reconciler.show.text import count_of
 
     if output == "json":
-        click.echo(json.dumps({"dry_run": dry_run, done: marks}, indent=2, ensure_ascii=False))
+        click.echo(document(dry_run=dry_run, **{done: marks}))
         return
     fresh = {name: mark for name, mark in marks.items() if mark != "="}
     for name, mark in fresh.items():

@@ -5,6 +5,7 @@ import threading
 from dataclasses import fields
 from datetime import datetime
 
+from reconciler.form import SCHEMA_VERSION
 from reconciler.report import (
     Event,
     Heartbeat,
@@ -56,6 +57,8 @@ EVENT_NAMES: dict[type[Event], str] = {
 def event_json(event: Event) -> dict[str, Json]:
     """Return the event as a JSON object; moments in UTC, unset fields left out."""
     whole: dict[str, Json] = {"event": EVENT_NAMES[type(event)]}
+    if isinstance(event, RunStarted):
+        whole["schema_version"] = SCHEMA_VERSION
     for field in fields(event):
         value = _jsonable(getattr(event, field.name))
         if value is not None and value != "":

@@ -6,6 +6,7 @@ import yaml
 
 from reconciler.express.patch import Patch
 from reconciler.outside import Outside, Survey
+from reconciler.show.markdown import code
 from reconciler.show.text import Paint, count_of, json_when, show_change, show_when, table
 from state.api import Json
 from state.change import Change
@@ -64,12 +65,8 @@ def render_markdown(survey: Survey) -> str:
             field, moved = _moved(change)
             wanted, _, live = moved.partition(" -> ")
             cells = (vm.key, field, wanted, live, change.drift, vm.policy(change))
-            lines.append(f"| {' | '.join(map(_cell, cells))} |")
+            lines.append(f"| {' | '.join(map(code, cells))} |")
     return "\n".join(lines if survey.vms else ["No drift."])
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 def render_history(events: tuple[Event, ...]) -> str:

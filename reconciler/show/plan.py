@@ -31,7 +31,7 @@ MARKS: Mapping[PlanKind, str] = {
 
 def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     """Return the whole diff, the source's errors and the `Plan:` line."""
-    shown = _together([vm for vm in dry.vms if _worth_a_line(vm)])
+    shown = _together([vm for vm in dry.vms if worth_a_line(vm)])
     width = max((len(vm.key) for vm in shown), default=0)
     rows = [row for vm in shown for row in _rows(vm, width, verbose)]
     lengths = [len(left) + 2 for _, left, words in rows if words]
@@ -39,7 +39,7 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     lines = [f"specs at commit {short(dry.commit)}"] if dry.commit else []
     lines += [_paint_row(paint, *row, right) for row in rows]
     lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
-    lines.append(paint.bold(_plan_line(dry)))
+    lines.append(paint.bold(plan_line(dry)))
     return "\n".join(lines)
 
 
@@ -56,8 +56,9 @@ def _together(vms: Sequence[PlannedVM]) -> list[PlannedVM]:
     return list(shown.values())
 
 
-def _worth_a_line(vm: PlannedVM) -> bool:
-    return vm.kind != "unchanged" or bool(_shown_notes(vm, False) or _unapproved(vm))
+def worth_a_line(vm: PlannedVM) -> bool:
+    """Whether there is anything to be said of the VM."""
+    return vm.kind != "unchanged" or bool(shown_notes(vm, False) or unapproved(vm))
 
 
 def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]]:
@@ -69,11 +70,11 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
         where = f"{vm.node}/{vm.vmid}"
     else:
         where = ""
-    rows = [(mark, f"{mark} {vm.key.ljust(width)} {where}".rstrip(), _headline(vm))]
+    rows = [(mark, f"{mark} {vm.key.ljust(width)} {where}".rstrip(), headline(vm))]
     listed = vm.changes if vm.kind == "change" else ()
     details = [_change_row(change) for change in listed]
-    details += [_change_row(change, asks=True) for change in _unapproved(vm)]
-    details += [_note_row(note) for note in _shown_notes(vm, verbose)]
+    details += [_change_row(change, asks=True) for change in unapproved(vm)]
+    details += [_note_row(note) for note in shown_notes(vm, verbose)]
     field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
     rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
     if verbose:
@@ -81,18 +82,19 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     return rows
 
 
-def _unapproved(vm: PlannedVM) -> list[Change]:
+def unapproved(vm: PlannedVM) -> list[Change]:
     """Return what waits for a person; what only waits for its turn is no news."""
     return [change for change in vm.withheld if change.approval]
 
 
-def _shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
+def shown_notes(vm: PlannedVM, verbose: bool) -> list[Note]:
     """Return the notes worth a line: those that raise a condition, or all of them."""
     told = vm.kind in ("unknown", "stuck", "broken")
     return [note for note in vm.notes if (note.condition or verbose) and not told]
 
 
-def _headline(vm: PlannedVM) -> str:
+def headline(vm: PlannedVM) -> str:
+    """Return what is done to the VM, or not, in a few words."""
     if vm.kind == "create":
         source = f"clone {vm.template}" if vm.template is not None else ""
         source = f"copy {vm.image}" if vm.image is not None else source
@@ -108,7 +110,7 @@ def _headline(vm: PlannedVM) -> str:
     if vm.kind == "broken":
         return "its spec is broken, not touched"
     words = [count_of(len(vm.changes), "change")] if vm.changes else []
-    held = len(_unapproved(vm))
+    held = len(unapproved(vm))
     words += [f"{held} withheld"] if held else []
     words = words or [count_of(len(vm.notes), "note")]
     restarts = any(change.effect is Effect.STOP_START for change in vm.changes)
@@ -131,7 +133,8 @@ def _paint_row(paint: Paint, mark: str, left: str, words: str, right: int) -> st
     return tint.get(mark, paint.dim if mark == "call" else str)(text)
 
 
-def _plan_line(dry: DryRun) -> str:
+def plan_line(dry: DryRun) -> str:
+    """Return `Plan: 1 to create, ...` and what needs approval."""
     kinds = Counter(vm.kind for vm in dry.vms)
     parts = [f"{kinds['create']} to create", f"{kinds['change']} to change"]
     parts.append(f"{kinds['destroy']} to destroy" + (" (state: absent)" * bool(kinds["destroy"])))
@@ -143,7 +146,7 @@ def _plan_line(dry: DryRun) -> str:
     line = "Plan: " + ", ".join(parts) + "."
     if not dry.digest:
         return f"{line} Nothing needs approval."
-    held = sum(len(_unapproved(vm)) for vm in dry.vms)
+    held = sum(len(unapproved(vm)) for vm in dry.vms)
     verb = "needs" if held == 1 else "need"
     return f"{line} {count_of(held, 'change')} {verb} approval: reconcile approve {dry.digest}"
 

@@ -171,6 +171,17 @@ def render_found(found: Sequence[Found], paint: Paint) -> str:
     return table(("VM", "MACHINE", "ADDRESSES", "PROBLEM"), rows, paint)
 
 
+def found_json(found: Found) -> dict[str, Json]:
+    """Return a marked VM that a rebuild found; `problem` says why it is not taken in."""
+    return {
+        "vm": found.key,
+        "cluster": found.cluster,
+        "vmid": found.vmid,
+        "addresses": [lease.address for lease in found.leases],
+        "problem": found.problem or None,
+    }
+
+
 def as_json(value: object) -> Json:
     """Return a frozen value as JSON: its fields by name, moments in UTC."""
     if is_dataclass(value):

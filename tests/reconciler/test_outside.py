@@ -57,7 +57,7 @@ def test_what_is_left_alone_is_shown_too(tmp_path: Path) -> None:
     rows = survey_json(looked(lab))["drift"]
     assert isinstance(rows, list) and len(rows) == 1
     assert {"policy": "ignore", "wanted": "1.5", "live": "3"}.items() <= rows[0].items()  # type: ignore[union-attr]
-    assert "| web | cpulimit | 1.5 | 3 | root@pam" in render_markdown(looked(lab))
+    assert "| `web` | `cpulimit` | `1.5` | `3` | `root@pam" in render_markdown(looked(lab))
 
 
 def test_a_cluster_out_of_reach_is_said(tmp_path: Path) -> None:

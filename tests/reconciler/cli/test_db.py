@@ -77,7 +77,8 @@ def test_migrating_twice_is_as_good_as_once(fleet: Path) -> None:
     again = call(fleet, "migrate", database=str(path))
     assert again.output == f"{path}: revision {REVISIONS[-1]}, nothing to do\n"
     told = json.loads(call(fleet, "migrate", "--output", "json", database=str(path)).output)
-    assert told == {"database": str(path), "before": REVISIONS[-1], "after": REVISIONS[-1]}
+    stands = {"database": str(path), "before": REVISIONS[-1], "after": REVISIONS[-1]}
+    assert told == {"schema_version": 1, **stands}
 
 
 def test_an_older_store_is_brought_up_to_date(fleet: Path) -> None:

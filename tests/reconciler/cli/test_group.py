@@ -113,7 +113,7 @@ def test_status_tells_of_vms_that_no_run_has_seen_and_makes_no_database(fleet: P
     assert result.output.splitlines()[-1] == "2 VMs: 2 new"
     assert not (fleet.parent / "lab.db").exists()
     rows = json.loads(call(fleet, "status", "--output", "json").output)
-    assert [row["state"] for row in rows] == ["creation", "creation"]
+    assert [row["state"] for row in rows["vms"]] == ["creation", "creation"]
 
 
 @pytest.mark.parametrize("domain", ["example.net", ".example.net"])
@@ -127,7 +127,7 @@ def test_c_16_the_full_name_is_name_and_domain_with_or_without_a_leading_dot(
 
 def test_log_and_why_of_a_new_vm_say_that_nothing_was_done(fleet: Path) -> None:
     assert call(fleet, "log", "web-1").output == "web-1: no run has worked on it yet\n"
-    assert call(fleet, "log", "web-1", "--output", "json").output == "[]\n"
+    assert json.loads(call(fleet, "log", "web-1", "--output", "json").output)["runs"] == []
     assert "run 7 did nothing" in call(fleet, "log", "web-1", "--run", "7").output
     assert "no run has worked on it yet" in call(fleet, "why", "web-1").output
     assert json.loads(call(fleet, "why", "web-1", "--output", "json").output)["key"] == "web-1"

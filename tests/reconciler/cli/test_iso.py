@@ -39,6 +39,6 @@ def test_isos_are_listed_by_group_and_a_cluster_that_is_gone_hides_none_ci_07(
     assert ["debian", "local:iso/debian-12.iso", "600", "MiB", "pve1,", "pve2"] in lines
     assert ["OTHER", "local:iso/memtest.iso", "600", "MiB", "pve1"] in lines
     told = json.loads(CliRunner().invoke(cli, [*words, "--output", "json"]).stdout)
-    assert told["demo"]["OTHER"] == [
+    assert told["clusters"]["demo"]["OTHER"] == [
         {"volume": "local:iso/memtest.iso", "size": 629145600, "nodes": ["pve1"]}
     ]

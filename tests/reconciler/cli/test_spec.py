@@ -70,14 +70,14 @@ def test_a_document_is_put_and_got_and_each_edit_is_a_revision(hand: Hand, tmp_p
     assert [line.split()[0] for line in told] == ["REVISION", "2", "1"]
     assert " ann " in told[1]
     assert hand.says("list").splitlines()[1].split()[:2] == ["web-1", "2"]
-    (row,) = json.loads(hand.says("list", "--output", "json"))
+    (row,) = json.loads(hand.says("list", "--output", "json"))["specs"]
     assert (row["name"], row["revision"], row["author"]) == ("web-1", 2, "ann")
     assert row["document"] == {"package": "small", "memory": "2GiB"}
 
 
 def test_the_author_is_the_person_at_the_keyboard(hand: Hand) -> None:
     hand.says("put", "web-1", text="{}")
-    (row,) = json.loads(hand.says("history", "web-1", "--output", "json"))
+    (row,) = json.loads(hand.says("history", "web-1", "--output", "json"))["revisions"]
     assert "@" in row["author"]
 
 
@@ -151,9 +151,9 @@ def test_a_diff_shows_the_last_edit_or_any_two_revisions(hand: Hand) -> None:
     ]
     (row,) = json.loads(
         hand.says("diff", "web-1", "--from", "1", "--to", "2", "--output", "json", status=2)
-    )
+    )["differences"]
     assert row["fields"] == [{"field": "cpu", "old": None, "new": {"cores": 2}}]
-    (row,) = json.loads(hand.says("diff", "web-1", "--output", "json", status=2))
+    (row,) = json.loads(hand.says("diff", "web-1", "--output", "json", status=2))["differences"]
     assert row["fields"] == [
         {"field": "package", "old": "small", "new": None},
         {"field": "cpu.cores", "old": 2, "new": 4},
@@ -297,17 +297,17 @@ def test_a_document_that_somebody_broke_by_hand_is_told(hand: Hand) -> None:
 
 
 def test_edits_answer_in_json_too(hand: Hand, tmp_path: Path) -> None:
-    (row,) = json.loads(hand.says("put", "b", "--output", "json", text="{count: 2}"))
+    (row,) = json.loads(hand.says("put", "b", "--output", "json", text="{count: 2}"))["specs"]
     assert (row["name"], row["revision"], row["document"]) == ("b", 1, {"count": 2})
     out = ("export", str(tmp_path / "out"), "--output", "json")
     path = str(tmp_path / "out" / "vms" / "b.yaml")
-    assert json.loads(hand.says(*out, "--dry-run")) == {"dry_run": True, "written": {path: "+"}}
-    assert json.loads(hand.says(*out)) == {"dry_run": False, "written": {path: "+"}}
-    assert json.loads(hand.says(*out)) == {"dry_run": False, "written": {path: "="}}
+    assert json.loads(hand.says(*out, "--dry-run"))["written"] == {path: "+"}
+    assert json.loads(hand.says(*out))["written"] == {path: "+"}
+    assert json.loads(hand.says(*out))["written"] == {path: "="}
     (tmp_path / "out" / "vms" / "a.yaml").write_text("a: {}\n")
     taken = hand.says("import", str(tmp_path / "out"), "--output", "json")
-    assert json.loads(taken) == {"dry_run": False, "stored": {"a": "+", "b": "="}}
-    (row,) = json.loads(hand.says("delete", "b", "--output", "json"))
+    assert json.loads(taken)["stored"] == {"a": "+", "b": "="}
+    (row,) = json.loads(hand.says("delete", "b", "--output", "json"))["specs"]
     assert (row["revision"], row["document"]) == (2, None)
 
 
