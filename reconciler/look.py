@@ -11,6 +11,7 @@ from desired.spec import VMSpec
 from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
+from reconciler.allocation.addressing import wanted_slots
 from reconciler.allocation.allocate import Ground, Vmids, allocate
 from reconciler.allocation.capacity import Capacity
 from reconciler.allocation.credentials import Resolve
@@ -26,12 +27,15 @@ from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.spent import Spent
 from reconciler.turn import Turn
-from state.change import Change, Effect
+from state.change import Change, Effect, Note
 from state.machine import Machine
 from state.memory import Memory, Phase
 from state.observe import Reading
 from state.observed import UNFINISHED, ClusterView, Presence, SeenVM
 from state.store import Store
+
+MOST_MISSED = 8
+"""So many looks in a row that came to nothing are taken for a cluster that is down for this run."""
 
 
 @dataclass(slots=True)
@@ -64,20 +68,18 @@ class SiteLook:
         """Make the constant reads, and read those VMs that may have moved."""
         site = self.site
         self.memories = memories
-        view = site.observer.view(self.clock(), site.firewall, ha=self._uses_ha())
-        self.view = replace(view, release=site.release)
-        if site.problem and not self.view.problem:
-            self.view = replace(self.view, problem=site.problem)
+        self.view = self._seen()
         bound = self.store.bindings.vmids(site.name)
         strangers = self._strangers(bound)
         reading = self._reading(turns, strangers)
         machines = site.observer.machines(self.view, reading, workers, out_of_time)
-        if self.first:
+        if self.first and not self.view.problem:
             marked = self._marked(strangers, machines)
             site.frozen = _frozen([one for vmid, one in marked if one.vmid == vmid])
             site.copies = tuple(
                 _copied(site.name, vmid, one) for vmid, one in marked if one.vmid != vmid
             )
+            site.neighbours.looked_at(site.name, site.frozen)
         used = bound | self.view.vms.keys()
         self.ground = Ground(
             fleet=self.fleet,
@@ -89,13 +91,29 @@ class SiteLook:
             vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
             resolve=self.resolve,
             dry=self.dry,
-            frozen=site.frozen,
+            frozen=site.neighbours.frozen(site.name),
         )
         self.gate = self._gate(machines)
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
         for turn in turns:
             binding = memories.get(turn.key, Memory()).binding
             turn.enter(binding.phase if binding else Phase.DEPLOY)
+
+    def _seen(self) -> ClusterView:
+        """Make the constant reads; what keeps all from being done is the view's problem."""
+        site = self.site
+        site.learn()
+        problem = site.problem or site.neighbours.twin(site.name)
+        if problem:
+            view = ClusterView(site.name, self.clock(), problem=problem, passing=site.passing)
+        else:
+            view = site.observer.view(self.clock(), site.firewall, ha=self._uses_ha())
+        site.missed = site.missed + 1 if view.problem else 0
+        if not view.problem:
+            return replace(view, release=site.release)
+        passing = view.passing and site.missed < MOST_MISSED and not self.dry
+        site.neighbours.out_of_reach(site.name)
+        return replace(view, passing=passing)
 
     def _uses_ha(self) -> bool:
         """Whether a spec of this cluster speaks of HA, or did when its VM was put under it."""
@@ -240,11 +258,22 @@ class SiteLook:
         )
         if seen.reason:
             return self.gate.check(plan_vm(spec, seen, self.handlers))
+        wait = self._waits(spec, seen)
+        if wait:
+            return self.gate.check(VMPlan(seen, notes=(wait,)))
         given = allocate(spec, seen, self.ground)
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
         return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)), spec.windows)
+
+    def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
+        """What is yet to be leased waits for the clusters that share the pools."""
+        why = self.site.neighbours.waits_for(self.site.name)
+        have = {(lease.nic, lease.family, lease.ordinal) for lease in seen.memory.leases}
+        if why is None or all(slot[:3] in have for slot in wanted_slots(spec)):
+            return None
+        return Note(seen.key, "allocate", "vm", why, blocking=True)
 
     def _judge(self) -> Judge:
         return judging(self.store, self.site.observer.fresh_traces)

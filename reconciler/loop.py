@@ -131,8 +131,7 @@ class Run:
     def _side_by_side(self, ticks: Sequence[Tick]) -> None:
         """Run the clusters' ticks, each in a thread, so that none waits for a slow or dead one."""
         if len(ticks) < 2 or self.opened.fleet.limits.workers == 1:
-            for tick in ticks:
-                tick.run()
+            self._one_by_one(ticks)
             return
         with ThreadPoolExecutor(len(ticks)) as threads:
             running = [threads.submit(tick.run) for tick in ticks]
@@ -142,6 +141,14 @@ class Run:
             except BaseException:
                 self.stopped.set()
                 raise
+
+    def _one_by_one(self, ticks: Sequence[Tick]) -> None:
+        """Run them in turn; what a lost store forbids must be known before the first leases."""
+        for tick in ticks:
+            if len(ticks) > 1 and tick.site.neighbours.awaited:
+                tick.peek()
+        for tick in ticks:
+            tick.run()
 
     def _ticks(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> list[Tick]:
         """One tick for each cluster; they share what no two of them may give away twice."""

@@ -15,11 +15,12 @@ from reconciler.allocation.ledger import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
 from reconciler.execute import Executor
+from reconciler.neighbours import Neighbours
 from reconciler.pve.contact import ClosedApi, CountingApi
 from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import vm_handlers
-from reconciler.report import Level, Remark, Reporter, Traced
+from reconciler.report import Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.sim.launch import FLEET_TOKEN, FLEET_USER
@@ -31,6 +32,8 @@ from state.store import Store
 
 KEPT, KEPT_WITH_FINDINGS = timedelta(hours=24), timedelta(minutes=10)
 """How long what preflight learned is believed; less while something is missing."""
+RECENT = timedelta(hours=1)
+"""A store that a run used within this time is not one that was lost, or restored of old."""
 
 
 @dataclass(slots=True)
@@ -42,10 +45,16 @@ class Stage:
     clock: Clock
     dry: bool = False
     apis: list[CountingApi] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
+    neighbours: Neighbours = field(init=False)
 
     def sites(self, specs: Iterable[VMSpec], last_run: datetime | None) -> dict[str, Site]:
         """Return a site for each cluster that the specs name."""
         names = sorted({spec.cluster for spec in specs})
+        fleet, store = self.opened.fleet, self.opened.store
+        self.neighbours = Neighbours.of(fleet, store, keeps=not self.dry)
+        if last_run is None or self.clock.now() - last_run > RECENT:
+            self.neighbours.awaited.update(names)
         workers = Workers(min(self.opened.fleet.limits.workers, max(1, len(names))))
         found = workers.map(lambda name: self._site(name, last_run), names)
         return dict(zip(names, found, strict=True))
@@ -62,8 +71,9 @@ class Stage:
                 name, api, store, self.clock.now, self.dry, own=user_of(fleet.clusters[name])
             ),
             executor=Executor(api, store, handlers, self.clock.now, name),
+            neighbours=self.neighbours,
         )
-        self._learn(site, api)
+        site.learn = partial(self._learn, site, api)
         bound = len(store.bindings.vmids(name))
         since = (self.clock.now() - last_run).total_seconds() if last_run else 0.0
         site.rotation = rotation_share(bound, since, fleet.verify_every)
@@ -80,10 +90,13 @@ class Stage:
     def _learn(self, site: Site, api: CountingApi) -> None:
         """Preflight on first contact, when the fleet uses something new, and once a day.
 
-        What keeps everything from being written is looked at again by every run.
+        What keeps everything from being written is looked at again by every look.
         """
+        if site.facts and not site.problem and site.facts.get("firewall_enabled", 0) is not None:
+            return
         fleet, now, setting = self.opened.fleet, self.clock.now(), f"preflight:{site.name}"
-        used = hashlib.sha256(repr(usage(fleet, site.name)).encode()).hexdigest()
+        endpoints: list[Json] = list(site.cluster.endpoints)
+        used = hashlib.sha256(repr((usage(fleet, site.name), endpoints)).encode()).hexdigest()
         settings = self.opened.store.settings
         kept = cast("Mapping[str, Json] | None", settings.get(setting))
         if kept and kept.get("used") == used:
@@ -93,15 +106,19 @@ class Stage:
                 return
         result = preflight(api, fleet, site.name, now)
         for finding in result.missing:
-            level: Level = "error" if finding.readonly else "warning"
             advice = f": {finding.advice}" if finding.advice else ""
-            self._remark(f"cluster {site.name}: {finding.what}: {finding.message}{advice}", level)
-        site.facts, site.problem = result.facts, result.problem
+            if not finding.readonly:
+                self._warn(f"cluster {site.name}: {finding.what}: {finding.message}{advice}")
+        site.facts, site.passing = result.facts, result.passing
+        site.problem = result.problem and f"cluster {site.name}: {result.problem}"
+        if not site.cluster.simulated:
+            self.neighbours.met(site.name, site.facts)
         if not self.dry and result.problem is None:
             settings.put(
                 setting,
                 {
                     "used": used,
+                    "endpoints": endpoints,
                     "at": now.isoformat(),
                     "clean": not result.missing,
                     "facts": dict(result.facts),
@@ -120,8 +137,10 @@ class Stage:
         except ApiError:
             return {**facts, "firewall_enabled": None}
 
-    def _remark(self, text: str, level: Level) -> None:
-        self.reporter.report(Remark(self.clock.now(), text, level))
+    def _warn(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.reporter.report(Remark(self.clock.now(), text, "warning"))
 
     def _traced(self, cluster: str, method: str, path: str, seconds: float, status: int) -> None:
         now = self.clock.now()

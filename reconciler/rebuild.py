@@ -50,9 +50,10 @@ def find_marked(
     """Read every VM that bears the fleet's tag and that the store does not know; write nothing."""
     rebuilt = Rebuilt()
     for site in sites:
+        site.learn()
         view = site.observer.view(at, site.firewall)
-        if view.problem:
-            rebuilt.problems.append(view.problem)
+        if view.problem or site.problem:
+            rebuilt.problems.append(view.problem or site.problem or "")
             continue
         tag = marker_tag(fleet.name)
         known = store.bindings.vmids(site.name)

@@ -26,7 +26,7 @@ def see(
     seen = SeenVM(key, view.at, view, memory, store=store, fleet=fleet)
     binding = memory.binding
     if view.problem:
-        return replace(seen, reason=view.problem)
+        return replace(seen, reason=view.problem, passing=view.passing)
     if binding is None:
         return replace(seen, presence=Presence.ABSENT)
     if binding.cluster != view.name:

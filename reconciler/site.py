@@ -1,11 +1,12 @@
 """One cluster as a tick works on it: its API, its observer and executor, what preflight learned."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from desired.catalog import Cluster
 from reconciler.allocation.holdings import Holdings
 from reconciler.execute import Executor
+from reconciler.neighbours import Neighbours
 from reconciler.pve.images import image_nodes
 from state.api import Api, Json, Refused
 from state.observe import Observer
@@ -19,7 +20,9 @@ class Site:
     `frozen` says why nothing may be created there (a lost store), `problem` why nothing may be
     written at all; `copies` says which VMs somebody copied from ours; `rotation` is how many VMs
     the first look verifies without a hint; `images` tells where each disk image was found,
-    `holdings` which nodes have what only some have.
+    `holdings` which nodes have what only some have. `learn` asks the cluster for the facts, again
+    while there is a problem; `passing` says that this may end soon, `missed` how many looks in a
+    row came to nothing. `neighbours` are the fleet's other clusters.
     """
 
     name: str
@@ -27,11 +30,15 @@ class Site:
     api: Api
     observer: Observer
     executor: Executor
+    neighbours: Neighbours
+    learn: Callable[[], None] = lambda: None
     facts: Mapping[str, Json] = field(default_factory=dict)
     rotation: int = 0
     frozen: str | None = None
     copies: tuple[str, ...] = ()
     problem: str | None = None
+    passing: bool = False
+    missed: int = 0
     images: dict[str, frozenset[str]] = field(default_factory=dict)
     holdings: Holdings = field(init=False)
 

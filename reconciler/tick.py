@@ -23,6 +23,7 @@ from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
 from reconciler.secrets import SecretError
 from reconciler.settle import Settler
+from reconciler.show.text import count_of
 from reconciler.site import Site
 from reconciler.skips import tell_refused
 from reconciler.stopping import kind_of, left, looked, shutdown_failed, stop_failed
@@ -31,7 +32,7 @@ from state.api import ApiError, Contention, Locked
 from state.change import Change
 from state.memory import Memory, OpenTask, Phase
 from state.observed import Presence
-from state.store import Lost, Store
+from state.store import Lost, Store, StoreError
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
@@ -65,6 +66,8 @@ class Tick:
     stopped: threading.Event = field(default_factory=threading.Event)
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     looks: int = 0
+    seen: bool = False
+    trouble: str = ""
     began: datetime | None = None
 
     def run(self) -> None:
@@ -76,7 +79,7 @@ class Tick:
                 self.turns[key].standing = Standing.TASK
         pause = 0.1
         while True:
-            self._look_at(first=self.looks == 0)
+            self._look_at()
             for turn in self.turns.values():
                 if turn.standing not in GOING:
                     self._close(turn)
@@ -85,8 +88,25 @@ class Tick:
             pause = self._wait(pause)
             if self._out_of_time():
                 break
+        self._give_up()
         for turn in self.turns.values():
             self._close(turn)
+
+    def peek(self) -> None:
+        """See the cluster once without a VM's turn, so that its neighbours need not wait."""
+        memories = self.store.memories(None)
+        self.look(self.site, True).observe((), memories, self.workers, self._out_of_time)
+
+    def _give_up(self) -> None:
+        """Tell once of a cluster that could not be worked on: its VMs fail, one line for all."""
+        if not self.trouble:
+            return
+        for turn in self.turns.values():
+            if turn.why == self.trouble:
+                turn.standing = Standing.FAILED
+        text = f"{self.trouble}: {count_of(len(self.turns), 'VM')} left alone"
+        self.narrator.reporter.report(Remark(self.clock.now(), text, "error"))
+        self.trouble = ""
 
     def _out_of_time(self) -> bool:
         return self.stopped.is_set() or self.clock.now() >= self.deadline
@@ -116,7 +136,7 @@ class Tick:
         self.clock.sleep(max(0.0, min(pause, left)))
         return min(pause * 1.5, PATIENCE)
 
-    def _look_at(self, *, first: bool) -> None:
+    def _look_at(self) -> None:
         """Observe, allocate, plan and guard in order, then execute side by side."""
         self.looks += 1
         turns = [
@@ -127,9 +147,18 @@ class Tick:
         ]
         if not turns:
             return
+        first = not self.seen
         look = self.look(self.site, first)
         memories = self.store.memories(None if first else [turn.key for turn in turns])
-        look.observe(turns, memories, self.workers, self._time_to_observe())
+        try:
+            look.observe(turns, memories, self.workers, self._time_to_observe())
+        except StoreError:
+            raise
+        except Exception as error:
+            self._odd(turns, error)
+            return
+        self.trouble = look.view.problem or ""
+        self.seen = self.seen or not self.trouble
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
             if self._out_of_time():
@@ -140,9 +169,20 @@ class Tick:
                 if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
         self.settler.keep()
+        if self.trouble and not look.view.passing:
+            self._give_up()
         look.settled.keep()
         grouped = self._grouped(ready)
         self.workers.map(lambda item: self._execute(*item), grouped)
+
+    def _odd(self, turns: Sequence[Turn], error: Exception) -> None:
+        """What a cluster answered could not be made sense of: the others go on without it."""
+        logger.exception("cluster %s could not be looked at", self.site.name)
+        self.trouble = f"cluster {self.site.name}: {type(error).__name__}: {error}"
+        self.site.neighbours.out_of_reach(self.site.name)
+        for turn in turns:
+            turn.standing, turn.why = Standing.FAILED, self.trouble
+        self._give_up()
 
     def _safely(self, turn: Turn, work: Callable[[], Guarded | None]) -> Guarded | None:
         try:
@@ -198,7 +238,8 @@ class Tick:
             turn.standing = Standing.FAILED if worst else Standing.PAUSED
             first = worst or next(note for note in blocking if note.condition)
             turn.why = first.reason
-            if worst and not (worst.condition == "BackOff" and turn.wrote):
+            told = self.trouble or (worst and worst.condition == "BackOff" and turn.wrote)
+            if worst and not told:
                 self.narrator.broke(turn, self.clock.now(), turn.why)
 
     def _grouped(

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, cast
 
 import msgspec
 
-from state.api import Api, ApiError, Json, NotFound
+from state.api import Api, ApiError, Forbidden, Json, Misconfigured, NotFound
 from state.cache import CachedVM
 from state.conf import split_pending
 from state.hints import (
@@ -79,12 +79,15 @@ class Observer:
         The HA resources are read when `ha` asks for them, and when a row says that there are some.
         """
         try:
+            # The status first: it may lead away from a server that was cut off from the others.
+            status = self.api.get("/cluster/status")
             log = self.api.get("/cluster/log", {"max": LOG_LINES})
             tasks = self.api.get("/cluster/tasks")
             resources = self.api.get("/cluster/resources")
-            status = self.api.get("/cluster/status")
         except ApiError as error:
-            return ClusterView(self.name, at, problem=f"cluster {self.name}: {error.text}")
+            passing = not isinstance(error, Forbidden | Misconfigured)
+            problem = f"cluster {self.name}: {error.text}"
+            return ClusterView(self.name, at, problem=problem, passing=passing)
         view = cluster_view(self.name, at, resources, status, tasks, firewall)
         self._note_suspects(view, log)
         if ha or any(row.hastate for row in view.vms.values()):

@@ -102,7 +102,8 @@ class ClusterView:
 
     `release` is what preflight learned, such as (8, 4); `ha` are the HA resources by vmid, None
     when they were not read. `problem` says why nothing may be written (no quorum, unreachable,
-    unknown version); then the rest may be empty and every VM of the cluster is Unknown.
+    unknown version); then the rest may be empty and every VM of the cluster is Unknown. It is
+    `passing` when another look may well succeed.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ClusterView:
     tasks: tuple[TaskRow, ...] = ()
     firewall_enabled: bool | None = None
     problem: str | None = None
+    passing: bool = False
     release: tuple[int, int] | None = None
     ha: Mapping[int, HAResource] | None = None
 

@@ -113,7 +113,7 @@ def quorum_problem(status: Iterable[Row]) -> str | None:
     """Say why the cluster must not be written to; a single node without a cluster row is fine."""
     for row in status:
         if row.get("type") == "cluster" and not whole(row, "quorate"):
-            return "the cluster has no quorum: nothing is written until it is back"
+            return "no quorum: nothing is written until it is back"
     return None
 
 
@@ -126,6 +126,7 @@ def cluster_view(
     kinds: dict[Json, list[Row]] = {}
     for row in resource_rows:
         kinds.setdefault(row.get("type"), []).append(row)
+    problem = quorum_problem(status_rows)
     nodes = [node_row(row, ips.get(text(row, "node"))) for row in kinds.get("node", [])]
     vms = [vm_row(row) for row in kinds.get("qemu", [])]
     return ClusterView(
@@ -136,5 +137,5 @@ def cluster_view(
         storages=tuple(storage_row(row) for row in kinds.get("storage", [])),
         tasks=tuple(task_row(row) for row in rows(tasks)),
         firewall_enabled=firewall,
-        problem=quorum_problem(status_rows),
+        problem=problem and f"cluster {name}: {problem}",
     )

@@ -15,7 +15,7 @@ from reconciler.pve.files import Stored, nodes_of, stored
 from reconciler.pve.form import quote_segment
 from reconciler.pve.rights import Need, Permissions, grant, lacking, needs
 from reconciler.pve.usage import Usage, usage
-from state.api import ApiError, Forbidden, Json
+from state.api import ApiError, Forbidden, Json, Misconfigured
 
 MAJORS = ("8", "9")
 """Major versions whose behaviour is known; others are only read."""
@@ -37,7 +37,7 @@ Row = Mapping[str, Json]
 class Finding:
     """One line: what was looked at, what was seen, and what to do when it is not `ok`.
 
-    With `readonly` nothing may be written to the cluster while it lasts.
+    With `readonly` nothing may be written to the cluster while it lasts; it may be `passing`.
     """
 
     ok: bool
@@ -45,6 +45,7 @@ class Finding:
     message: str
     advice: str = ""
     readonly: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,16 @@ class Preflight:
     @property
     def problem(self) -> str | None:
         """Why nothing may be written, if so."""
-        grave = (one for one in self.findings if one.readonly and not one.ok)
-        return next((f"{one.what}: {one.message}" for one in grave), None)
+        return next((f"{one.what}: {one.message}; {one.advice}" for one in self._grave), None)
+
+    @property
+    def passing(self) -> bool:
+        """Whether to ask again soon may well succeed."""
+        return any(one.passing for one in self._grave)
+
+    @property
+    def _grave(self) -> tuple[Finding, ...]:
+        return tuple(one for one in self.findings if one.readonly and not one.ok)
 
     @property
     def missing(self) -> tuple[Finding, ...]:
@@ -95,6 +104,7 @@ class _Look:
         nodes = [row for row in rows if row.get("type") == "node"]
         self.online = sorted(str(row["name"]) for row in nodes if row.get("online"))
         self.facts["nodes"] = {str(row["name"]): row.get("ip") for row in nodes}
+        self.facts["servers"] = self._servers(nodes)
         quorate = all(row.get("quorate") for row in whole)
         seen = f"{len(self.online)} of {len(nodes)} nodes online"
         advice = "" if quorate else "bring nodes back until `pvecm status` says quorate"
@@ -104,6 +114,16 @@ class _Look:
             if not row.get("online"):
                 text = "offline: its VMs are left alone"
                 yield Finding(False, f"node {row['name']}", text, "start it, or wait")
+
+    def _servers(self, nodes: list[Row]) -> list[Json]:
+        """Each node by name, address and certificate: what no two clusters have in common."""
+        try:
+            prints = {
+                row.get("node"): row["ssl_fingerprint"] for row in _rows(self.api.get("/nodes"))
+            }
+        except (ApiError, KeyError):
+            return []
+        return [f"{row['name']} {row.get('ip')} {prints.get(row['name'])}" for row in nodes]
 
     def clock(self) -> Iterator[Finding]:
         skew = self.api.skew
@@ -262,7 +282,8 @@ class _Look:
 def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Preflight:
     """Look at everything that the fleet needs of the cluster; never raises ApiError.
 
-    Facts: version, nodes (name -> ip), bridges (node -> names), firewall_enabled, checked_at.
+    Facts: version, nodes (name -> ip), servers, bridges (node -> names), firewall_enabled,
+    checked_at.
     """
     look = _Look(api, usage(fleet, cluster_name))
     checks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
@@ -284,7 +305,9 @@ def preflight(api: Contact, fleet: Fleet, cluster_name: str, at: datetime) -> Pr
             findings += check()
         except ApiError as error:
             grave = what in ("version", "quorum")
-            findings.append(Finding(False, what, error.text, _advice(error), readonly=grave))
+            passing = not isinstance(error, Forbidden | Misconfigured)
+            advice = _advice(error)
+            findings.append(Finding(False, what, error.text, advice, grave, passing))
             if grave:
                 break
     return Preflight(tuple(findings), {**look.facts, "checked_at": at.isoformat()})

@@ -1,12 +1,13 @@
 """A run keeps to its time, gives signs of life, and looks anew at what keeps it from writing."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from reconciler.pve.inprocess import InProcessApi
-from reconciler.report import Heartbeat
+from reconciler.report import Event, Heartbeat, Remark, VMError, VMPaused
 from reconciler.show.run import TextReporter
 from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
@@ -66,13 +67,78 @@ def test_vms_that_were_not_read_in_time_wait_and_have_not_failed(
     assert lab.settle().ready == 6
 
 
-def test_a_cluster_that_was_out_of_reach_is_worked_on_as_soon_as_it_is_back(tmp_path: Path) -> None:
-    """What keeps everything from being written is not believed a minute later."""
+def grave(lab: Lab) -> list[Event]:
+    """What the last run told that is worse than a warning."""
+    ends = [one for one in lab.told.events if isinstance(one, VMError | VMPaused)]
+    errors = [one for one in lab.told.events if isinstance(one, Remark) and one.level == "error"]
+    return [*ends, *errors]
+
+
+PATHS = [f"/cluster/{name}" for name in ("status", "log", "tasks", "resources")]
+
+
+@pytest.mark.parametrize("path", ["/version", *PATHS])
+def test_a_cluster_that_is_out_of_reach_for_a_moment_is_looked_at_again(
+    tmp_path: Path, path: str
+) -> None:
+    """DEP-08: with growing pauses, in the same run."""
     lab = Lab(tmp_path, fleet_files(ONE))
-    fault = Fault("error-before", method="GET", path="/version", status=595, text="No route")
+    fault = Fault("error-before", method="GET", path=path, times=3, status=595, text="No route")
     lab.simulator.faults.add(fault)
-    assert lab.run().failed == 1
+    assert lab.run().ready == 1
+    assert grave(lab) == []
+
+
+@pytest.mark.parametrize("path", ["/version", *PATHS])
+def test_a_cluster_that_is_down_is_told_in_one_line_and_worked_on_when_it_is_back(
+    tmp_path: Path, path: str
+) -> None:
+    """DEP-08, DEP-27: not a line for each of its VMs, and not the whole of a run's time."""
+    lab = Lab(tmp_path, fleet_files({**ONE, "two": {}, "three": {}}))
+    fault = Fault("error-before", method="GET", path=path, times=None, status=595, text="No route")
+    lab.simulator.faults.add(fault)
+    summary = lab.run()
+    assert (summary.failed, summary.vms, summary.writes) == (3, 3, 0)
+    assert summary.seconds < 10
+    (told,) = grave(lab)
+    assert isinstance(told, Remark)
+    assert told.text.startswith("cluster demo: ") and "No route" in told.text
+    assert told.text.endswith(": 3 VMs left alone")
+    lab.simulator.faults.clear()
     lab.clock.sleep(60)
+    assert lab.run().ready == 3
+
+
+def test_a_cluster_that_goes_down_in_the_middle_is_told_when_the_time_is_out(
+    tmp_path: Path,
+) -> None:
+    """C-24: the run ends in time, and what was begun is gone on with by the next."""
+    lab = Lab(tmp_path, fleet_files(ONE))
+    fault = Fault("error-before", method="GET", path=PATHS[0], nth=3, times=None, status=595)
+    lab.simulator.faults.add(fault)
+    summary = lab.run(time_limit=2.0)
+    assert (summary.ready, summary.failed) == (0, 1)
+    assert len([one for one in grave(lab) if isinstance(one, Remark)]) == 1
+    lab.simulator.faults.clear()
+    lab.clock.sleep(60)
+    assert lab.settle().ready == 1
+
+
+def test_what_makes_no_sense_is_that_clusters_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DEP-27: a defect of ours, or an answer that nobody thought of, stops one cluster only."""
+    lab = Lab(tmp_path, fleet_files(ONE))
+    with monkeypatch.context() as odd, caplog.at_level(logging.CRITICAL):
+
+        def get(api: WiredApi, path: str, params: Mapping[str, Param] | None = None) -> Json:
+            answer = InProcessApi.get(api, path, params)
+            return [{"type": "qemu", "vmid": []}] if path == "/cluster/resources" else answer
+
+        odd.setattr(WiredApi, "get", get)
+        assert lab.run().failed == 1
+    told = [one.text for one in lab.told.events if isinstance(one, Remark)]
+    assert any("cluster demo: " in text and "1 VM left alone" in text for text in told), told
     assert lab.run().ready == 1
 
 

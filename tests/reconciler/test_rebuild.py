@@ -9,6 +9,7 @@ from desired.catalog import Pool
 from desired.source import Fleet
 from reconciler.clock import Workers
 from reconciler.execute import Executor
+from reconciler.neighbours import Neighbours
 from reconciler.rebuild import Found, Rebuilt, find_marked, take_in
 from reconciler.site import Site
 from state.api import Forbidden, Json, Unavailable
@@ -80,7 +81,7 @@ class Ruins:
         api = Answers(self.answers)
         observer = Observer("demo", api, self.store, clock.now)
         executor = Executor(api, self.store, {}, clock.now, "demo")
-        site = Site("demo", DEMO, api, observer, executor)
+        site = Site("demo", DEMO, api, observer, executor, Neighbours(self.store, {}))
         found = find_marked([site], self.source, self.store, AT, Workers())
         assert api.writes == 0
         return found

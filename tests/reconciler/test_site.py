@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.execute import Executor
+from reconciler.neighbours import Neighbours
 from reconciler.site import Site
 from state.observe import Observer
 from state.store import Store
@@ -20,5 +21,6 @@ def test_the_release_is_told_by_its_first_two_numbers(
     with Store.temporary(at=AT) as store:
         observer = Observer("demo", api, store, clock.now)
         executor = Executor(api, store, {}, clock.now, "demo")
-        site = Site("demo", DEMO, api, observer, executor, {"version": version})
+        site = Site("demo", DEMO, api, observer, executor, Neighbours(store, {}))
+        site.facts = {"version": version}
     assert site.release == release

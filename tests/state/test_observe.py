@@ -95,7 +95,7 @@ def test_an_unreachable_cluster_is_a_view_with_its_problem(cluster: Cluster) -> 
 
 def test_a_look_makes_four_constant_reads(cluster: Cluster) -> None:
     cluster.view()
-    expected = ["log", "tasks", "resources", "status"]
+    expected = ["status", "log", "tasks", "resources"]
     assert cluster.api.got == [f"/cluster/{name}" for name in expected]
 
 
