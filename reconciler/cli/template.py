@@ -1,10 +1,10 @@
 """`reconcile template`: whether templates are fit for their VMs, and making new ones (CI-04)."""
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 from reconciler.cli.template_build import build_template
 
@@ -62,7 +62,7 @@ def check_templates(
             problems = problems or read is None
             found += [check(one) for one in read or ()]
     if output == "json":
-        click.echo(json.dumps(checks_json(found), indent=2))
+        click.echo(document(templates=checks_json(found)))
     elif output == "markdown":
         click.echo(render_markdown(found))
     else:

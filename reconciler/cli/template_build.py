@@ -1,12 +1,12 @@
 """`reconcile template build`: a template from a disk image, or from a URL of one (CI-04)."""
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import OUTPUT, answer, document
 from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Asked:
 @click.option("--again", is_flag=True, help="Make a new one although there is one.")
 @click.option("--dry-run", is_flag=True, help="Show the calls that are left to make; make none.")
 @click.option("--time-limit", type=click.FloatRange(min=1), default=1800.0, show_default=True)
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@OUTPUT
 @click.pass_obj
 def build_template(
     settings: Settings, /, dry_run: bool, time_limit: float, output: str, **options: object
@@ -82,7 +82,7 @@ def build_template(
             if dry_run:
                 calls = [str(call) for call in builder.left()]
                 text = "\n".join(calls) or "nothing is left to do"
-                click.echo(json.dumps(calls, indent=2) if output == "json" else text)
+                answer(output, text, calls=calls)
                 return
             built = builder.build(now() + timedelta(seconds=time_limit))
         except (BadOrder, BuildError) as error:
@@ -97,7 +97,7 @@ def build_template(
 
 def _as_json(asked: Asked, cluster: str, built: "Built") -> str:
     told = {"template": asked.alias, "cluster": cluster, "node": asked.node}
-    return json.dumps({**told, "vmid": built.vmid, "new": built.new}, indent=2)
+    return document(**told, vmid=built.vmid, new=built.new)
 
 
 def _builder(opened: "Opened", asked: Asked, output: str) -> "Builder":
