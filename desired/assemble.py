@@ -88,7 +88,7 @@ class Assembler:
                 wrong.append(Wrong(path, str(error)))
                 return None
 
-        kept = ("name_template", "name", "package", "cluster", "was")
+        kept = ("name_template", "name", "package", "cluster", "was", "guard")
         return {
             name: value if name in kept else _mapped(value, (name,), text)
             for name, value in draft.tree.items()

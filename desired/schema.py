@@ -99,6 +99,7 @@ def _shorthands(models: Json) -> None:
     short: dict[str, Json] = {
         "Placement": {"type": "string"},
         "Family": {"enum": ["dhcp", "auto", "none"]},
+        "Safeguard": {"const": "snapshot"},
         **{name: {"type": "string"} for name in _BY_WORD},
     }
     for name, form in short.items():

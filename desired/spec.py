@@ -11,6 +11,7 @@ from desired.firewall import Firewall
 from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.model import Bool, Int, Model
+from desired.safeguard import Guard
 from desired.units import Size
 from desired.windows import Window
 
@@ -136,6 +137,7 @@ class VMSpec(Model):
     restart: Literal["never", "allow", "window"] = "never"
     windows: dict[str, Window] = Field(default_factory=dict, description="those of its scope")
     drift: Drift = Field(default_factory=dict)
+    guard: Guard | None = None
     rollout: Literal["on", "off"] = Field("on", description="off: edits never wait for a batch")
     state: Literal["present", "absent"] = "present"
     was: str | None = None

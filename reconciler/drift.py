@@ -26,6 +26,9 @@ from state.traces import Trace
 logger = logging.getLogger(__name__)
 DRIFTED = "Drifted"
 SOMEBODY = "somebody"
+WISHES = frozenset({"reclaim", "safeguard"})
+"""Handlers whose changes nobody causes in Proxmox."""
+
 OURS = frozenset({"start", "stop", "force", "restart"})
 """Intents under which the guest is stopped and started by us."""
 
@@ -58,8 +61,14 @@ class Drifts:
         return Note(seen.key, handler.name, change.field, reason, DRIFTED)
 
     def outside(self, handler: Handler, seen: SeenVM, change: Change) -> bool:
-        """Whether the spec as it last settled asks for this very change."""
-        if handler.name == "reclaim" or (handler.name == "power" and _ours(seen, change)):
+        """Whether the spec as it last settled asks for this very change.
+
+        What was written last and is asked for differently now (a password that was reset) is ours.
+        """
+        if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
+            return False
+        prints = seen.memory.fingerprints
+        if any(prints.get(use) not in (None, value) for use, value in change.remember):
             return False
         if handler.name not in self.known:
             found = handler.diff(self.applied, seen)

@@ -21,6 +21,7 @@ from handlers.placement import Placement
 from handlers.pool import Pool
 from handlers.power import Power
 from handlers.reclaim import Reclaim
+from handlers.safeguard import Safeguard
 from handlers.tags import Tags
 from reconciler.plan import in_order
 
@@ -48,6 +49,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Reclaim(),
             Ha(),
             Migration(),
+            Safeguard(),
             Power(),
         )
     )
