@@ -14,6 +14,7 @@ from desired.windows import Window, closed_window
 from handlers.effects import running
 from handlers.stop import STOP, open_stop
 from handlers.waiting import NOW, RESTART
+from reconciler.behaviour import is_skipped
 from reconciler.moves import Moves
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
@@ -23,7 +24,7 @@ from state.observed import SeenVM
 
 HOLD_TAG = "hold"
 NO_WINDOWS: Mapping[str, Window] = MappingProxyType({})
-PATIENT = ("Held", "Locked", "ApprovalNeeded", "WindowClosed")
+PATIENT = ("Held", "Locked", "ApprovalNeeded", "WindowClosed", "LeftAlone")
 """Conditions under which a VM waits for a person or for Proxmox; nothing has failed."""
 
 
@@ -97,7 +98,7 @@ class Gate:
 
     def stop(self, seen: SeenVM) -> Note | None:
         """Return why nothing at all may be written to the VM now (DEP-26)."""
-        return self._held(seen) or self._locked(seen)
+        return _left_alone(seen) or self._held(seen) or self._locked(seen)
 
     def _held(self, seen: SeenVM) -> Note | None:
         hold = seen.memory.hold
@@ -173,6 +174,15 @@ class Gate:
             place: self.limits.clones_per_storage,
             source: self.limits.clones_per_template,
         }
+
+
+def _left_alone(seen: SeenVM) -> Note | None:
+    """A VM whose end has failed, or was forced, waits for a person: no run tries it (LOG-09)."""
+    binding = seen.memory.binding
+    if binding is None or not is_skipped(binding.phase):
+        return None
+    reason = f"{binding.phase}: left alone until a person has looked"
+    return Note(seen.key, "guard", "phase", reason, "LeftAlone", blocking=True)
 
 
 def _stopping(plan: VMPlan, change: Change) -> Note | None:

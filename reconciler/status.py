@@ -7,6 +7,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from reconciler.behaviour import is_skipped
 from reconciler.failure import Failure, last_failure
 from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.show.text import count_of, show_duration, show_when
@@ -131,6 +132,8 @@ def next_words(
         return "no spec names it any more: left alone"
     if fleet.vms[key].state == "absent":
         return "its spec says `state: absent`: left alone"
+    if is_skipped(state):
+        return f"{state}: left alone until a person has looked"
     if memory.hold and (memory.hold.until is None or memory.hold.until > at):
         until = f" until {show_when(memory.hold.until)}" if memory.hold.until else ""
         return f"held{until}: {memory.hold.why}"

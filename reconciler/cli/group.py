@@ -30,6 +30,7 @@ COMMANDS = {
     "validate": "inspect",
     "schema": "inspect",
     "status": "inspect",
+    "show": "show",
     "log": "inspect",
     "why": "inspect",
     "doctor": "inspect",

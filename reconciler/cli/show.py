@@ -1,0 +1,45 @@
+"""`reconcile show`: a VM as its spec has it, beside as Proxmox has it."""
+
+import click
+
+from reconciler.cli.answer import OUTPUT, document
+from reconciler.cli.settings import EXIT_FAILED, Settings
+
+
+@click.command(short_help="Show a VM as its spec has it beside as Proxmox has it.")
+@click.argument("vm")
+@OUTPUT
+@click.pass_context
+def show(ctx: click.Context, vm: str, output: str) -> None:
+    """Show what the database knows of a VM beside what Proxmox says now: status, lock, and each
+    field of processors, memory, disks and NICs as spec, live and pending value.
+
+    Reads the VM's cluster and writes nothing. Exit status 1 when the VM could not be looked at.
+
+    \b
+    Examples:
+      reconcile show web-1
+    """
+    from reconciler.cli.opening import known_key, now
+    from reconciler.cli.output import paint
+    from reconciler.compare import compare
+    from reconciler.options import RunOptions
+    from reconciler.show.compare import render_comparison
+    from reconciler.show.run import QuietReporter
+    from reconciler.show.status import as_json
+    from reconciler.specs import read_fleet
+
+    settings: Settings = ctx.obj
+    known_key(vm, read_fleet(settings.fleet, settings.database, now()), ())
+    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    try:
+        found = compare(RunOptions(settings.fleet, settings.database), vm, aside)
+    except KeyError:
+        raise click.ClickException(f"{vm}: its spec is broken: reconcile validate") from None
+    if output == "json":
+        parts = as_json(found)
+        assert isinstance(parts, dict)
+        click.echo(document(**parts))
+    else:
+        click.echo(render_comparison(found, paint()))
+    ctx.exit(EXIT_FAILED if found.remote.startswith("unknown") else 0)

@@ -1,0 +1,133 @@
+"""One VM as its spec has it beside as Proxmox has it now: `reconcile show` (LOG-08)."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from desired.spec import VMSpec
+from reconciler.clock import Clock, SystemClock
+from reconciler.config import Opened, Opening, open_preview
+from reconciler.dryrun import look_once
+from reconciler.express.document import expressed
+from reconciler.options import RunOptions
+from reconciler.prepare import Stage, turns_of
+from reconciler.report import Reporter
+from reconciler.show.text import show_duration, show_value
+from reconciler.status import VMStatus, vm_status
+from state.observed import Presence, SeenVM
+
+PARTS = ("cpu", "memory", "balloon", "disks", "nics")
+LEFT = ("reclaim", "ipv4", "ipv6")
+"""What no config key of Proxmox holds as it stands in the spec."""
+
+NOT_OURS = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One field: what the spec says, what the guest runs with, and what waits for its next start.
+
+    `-` of the spec: the field is not ours; empty of the others: it is not there.
+    """
+
+    field: str
+    spec: str
+    live: str
+    pending: str = ""
+
+    @property
+    def differs(self) -> bool:
+        return self.spec not in (NOT_OURS, self.live)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`status` is what the store knows; `remote`, `lock`, `node` and `uptime` are as of now."""
+
+    status: VMStatus
+    remote: str
+    lock: str = ""
+    node: str = ""
+    uptime: str = ""
+    package: str = ""
+    rows: tuple[Row, ...] = ()
+
+
+def compare(
+    options: RunOptions,
+    key: str,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    opening: Opening = open_preview,
+) -> Comparison:
+    """Look at one VM of the fleet and put it beside its spec; writes nothing.
+
+    Raises KeyError where no sound spec has that key; UnusableSource, StoreError.
+    """
+    clock = clock or SystemClock()
+    start = clock.now()
+    with opening(options.fleet, options.database, start) as opened:
+        turn = turns_of(opened.fleet, ())[key]
+        sites = Stage(opened, reporter, clock, dry=True).sites([turn.spec], None)
+        until = start + timedelta(seconds=options.time_limit)
+        preview = look_once(opened, sites, {key: turn}, clock, until)
+        known = _known(opened, key, clock)
+        if key in preview.failed:
+            return Comparison(known, f"unknown: {preview.failed[key]}")
+        return comparison(known, turn.spec, preview.guarded[key].plan.seen)
+
+
+def _known(opened: Opened, key: str, clock: Clock) -> VMStatus:
+    store = opened.store
+    runs, conditions = store.journal.vm_runs(key), store.conditions.all().get(key, ())
+    memory = store.memories([key])[key]
+    return vm_status(key, opened.fleet, memory, conditions, runs, clock.now())
+
+
+def comparison(status: VMStatus, spec: VMSpec, seen: SeenVM) -> Comparison:
+    """Put what was seen of a VM beside its status and its spec."""
+    if seen.presence is Presence.UNKNOWN:
+        return Comparison(status, f"unknown: {seen.reason}", package=spec.package or "")
+    if seen.row is None or seen.config is None:
+        return Comparison(status, "not there", package=spec.package or "")
+    up = show_duration(float(seen.row.uptime)) if seen.row.uptime else ""
+    return Comparison(
+        status,
+        seen.status,
+        seen.row.lock or "",
+        seen.row.node,
+        up,
+        spec.package or "",
+        tuple(rows_of(spec, seen)),
+    )
+
+
+def rows_of(spec: VMSpec, seen: SeenVM) -> Iterator[Row]:
+    """Yield the fields of processors, memory, disks with their limits, and NICs, side by side."""
+    assert seen.config is not None
+    now = replace(seen, config=replace(seen.config, wanted=seen.config.live))
+    ours, live, coming = _flat(spec), _flat(expressed(now).spec), _flat(expressed(seen).spec)
+    for field in dict.fromkeys((*ours, *live)):
+        pending = coming.get(field, "gone")
+        differs = pending != live.get(field, "gone")
+        yield Row(field, ours.get(field, NOT_OURS), live.get(field, ""), pending * differs)
+
+
+def _flat(spec: VMSpec) -> dict[str, str]:
+    dumped = spec.model_dump(include=set(PARTS))
+    return dict(_leaves({part: dumped[part] for part in PARTS}))
+
+
+def _leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in tree.items():
+        path = f"{above}{name}"
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}.")
+        elif value is not None and name not in LEFT:
+            yield path, _word(name, value)
+
+
+def _word(name: str, value: object) -> str:
+    if name == "link":
+        return "up" if value else "down"
+    return show_value(name, value) if isinstance(value, str | int | float) else str(value)
