@@ -1,0 +1,1 @@
+"""Guarded changes: a snapshot before, a health check after, and back if that fails."""
