@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.handler import distinct_calls
+from handlers.safeguard import UNAVAILABLE
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_preview
 from reconciler.guard import PATIENT, Guarded
@@ -26,7 +27,7 @@ from state.api import ApiError
 from state.memory import Memory, Phase
 from state.observed import Presence
 
-WAITS = (None, *PATIENT, "BackOff")
+WAITS = (None, *PATIENT, UNAVAILABLE, "BackOff")
 """What a VM may wait for without being stuck; a run goes on with it by itself."""
 
 

@@ -22,6 +22,7 @@ from reconciler.drift import judging
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
+from reconciler.safeguard.decide import safeguarded
 from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
@@ -265,7 +266,8 @@ class SiteLook:
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
-        return self.gate.check(replace(plan, notes=(*given.notes, *plan.notes)), spec.windows)
+        plan = replace(plan, notes=(*given.notes, *plan.notes))
+        return safeguarded(spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows))
 
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools."""

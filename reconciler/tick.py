@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from handlers.safeguard import UNAVAILABLE
 from handlers.stop import START
 from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
@@ -21,6 +22,7 @@ from reconciler.look import SiteLook
 from reconciler.moves import MOVING
 from reconciler.pve.tasks import TaskEnd
 from reconciler.report import Remark
+from reconciler.safeguard.carry import carry_out
 from reconciler.secrets import SecretError
 from reconciler.settle import Settler
 from reconciler.show.text import count_of
@@ -36,7 +38,7 @@ from state.store import Lost, Store, StoreError
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
-WAITS = (None, *PATIENT, "NotRead")
+WAITS = (None, *PATIENT, UNAVAILABLE, "NotRead")
 """Conditions of a note that is no failure: a short wait, or one for a person or the next tick."""
 UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
@@ -278,7 +280,7 @@ class Tick:
             return
         try:
             turn.wrote = True
-            done = self.site.executor.run(seen, own)
+            done = carry_out(self.store, self.site, self.clock, turn.spec, guarded, own)
             self._account(turn, done, own, self.clock.now())
             self.narrator.changed(turn, seen, done, own)
         except Exception as error:
