@@ -186,6 +186,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         calls=tuple(calls),
+        place=seen.memory.placing.choice if seen.memory.placing else None,
     )
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from state.change import Call, Change, Note
+from state.placing import Choice
 
 Action = Literal["deploy", "change", "terminate", "reinstall", "repair"]
 Level = Literal["detail", "note", "warning", "error"]
@@ -195,7 +196,8 @@ class PlannedVM:
     `create`: `template`, `addresses` and `fqdn` are previews. `destroy`: `details` says what is
     lost. `unmanaged`, `unknown`, `stuck` (a person must help) and `broken`: `reason` says why it
     would not be touched. `waits` are the words after the number of changes (`restart needed: waits
-    for a window`). `calls` is what would be sent, in order, for `--verbose`.
+    for a window`). `calls` is what would be sent, in order, and `place` how its node was chosen,
+    for `--verbose`.
     """
 
     key: str
@@ -214,6 +216,7 @@ class PlannedVM:
     reason: str = ""
     waits: str = ""
     calls: tuple[Call, ...] = ()
+    place: Choice | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.failure import Failure
+from reconciler.show.places import place_lines
 from reconciler.show.text import count_of, show_when
 from reconciler.status import VMStatus
 from state.conditions import Condition
 from state.journal import VMRun
 from state.memory import Memory
+from state.placing import Choice
 
 ADVICE = {
+    "AntiAffinity": "move one of them by hand once another node fits; or name more nodes",
     "AntiSpoofEffective": "it takes a firewall that is on for the VM, the nic and the cluster; "
     "`reconcile doctor` tells of the last",
     "ApprovalNeeded": "`reconcile --once --dry-run` shows the plan and its digest; "
@@ -22,7 +25,8 @@ ADVICE = {
     "disk by hand: the next run makes one as wanted, without what the guest kept on the old one",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
     "a copy, remove the marker line and tag from the copy",
-    "PlacementDiffers": "move the VM by hand, or set `node` to where it is",
+    "PlacementDiffers": "move the VM by hand, set `node` to where it is, or `enforce: true` beside "
+    "its name to have it migrated",
     "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",
     "HAError": "look at the VM in the cluster's HA panel; the manager waits for a person",
     "HAGroupUnsupported": "write a node affinity rule in Proxmox, and take `group` out of the spec",
@@ -60,10 +64,17 @@ class Explanation:
     waits: tuple[str, ...] = ()
     retry: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
 
 
-def explain(status: VMStatus, memory: Memory, runs: Sequence[VMRun], at: datetime) -> Explanation:
-    """Explain a VM from its status, its memory and its runs (newest first)."""
+def explain(
+    status: VMStatus,
+    memory: Memory,
+    runs: Sequence[VMRun],
+    at: datetime,
+    chosen: tuple[Choice, datetime] | None = None,
+) -> Explanation:
+    """Explain a VM from its status, its memory, its runs (newest first) and how it was placed."""
     place = f", {status.node}/{status.vmid} in {status.cluster}" if status.vmid is not None else ""
     return Explanation(
         key=status.key,
@@ -72,6 +83,7 @@ def explain(status: VMStatus, memory: Memory, runs: Sequence[VMRun], at: datetim
         waits=_waits(status),
         retry=_retries(memory, at),
         advice=_advice(status, memory, at),
+        place=place_lines(*chosen) if chosen else (),
     )
 
 

@@ -98,15 +98,13 @@ def _by(way: Way, spec: VMSpec, placing: Placing, needs: Needs, terrain: Terrain
     return Placed(way.row.vmid, way.row.node, way.landing, storage, None, placing, needs)
 
 
-def _beside_template(spec: VMSpec, judged: list[Judged], terrain: Terrain) -> Placed | Note:
+def _beside_template(spec: VMSpec, judged: list[Judged], terrain: Terrain) -> Placed:
     """None fits: the VM stays beside a template where it can be made, and works there."""
     beside = [one for one in judged if one.way and one.way.landing == one.verdict.node]
     near = [one for one in beside if one.way and one.way.path in (Path.CLONE, Path.CREATE)]
     sound = [one for one in near if not one.barred] or [one for one in near if _takes(one, terrain)]
-    best = min(sound, key=lambda one: rank(one, "balance"), default=None)
-    if best is None or best.way is None:
-        reason = f"{spec.template}: no node has it: {reasons(judged)}"
-        return problem(spec, "template", "TemplateUnreachable", reason)
+    best = min(sound, key=lambda one: rank(one, "balance"))
+    assert best.way is not None
     wanted = spec.node.nodes if spec.node else ()
     asked = [one for one in judged if one.verdict.node in wanted] if wanted else judged
     choice = Choice("", _rule(spec, terrain), tuple(one.verdict for one in judged))
@@ -130,6 +128,8 @@ def reasons(judged: list[Judged]) -> str:
 
 
 def _rule(spec: VMSpec, terrain: Terrain) -> str:
+    if spec.node and len(spec.node.nodes) == 1:
+        return "its spec"
     group = f"the fewest of {spec.anti_affinity}, then " if spec.anti_affinity else ""
     return group + RULES[terrain.rules.fill]
 

@@ -173,8 +173,9 @@ def why(settings: Settings, vm: str, output: str) -> None:
         memory = store.memories([key])[key]
         runs = store.journal.vm_runs(key)
         conditions = store.conditions.all().get(key, ())
+        chosen = store.placements.choice(key)
     seen = vm_status(key, opened.fleet, memory, conditions, runs, at)
-    explained = explain(seen, memory, runs, at)
+    explained = explain(seen, memory, runs, at, chosen)
     if output == "json":
         parts = as_json(explained)
         assert isinstance(parts, dict)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from reconciler.git import short
 from reconciler.report import DryRun, PlanKind, PlannedVM
+from reconciler.show.places import place_json, place_lines
 from reconciler.show.text import Paint, count_of, json_when, show_change
 from state.api import Json
 from state.change import Call, Change, Effect, Note, Value
@@ -65,7 +66,7 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     """Return (mark, left, right) of the head line and of each detail below it."""
     mark = MARKS[vm.kind]
     if vm.kind == "create":
-        where = f"({', '.join(filter(None, ('new', vm.package, vm.node)))})"
+        where = f"({', '.join(filter(None, ('new', vm.package, _way(vm))))})"
     elif vm.vmid is not None:
         where = f"{vm.node}/{vm.vmid}"
     else:
@@ -78,7 +79,8 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
     rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
     if verbose:
-        rows += [("call", f"      {call}", "") for call in vm.calls]
+        lines = place_lines(vm.place) if vm.place else ()
+        rows += [("call", f"      {line}", "") for line in (*lines, *vm.calls)]
     return rows
 
 
@@ -116,6 +118,12 @@ def headline(vm: PlannedVM) -> str:
     restarts = any(change.effect is Effect.STOP_START for change in vm.changes)
     waits = vm.waits or ("restart needed" if restarts else "")
     return ", ".join([*words, waits] if waits else words)
+
+
+def _way(vm: PlannedVM) -> str:
+    """The node where a VM is made, and the one that it is then migrated to."""
+    end = vm.place.node if vm.place else ""
+    return f"{vm.node} -> {end}" if end not in ("", vm.node) else vm.node
 
 
 def _change_row(change: Change, *, asks: bool = False) -> tuple[str, str, str]:
@@ -195,6 +203,7 @@ def _vm_json(vm: PlannedVM) -> Json:
             for note in vm.notes
         ],
         "calls": [_call_json(call) for call in vm.calls],
+        "place": place_json(vm.place) if vm.place else None,
     }
     return {name: value for name, value in whole.items() if value not in (None, [])}
 

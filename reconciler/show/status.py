@@ -137,6 +137,7 @@ def render_why(why: Explanation, paint: Paint) -> str:
         ("waits for", why.waits),
         ("next try", why.retry),
         ("what you can do", why.advice),
+        ("its place", why.place),
     )
     lines = [paint.bold(why.where)]
     for name, texts in parts:

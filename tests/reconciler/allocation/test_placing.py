@@ -1,7 +1,7 @@
 """Which template copy is cloned, on which node, and whether the clone is then migrated."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -163,7 +163,7 @@ def test_linked_clones_that_name_their_base_are_not_migrated(kind: str) -> None:
     ],
 )
 def test_a_clone_that_cannot_be_migrated_stays_and_says_why(
-    inside: Machine, fields: dict[str, object], reason: str
+    inside: Machine, fields: dict[str, Any], reason: str
 ) -> None:
     """DEP-16"""
     rows = (*LOCAL, *storage("fast", "pve3"), *storage("far", "pve1", "pve2", shared=True))
@@ -430,7 +430,7 @@ def kept(
     if world:
         here = Terrain(world, {}, Capacity.of(world))
     found = still_placed(wanted, old, placing, (9000, 9001), here)
-    return found and Where(found.template, found.node, found.end, found.storage)
+    return Where(found.template, found.node, found.end, found.storage) if found else None
 
 
 def test_a_waiting_vm_keeps_the_place_that_it_was_given() -> None:
@@ -468,7 +468,7 @@ def test_a_vm_that_nothing_fitted_keeps_its_place_too() -> None:
     ],
 )
 def test_a_place_that_no_longer_holds_is_chosen_anew(
-    wanted: VMSpec, fields: dict[str, str]
+    wanted: VMSpec, fields: dict[str, Any]
 ) -> None:
     assert kept(wanted, **fields) is None
 
