@@ -31,6 +31,7 @@ ADVICE = {
     "HAError": "look at the VM in the cluster's HA panel; the manager waits for a person",
     "HAGroupUnsupported": "write a node affinity rule in Proxmox, and take `group` out of the spec",
     "HAUnknown": "grant the token Sys.Audit on /; `reconcile doctor` prints the line",
+    "ImageOutdated": "leave the VM as it is, or make a new one from the new image beside it",
     "LeftAlone": "see in `reconcile log {key}` what failed, and mend that in Proxmox",
     "NoWindow": "define an allow window in `windows:` of fleet.yaml whose scope takes the VM in",
     "RestartInVain": "look at the VM's pending changes in Proxmox; Proxmox cannot apply them",
