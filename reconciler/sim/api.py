@@ -28,6 +28,8 @@ from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.world import World
 
 UNREACHABLE = 595
+LOCALHOST = "localhost"
+"""In a path: the node that is asked (pve-manager PVE/HTTPServer.pm, rest_handler)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def refused(refusal: Refusal) -> Answer:
     Refusals of the ticket check have no body, nor has what a node says of another that it could
     not reach (595 and above); `message` is then None.
     """
-    line = refusal.reason.partition("\n")[0]
+    line = refusal.reason.partition("\n")[0].rstrip("\r")
     empty = refusal.status == 401 and not refusal.reason.endswith("\n")
     empty = empty or refusal.status >= UNREACHABLE
     message = None if empty else refusal.reason
@@ -105,7 +107,7 @@ class Call:
         if found is None:
             return None
         route, path = found
-        node = path["node"] if route.proxy_node else self.via
+        node = named_node(path["node"], self.via) if route.proxy_node else self.via
         known = self.simulator.world.nodes.get(node)
         if known is None:
             return None
@@ -113,7 +115,9 @@ class Call:
         return Place(route, node, other or route.protected, other and not known.online)
 
     def _node(self, segments: list[str]) -> str:
-        return segments[1] if len(segments) > 1 and segments[0] == "nodes" else self.via
+        if len(segments) > 1 and segments[0] == "nodes":
+            return named_node(segments[1], self.via)
+        return self.via
 
     def attempt(self) -> Answer:
         """The answer; raises Blocked when it has to wait for a lock (look again at `until`, at
@@ -230,6 +234,8 @@ class Simulator:
             conflicts(raw, path_params)
         who = identity or Identity("")
         permit(world, route, who, whole)
+        if whole.get("node") == LOCALHOST:
+            whole = {**whole, "node": via}
         if route.proxy_node:
             reach_node(world, str(whole["node"]), via)
         params = route.check(whole)
@@ -246,6 +252,11 @@ class Simulator:
         if isinstance(result, Envelope):
             return Answer(200, "OK", result.data, extras=result.extras)
         return Answer(200, "OK", result)
+
+
+def named_node(name: str, via: str) -> str:
+    """The node that a path means."""
+    return via if name == LOCALHOST else name
 
 
 def conflicts(raw: Mapping[str, Any], path_params: Mapping[str, str]) -> None:

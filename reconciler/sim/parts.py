@@ -47,6 +47,7 @@ import reconciler.sim.vm.create
 import reconciler.sim.vm.destroy
 import reconciler.sim.vm.migrate
 import reconciler.sim.vm.migrating
+import reconciler.sim.vm.monitor
 import reconciler.sim.vm.move
 import reconciler.sim.vm.power
 import reconciler.sim.vm.resize

@@ -15,6 +15,7 @@ from reconciler.sim.routes import ROUTES, Route, Routes
 UNDESCRIBED = {
     "GET /access",
     "GET /access/domains/{realm}",
+    "GET /access/openid",
     "GET /access/tfa",
     "GET /access/tfa/{userid}",
     "GET /access/users/{userid}/tfa",
@@ -32,6 +33,8 @@ UNDESCRIBED = {
     "GET /nodes/{node}/sdn/zones",
     "GET /nodes/{node}/vzdump/extractconfig",
     "POST /access/groups",
+    "POST /nodes/{node}/qemu/{vmid}/monitor",
+    "PUT /nodes/{node}/qemu/{vmid}/sendkey",
     "POST /access/users",
     "PUT /access/groups/{groupid}",
     "PUT /access/password",

@@ -142,7 +142,7 @@ def change_pool(world: World, request: Request) -> Json:
             modify_permissions(world, request.identity, f"/storage/{storage}")
             _change_storages(request, storages, storage)
         if given.get("comment") is not None:
-            pool.comment = given["comment"]
+            pool.comment = given["comment"] or None
         for other, vmid in leaving:
             other.vms.remove(vmid)
         pool.vms, pool.storages = vms, storages

@@ -1,15 +1,14 @@
 """Realms, and the second factors that nobody here has set up.
 
-Sources: pve-access-control PVE/API2/{Domains,TFA,User}.pm, PVE/Auth/Plugin.pm.
+Sources: pve-access-control PVE/API2/{Domains,OpenId,TFA,User}.pm, PVE/Auth/Plugin.pm.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from reconciler.sim.accounts.access import all_users, either, open_to_world, own_user, perm
-from reconciler.sim.accounts.rights import find_user
+from reconciler.sim.accounts.domains import DIGEST, REALMS
 from reconciler.sim.accounts.user_config import groups_of_user
 from reconciler.sim.errors import failed
 from reconciler.sim.parameters.formats import realm_name, user_id
@@ -18,13 +17,6 @@ from reconciler.sim.routes import Json, Request, route
 
 if TYPE_CHECKING:
     from reconciler.sim.world import World
-
-REALMS = {
-    "pam": {"type": "pam", "comment": "Linux PAM standard authentication"},
-    "pve": {"type": "pve", "comment": "Proxmox VE authentication server"},
-}
-DIGEST = hashlib.sha1(b"").hexdigest()
-"""Of domains.cfg, which is empty while nobody adds a realm."""
 
 SUBDIRS = ("users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket", "password")
 USER = {"userid": Text(format=user_id, max_length=64)}
@@ -55,6 +47,11 @@ def read_realm(world: World, request: Request) -> Json:
     return {**REALMS[name], **plugin, "digest": DIGEST}
 
 
+@route("GET", "/access/openid", permission=all_users)
+def openid_index(world: World, request: Request) -> Json:
+    return [{"subdir": "auth-url"}, {"subdir": "login"}]
+
+
 @route("GET", "/access/tfa", permission=all_users, protected=True)
 def list_factors(world: World, request: Request) -> Json:
     return []
@@ -68,7 +65,6 @@ def list_factors(world: World, request: Request) -> Json:
     protected=True,
 )
 def factors_of_user(world: World, request: Request) -> Json:
-    find_user(world, str(request.params["userid"]))
     return []
 
 
@@ -80,5 +76,7 @@ def factors_of_user(world: World, request: Request) -> Json:
     protected=True,
 )
 def kinds_of_factors(world: World, request: Request) -> Json:
-    find_user(world, str(request.params["userid"]))
+    realm = str(request.params["userid"]).rpartition("@")[2]
+    if realm not in REALMS:
+        raise failed(f"auth domain '{realm}' does not exist\n")
     return {"types": []} if request.params.get("multiple") else {}

@@ -16,6 +16,7 @@ from reconciler.sim.accounts.access import (
     either,
     own_user,
 )
+from reconciler.sim.accounts.domains import REALMS
 from reconciler.sim.accounts.privileges import effective_permissions, privileges_at
 from reconciler.sim.accounts.roles import BUILT_IN
 from reconciler.sim.errors import Refusal, failed, forbidden
@@ -107,10 +108,12 @@ def list_users(world: World, request: Request) -> Json:
         wanted = request.params.get("enabled")
         if not visible or (wanted is not None and bool(wanted) != user.enable):
             continue
-        row = user_facts(user) | {"userid": name, "realm-type": name.rpartition("@")[2]}
+        row = user_facts(user) | {"userid": name}
+        if (realm := name.rpartition("@")[2]) in REALMS:
+            row["realm-type"] = REALMS[realm]["type"]
         if request.params.get("full"):
             row["groups"] = ",".join(user.groups)
-            row["tokens"] = token_rows(user)
+            row["tokens"] = token_rows(user) or None
         rows.append(row)
     return rows
 

@@ -1,8 +1,13 @@
-"""Users: make, change, remove, and their passwords."""
+"""Users: make, change, remove, and their passwords.
+
+Sources: pve-access-control PVE/API2/User.pm, PVE/AccessControl.pm (parse_user_config,
+userconfig_force_defaults), PVE/Auth/{PAM,PVE}.pm.
+"""
 
 import re
 
 from reconciler.sim.accounts.access import ROOT, User, both, either, own_user
+from reconciler.sim.accounts.domains import REALMS
 from reconciler.sim.accounts.rights import find_user
 from reconciler.sim.accounts.user_config import (
     group_name,
@@ -10,13 +15,12 @@ from reconciler.sim.accounts.user_config import (
     realm_of_user,
     writing,
 )
-from reconciler.sim.errors import bad_parameters, failed, forbidden, unauthorized
+from reconciler.sim.errors import bad_parameters, failed, forbidden
 from reconciler.sim.parameters.formats import user_id
 from reconciler.sim.parameters.schema import Boolean, Field, FormatError, Integer, Text, split_list
 from reconciler.sim.routes import Json, Request, route
 from reconciler.sim.world import World
 
-REALMS = ("pam", "pve")
 _MAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
@@ -41,10 +45,21 @@ _FLAGS: dict[str, Field] = {
 }
 
 
-def _known_realm(name: str) -> None:
-    realm = name.rpartition("@")[2]
+def _can_take_password(name: str) -> None:
+    """Passwords of realm pam are the host's, which knows nobody but root. Raises 500."""
+    person, _, realm = name.rpartition("@")
     if realm not in REALMS:
         raise failed(f"auth domain '{realm}' does not exist")
+    if realm == "pam" and name != ROOT:
+        raise failed(f"change password failed: user '{person}' does not exist")
+
+
+def _confirm(user: User, confirmation: str) -> None:
+    """Raise 500 unless it is the password of the user who asks."""
+    if user.password is None:
+        raise failed("no password set")
+    if user.password != confirmation:
+        raise failed("invalid credentials")
 
 
 def _take_texts(user: User, request: Request) -> None:
@@ -52,8 +67,9 @@ def _take_texts(user: User, request: Request) -> None:
         value = request.params.get(key)
         if value is not None:
             setattr(user, key, value or None)
-    # user.cfg always has the column of the address
-    user.email = user.email or ""
+    # a line of user.cfg loses its empty columns at the end, so that an address that is not
+    # there is read as empty only before a column that is
+    user.email = user.email or ("" if user.comment or user.keys else None)
 
 
 def _named_groups(world: World, request: Request) -> list[str]:
@@ -85,7 +101,7 @@ def add_user(world: World, request: Request) -> Json:
         if name in world.access.users:
             raise failed(f"user '{name}' already exists")
         if given.get("password") is not None:
-            _known_realm(name)
+            _can_take_password(name)
         user = User(given.get("password"), enable=given.get("enable") != 0)
         user.expire = given.get("expire") or 0
         user.groups = sorted(set(_named_groups(world, request)))
@@ -129,10 +145,15 @@ def change_user(world: World, request: Request) -> Json:
     protected=True,
 )
 def remove_user(world: World, request: Request) -> Json:
-    """Remove a user with its tokens and ACL entries; an absent one is no fault."""
+    """Remove a user with its tokens and ACL entries; an absent one is no fault.
+
+    root@pam is there again at once, without groups and tokens: its password is the host's.
+    """
     name, access = request.params["userid"], world.access
     with writing(world, "delete user failed"):
-        access.users.pop(name, None)
+        gone = access.users.pop(name, None)
+        if name == ROOT and gone is not None:
+            access.users[ROOT] = User(gone.password)
         access.grants[:] = [
             one
             for one in access.grants
@@ -166,10 +187,9 @@ def change_password(world: World, request: Request) -> Json:
         if confirmation is None:
             text = "password is required to modify user"
             raise bad_parameters({"confirmation-password": text})
-        if world.access.users[asking.user].password != confirmation:
-            raise unauthorized("authentication failure")
+        _confirm(world.access.users[asking.user], confirmation)
         if asking.user != name and name.endswith("@pam"):
             raise forbidden()
-    _known_realm(name)
+    _can_take_password(name)
     user.password = given["password"]
     world.access.changed()

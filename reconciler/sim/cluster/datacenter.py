@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.sim.accounts.access import Identity, all_users, allowed, perm
+from reconciler.sim.errors import failed
 from reconciler.sim.parameters.formats import config_id
 from reconciler.sim.parameters.schema import (
     Boolean,
@@ -91,6 +92,17 @@ FORMS: dict[str, Properties] = {
             "upper": Integer(optional=True),
         },
     ),
+    "notify": Properties(
+        optional=True,
+        parts={
+            "fencing": Text(optional=True, enum=("always", "never")),
+            "package-updates": Text(optional=True, enum=("auto", "always", "never")),
+            "replication": Text(optional=True, enum=("always", "never")),
+            "target-fencing": Text(optional=True),
+            "target-package-updates": Text(optional=True),
+            "target-replication": Text(optional=True),
+        },
+    ),
     "tag-style": Properties(
         optional=True,
         parts={
@@ -100,6 +112,9 @@ FORMS: dict[str, Properties] = {
             "shape": Text(optional=True, enum=("full", "circle", "dense", "none")),
         },
     ),
+    "u2f": Properties(
+        optional=True, parts={"appid": Text(optional=True), "origin": Text(optional=True)}
+    ),
     "user-tag-access": Properties(
         optional=True,
         parts={
@@ -107,15 +122,29 @@ FORMS: dict[str, Properties] = {
             "user-allow-list": Text(optional=True, pattern=f"{TAG}(?:;{TAG})*"),
         },
     ),
+    "webauthn": Properties(
+        optional=True,
+        parts={
+            "allow-subdomains": Boolean(optional=True),
+            "id": Text(optional=True),
+            "origin": Text(optional=True),
+            "rp": Text(optional=True),
+        },
+    ),
 }
-"""Options that are property strings; they are read back as objects."""
+"""Options that are property strings; they are read back as objects, save those of WHOLE."""
+
+WHOLE = ("bwlimit",)
+RANGE = {"lower": 100, "upper": 1000000}
+"""Where free ids are looked for unless `next-id` says otherwise."""
 
 PLAIN: dict[str, Field] = {
+    "consent-text": Text(optional=True, max_length=65536),
     "console": Text(optional=True, enum=("applet", "vv", "html5", "xtermjs")),
     "description": Text(optional=True, max_length=65536),
     "email_from": Text(optional=True, format=email),
     "fencing": Text(optional=True, enum=("watchdog", "hardware", "both")),
-    "http_proxy": Text(optional=True),
+    "http_proxy": Text(optional=True, pattern="http://.*"),
     "keyboard": Text(optional=True, enum=KEYBOARDS),
     "language": Text(optional=True, enum=LANGUAGES),
     "mac_prefix": Text(optional=True, format=mac_prefix),
@@ -167,20 +196,31 @@ def get_options(world: World, request: Request) -> Json:
     protected=True,
 )
 def set_options(world: World, request: Request) -> None:
-    """What is given is set; what is listed under `delete` falls back to its default."""
-    params = request.params
-    for key in split_list(str(params.get("delete") or "")):
-        world.options.pop(key, None)
+    """What is given is set, then what is listed under `delete` falls back to its default."""
+    params, after = request.params, dict(world.options)
     for key, value in params.items():
         if key != "delete" and value is not None:
-            world.options[key] = parsed(key, value)
+            after[key] = parsed(key, value)
+    for key in split_list(str(params.get("delete") or "")):
+        after.pop(key, None)
+    bounds = RANGE | after.get("next-id", {})
+    lower, upper = int(bounds["lower"]), int(bounds["upper"])
+    if lower > upper:
+        raise failed(f"lower ({lower}) <= upper ({upper}) boundary rule broken\n")
+    world.options.clear()
+    world.options.update(after)
 
 
 def parsed(key: str, value: Any) -> Any:
-    """An option as it is kept: property strings as objects, tag lists as lists."""
+    """An option as it is kept: property strings as objects, tag lists as lists, lines of the
+    description each with their end, everything else as the text in the file."""
     form = FORMS.get(key)
-    if form is None:
-        return sorted(set(split_list(str(value)))) if key in LISTS else value
+    if form is None and key in LISTS:
+        return sorted(set(split_list(str(value))))
+    if key == "description":
+        return "".join(f"{line}\n" for line in str(value).rstrip("\n").split("\n") if value)
+    if form is None or key in WHOLE:
+        return "html5" if value == "applet" else str(value)
     found: dict[str, Any] = {}
     for name, text in parse_properties(form, str(value), key).items():
         part = form.parts[name]

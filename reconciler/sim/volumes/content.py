@@ -30,6 +30,8 @@ CONTENT = "/nodes/{node}/storage/{storage}/content"
 ONE = f"{CONTENT}/{{volume}}"
 SUFFIX = re.compile(r"\.(raw|qcow2|vmdk)\Z")
 SECTOR, BLOCK = 512, 4096
+IMAGES = ("images", "rootdir", "import")
+IMAGE_NAME = re.compile(r"(?:base-)?[^/\s]+\.(raw|qcow2|vmdk|subvol)\n?\Z")
 
 
 @route(
@@ -54,6 +56,8 @@ def allocate(world: World, request: Request) -> str:
     if suffix is not None and suffix[1] != form:
         raise bad_parameters({"format": f"different storage formats ({form} != {suffix[1]})"})
     store = storage.enabled_storage(world, place, request.node)
+    if store.path is not None:
+        _check_name(name, form)
     stem = SUFFIX.sub("", name) if store.path is not None else name
     volume = storage.allocate(
         world,
@@ -65,6 +69,20 @@ def allocate(world: World, request: Request) -> str:
         stem,
     )
     return volume.volid
+
+
+def _check_name(name: str, form: str) -> None:
+    """Raise 500 for what is no name of an image file in that format.
+
+    Source: pve-storage PVE/Storage/Plugin.pm (parse_name_dir, alloc_image).
+    """
+    found = IMAGE_NAME.match(name)
+    if found is None:
+        raise failed(f"unable to parse volume filename '{name}'\n")
+    if found[1] != form:
+        raise failed(
+            f"illegal name '{name}' - wrong extension for format ('{found[1]} != '{form}')\n"
+        )
 
 
 def named(world: World, request: Request) -> tuple[str, Storage, VolumeName]:
@@ -87,7 +105,8 @@ def get_volume(world: World, request: Request) -> Json:
         "path": path_of(world, volume),
         "size": volume.virtual or volume.size,
         "used": volume.used,
-        "format": volume.format,
+        # files that are no images are measured as raw ones
+        "format": volume.format if volume.content in IMAGES else "raw",
     }
     if volume.content == "backup":
         row |= {"protected": int(volume.protected), "notes": volume.notes or ""}
