@@ -92,6 +92,7 @@ def test_every_option_that_is_mentioned_exists() -> None:
 def _commands() -> list[tuple[str, ...]]:
     spec = ("get", "put", "diff", "import")
     below = (("job", "run"), ("job", "list"), *(("spec", name) for name in spec))
+    below = (*below, ("template", "check"), ("template", "build"))
     return [(), *((name,) for name in COMMANDS), *below]
 
 
