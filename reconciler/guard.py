@@ -10,11 +10,13 @@ from types import MappingProxyType
 
 from desired.catalog import Guard as Thresholds
 from desired.catalog import Limits
+from desired.spec import VMSpec
 from desired.windows import Window, closed_window
 from handlers.effects import running
 from handlers.stop import STOP, open_stop
 from handlers.waiting import NOW, RESTART
 from reconciler.behaviour import is_skipped
+from reconciler.drain import PATIENT as DRAINING
 from reconciler.moves import Moves
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
@@ -61,18 +63,25 @@ class Gate:
     clones: Counter[str] = field(default_factory=Counter)
     moves: Moves = field(default_factory=Moves)
 
-    def check(self, plan: VMPlan, windows: Mapping[str, Window] = NO_WINDOWS) -> Guarded:
+    def check(
+        self,
+        plan: VMPlan,
+        windows: Mapping[str, Window] = NO_WINDOWS,
+        spec: VMSpec | None = None,
+    ) -> Guarded:
         """Sort one VM's changes into allowed and withheld; `windows` are those of its scope."""
         seen = plan.seen
+        with self.spent.lock:
+            self.spent.drain.see(seen, plan.notes)
         if not plan.changes:
             return Guarded(plan, notes=plan.notes)
         stop = self.stop(seen)
         if stop:
             return Guarded(plan, withheld=plan.changes, notes=(*plan.notes, stop))
         with self.spent.lock:
-            return self._sorted(plan, windows)
+            return self._sorted(plan, windows, spec)
 
-    def _sorted(self, plan: VMPlan, windows: Mapping[str, Window]) -> Guarded:
+    def _sorted(self, plan: VMPlan, windows: Mapping[str, Window], spec: VMSpec | None) -> Guarded:
         seen = plan.seen
         allowed: list[Change] = []
         withheld: list[Change] = []
@@ -80,6 +89,7 @@ class Gate:
         marked = tuple(self._with_threshold(seen, change) for change in plan.changes)
         for change in marked:
             note = _stopping(plan, change) or _closed(seen, change, windows)
+            note = note or self._drained(seen, change, spec)
             note = note or self._back_off(seen, change) or self._unapproved(seen, change)
             note = note or self._too_many_clones(seen, change)
             note = note or self.moves.withhold(seen, change)
@@ -93,6 +103,8 @@ class Gate:
                     notes.append(note)
         for effect in {effect for effect in map(counted, allowed) if effect}:
             self.spent.learn(effect, {seen.key})
+            if effect is Effect.STOP_START:
+                self.spent.drain.begin(seen.key, seen.at)
         marked_plan = replace(plan, changes=marked)
         return Guarded(marked_plan, tuple(allowed), tuple(withheld), tuple(notes))
 
@@ -116,6 +128,10 @@ class Gate:
             return None
         reason = f"Proxmox holds the lock {seen.row.lock}: waiting until it has gone"
         return Note(seen.key, "guard", "lock", reason, "Locked", blocking=True)
+
+    def _drained(self, seen: SeenVM, change: Change, spec: VMSpec | None) -> Note | None:
+        most = self.thresholds.restarts_per_window
+        return self.spent.drain.withhold(seen, change, spec, most) if spec else None
 
     def _back_off(self, seen: SeenVM, change: Change) -> Note | None:
         attempt = seen.memory.attempts.get(change.handler)
@@ -209,7 +225,7 @@ def _is_exempt(seen: SeenVM) -> bool:
 
 def _may_wait(note: Note, change: Change) -> bool:
     """Whether a VM is as it should be for now although this is withheld: it runs on."""
-    return note.condition == "WindowClosed" and change.field == STOP
+    return note.condition in ("WindowClosed", *DRAINING) and change.field == STOP
 
 
 def counted(change: Change) -> Effect | None:

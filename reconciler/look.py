@@ -190,6 +190,7 @@ class SiteLook:
 
     def _gate(self, machines: Mapping[int, Machine]) -> Gate:
         since = self.view.at - timedelta(days=1)
+        self._learn_restarts()
         self.spent.learn(Effect.STOP_START, self.store.journal.restarted_since(since))
         self.spent.learn(Effect.DESTROY, self.store.journal.destroyed_since(since))
 
@@ -229,6 +230,22 @@ class SiteLook:
             if binding.image and row is not None and row.lock == "create":
                 yield binding.image, storage_place(self.view, binding.storage or "", row.node)
 
+    def _learn_restarts(self) -> None:
+        """Tell the drain what runs, and what was begun before this run."""
+        specs = [one for one in self.fleet.vms.values() if one.cluster == self.site.name]
+        settled = (Phase.READY, Phase.CHANGE)
+        bindings = (one.binding for one in self.memories.values() if one.binding)
+        vmids = {one.key: one.vmid for one in bindings if one.phase in settled}
+        with self.spent.lock:
+            drain = self.spent.drain
+            drain.learn(self.fleet, self.store, self.memories, self.view.at)
+            drain.observe(specs, self.view, vmids)
+            self._keep_drain()
+
+    def _keep_drain(self) -> None:
+        if not self.dry:
+            self.spent.drain.keep(self.store)
+
     def _approved(self, seen: SeenVM, change: Change) -> bool:
         """Whether a person allowed it; the approval is used up when the change is sent."""
         hashed = change_hash(seen, change, self.store.vault.key)
@@ -242,6 +259,8 @@ class SiteLook:
         """Allocate, plan and guard one VM."""
         memory = self.memories.get(turn.key, Memory())
         found = self._decided(turn.spec, memory)
+        with self.spent.lock:
+            self._keep_drain()
         binding = found.plan.seen.memory.binding
         turn.enter(binding.phase if binding else Phase.DEPLOY)
         self.settled.note(turn.spec, memory, found)
@@ -267,7 +286,9 @@ class SiteLook:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
         plan = replace(plan, notes=(*given.notes, *plan.notes))
-        return safeguarded(spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows))
+        return safeguarded(
+            spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows, spec)
+        )
 
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools."""

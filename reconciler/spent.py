@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.drain import Drain
 from state.change import Effect
 
 
@@ -12,13 +13,15 @@ class Spent:
     """The VMs that met an effect, by key; and those that this run lets meet it.
 
     One for all clusters of a run, which are looked at side by side: who checks and adds holds
-    `lock` for both. What was let pass stays counted until the run ends, sent or not.
+    `lock` for both. What was let pass stays counted until the run ends, sent or not. `drain` is
+    what restarts are at work.
     """
 
     keys: Mapping[Effect, set[str]] = field(
         default_factory=lambda: {Effect.DESTROY: set(), Effect.STOP_START: set()}
     )
     lock: threading.RLock = field(default_factory=threading.RLock)
+    drain: Drain = field(default_factory=Drain)
 
     def learn(self, effect: Effect, keys: Iterable[str]) -> None:
         """Count what the journal tells too."""

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Table,
     delete,
     exists,
+    func,
     insert,
     select,
     update,
@@ -173,6 +174,14 @@ class Journal:
     def restarted_since(self, at: datetime) -> frozenset[str]:
         """Which VMs were restarted at or after a moment."""
         return self._met(Effect.STOP_START, at)
+
+    def last_restarts(self, since: datetime) -> dict[str, datetime]:
+        """When each VM was restarted last, of those that were at or after a moment."""
+        columns = tables.effects.c
+        mine = (columns.effect == Effect.STOP_START.value, columns.at >= since)
+        statement = select(columns.key, func.max(columns.at)).where(*mine).group_by(columns.key)
+        with self._database.reading("read the last restarts") as link:
+            return {row[0]: row[1] for row in link.execute(statement)}
 
     def destroyed_since(self, at: datetime) -> frozenset[str]:
         """Which VMs were destroyed at or after a moment."""
