@@ -170,9 +170,9 @@ class Tick:
                 self._told(turn, guarded, memories.get(turn.key, Memory()))
                 if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
-        self.settler.keep()
         if self.trouble and not look.view.passing:
             self._give_up()
+        self.settler.keep()
         look.settled.keep()
         grouped = self._grouped(ready)
         self.workers.map(lambda item: self._execute(*item), grouped)
@@ -339,7 +339,7 @@ class Tick:
 
     def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
-        self.store.tasks.close(task.upid)
+        self.store.tasks.close(task)
         took = (now - task.started_at).total_seconds()
         turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took
         turn.standing = Standing.ACTIVE

@@ -152,7 +152,7 @@ tasks = Table(
     metadata,
     Column("upid", Text, primary_key=True),
     Column("key", Text, nullable=False, unique=True),
-    Column("cluster", Text, nullable=False),
+    Column("cluster", Text, primary_key=True),
     Column("handler", Text, nullable=False),
     Column("started_at", Moment, nullable=False),
 )

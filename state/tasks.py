@@ -8,7 +8,7 @@ from state.memory import OpenTask
 
 
 class Tasks:
-    """Open tasks. UNIQUE: the UPID, and the VM (one open task each)."""
+    """Open tasks. UNIQUE: the UPID in its cluster, and the VM (one open task each)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -18,10 +18,12 @@ class Tasks:
         with self._database.writing(f"open task {task.upid} of {task.key}") as link:
             link.execute(insert(tables.tasks), row_of(task, tables.tasks))
 
-    def close(self, upid: str) -> None:
+    def close(self, task: OpenTask) -> None:
         """Its end was seen."""
-        with self._database.writing(f"close task {upid}") as link:
-            link.execute(delete(tables.tasks).where(tables.tasks.c.upid == upid))
+        columns = tables.tasks.c
+        mine = (columns.upid == task.upid, columns.cluster == task.cluster)
+        with self._database.writing(f"close task {task.upid} of {task.key}") as link:
+            link.execute(delete(tables.tasks).where(*mine))
 
     def all(self) -> dict[str, OpenTask]:
         """The open tasks by VM key."""

@@ -150,8 +150,18 @@ def test_a_vm_has_one_open_task(store: Store, at: datetime) -> None:
     with pytest.raises(Taken):
         store.tasks.open(replace(task(at), upid="UPID:pve1:2"))
     assert store.tasks.all() == {"web-1": task(at)}
-    store.tasks.close(task(at).upid)
+    store.tasks.close(task(at))
     assert store.tasks.all() == {}
+
+
+def test_two_clusters_may_have_tasks_of_one_name(store: Store, at: datetime) -> None:
+    """A UPID is node, process, time and vmid: not even unlikely in clusters made alike."""
+    mine = task(at)
+    theirs = replace(mine, key="web-2", cluster="other")
+    store.tasks.open(mine)
+    store.tasks.open(theirs)
+    store.tasks.close(mine)
+    assert store.tasks.all() == {"web-2": theirs}
 
 
 def test_failures_are_counted_until_cleared(store: Store, at: datetime) -> None:
