@@ -145,7 +145,7 @@ class LabOpened(Opened):
     lab: "Lab"
 
     def connect(self, name: str) -> WiredApi:
-        return self.lab.api()
+        return self.lab.api(name)
 
 
 @dataclass
@@ -196,7 +196,7 @@ class Lab:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def api(self) -> WiredApi:
+    def api(self, name: str = "demo") -> WiredApi:
         return WiredApi(self.simulator, f"{FLEET_USER}!{FLEET_TOKEN}", self.wire, self.clock)
 
     def ask(self, method: str, path: str, /, **params: object) -> object:
