@@ -13,16 +13,17 @@ from pathlib import Path
 import click
 
 from reconciler import VERSION
-from reconciler.cli.settings import EXIT_FAILED, EXIT_USAGE, Settings, default_fleet
+from reconciler.cli.keys import Named, completing, vm_keys
+from reconciler.cli.settings import (
+    EXIT_FAILED,
+    EXIT_STOPPED,
+    EXIT_USAGE,
+    EXITS,
+    Settings,
+    default_fleet,
+)
 
-EXITS = """\b
-Exit status:
-   0  fine; with --dry-run: nothing would change
-   1  something failed, or could not be read
-   2  with --dry-run: something would change
-  64  the command line was wrong
-  75  another run holds the lock; try again later
- 130  interrupted; the next run goes on"""
+EPILOG = "\n".join(["\b", "Exit status:", *(f"{number:>4}  {words}" for number, words in EXITS)])
 
 COMMANDS = {
     "init": "init",
@@ -51,6 +52,7 @@ COMMANDS = {
     "simulate": "simulate",
     "export-inventory": "inventory",
     "completion": "completion",
+    "help": "help",
 }
 """Each sub-command and the module that holds it."""
 
@@ -68,14 +70,16 @@ class LazyGroup(click.Group):
         found = getattr(
             importlib.import_module(f"reconciler.cli.{module}"), cmd_name.replace("-", "_")
         )
-        return found if isinstance(found, click.Command) else None
+        if not isinstance(found, click.Command):
+            return None
+        return completing(found)
 
 
 @click.group(
     cls=LazyGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXITS,
+    epilog=EPILOG,
 )
 @click.version_option(VERSION, prog_name="reconcile")
 @click.option(
@@ -94,7 +98,13 @@ class LazyGroup(click.Group):
 )
 @click.option("--once", is_flag=True, help="Make the fleet what its specs say, and end.")
 @click.option("--dry-run", is_flag=True, help="With --once: show what would change; write nothing.")
-@click.option("--only", multiple=True, metavar="GLOB", help="With --once: only VMs of these keys.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=Named(vm_keys),
+    metavar="GLOB",
+    help="With --once: only VMs of these keys.",
+)
 @click.option(
     "--output",
     type=click.Choice(["text", "json", "markdown"]),
@@ -220,7 +230,7 @@ def main() -> int:
         return EXIT_FAILED
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the next run goes on from here", err=True)
-        return 130
+        return EXIT_STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
