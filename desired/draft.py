@@ -113,8 +113,7 @@ class Drafter:
         if "package" in context:
             draft.tree["package"] = context["package"]
         self._add_vars(draft)
-        clusters = self._shared.file.clusters
-        cluster = draft.tree.get("cluster", next(iter(clusters)) if len(clusters) == 1 else None)
+        cluster = draft.tree.get("cluster", self._shared.only_cluster)
         if isinstance(cluster, str):
             cluster = self._text(draft, ("cluster",), cluster)
         context["cluster"] = draft.tree["cluster"] = cluster

@@ -40,6 +40,14 @@ class Shared:
     pools: dict[str, Pool] = field(default_factory=dict)
     broken: Mapping[tuple[str, str], Fault] = field(default_factory=dict)
 
+    @property
+    def only_cluster(self) -> str | None:
+        """Where a VM goes that names none; with a broken cluster beside it, it must say so."""
+        broken = any(section == "clusters" for section, _ in self.broken)
+        return (
+            next(iter(self.file.clusters)) if len(self.file.clusters) == 1 and not broken else None
+        )
+
     def why_no_template(self, alias: str) -> Fault | None:
         """What is wrong with the template of this alias, be it a VM's copy or an image."""
         return self.broken.get(("templates", alias)) or self.broken.get(("images", alias))

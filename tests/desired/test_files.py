@@ -125,3 +125,31 @@ def test_broken_clusters_and_templates_are_no_second_error(tmp_path: Path) -> No
     assert lines(fleet.errors, tmp_path) == [
         "fleet.yaml:4:22: clusters.other.simulated: expected a map, seen 5 (breaks a)"
     ]
+
+
+def test_a_vm_goes_to_no_cluster_only_because_the_other_one_is_broken(tmp_path: Path) -> None:
+    """OPT-06: with both sound it would have to name one."""
+    text = BASE["fleet.yaml"].replace("other: {simulated: {nodes: 1}}", "other: {simulated: 5}")
+    defaults = text.replace("cluster: demo, ", "")
+    fleet = load(tmp_path, {"fleet.yaml": defaults, "vms/a.yaml": "a: {}\n"})
+    assert "a" in fleet.broken
+    assert any("expected a cluster" in line for line in lines(fleet.errors, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        ("{token: {id: u@pve!t, secret: 'env:X'}}", "expected endpoints such as"),
+        ("{endpoints: ['http://a:8006'], token: {id: u@pve!t, secret: 'env:X'}}", "seen 'http://a"),
+        ("{endpoints: ['https://a:8006']}", "expected either token or login"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_breaks_its_vms_only(
+    tmp_path: Path, cluster: str, said: str
+) -> None:
+    """OPT-06: what is wrong, where, and whom it breaks."""
+    text = BASE["fleet.yaml"].replace("{simulated: {nodes: 1}}", cluster)
+    fleet = load(tmp_path, {"fleet.yaml": text, "vms/a.yaml": "a: {cluster: other}\nb: {}\n"})
+    (line,) = lines(fleet.errors, tmp_path)
+    assert said in line and line.endswith("(breaks a)")
+    assert set(fleet.vms) == {"b", "ok"}
