@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
 import reconciler.sim.parts  # noqa: F401
 from reconciler.sim.accounts.access import Identity, open_to_world
+from reconciler.sim.answer import UNREACHABLE, refused
+from reconciler.sim.answer import Answer as Answer
 from reconciler.sim.errors import (
     Blocked,
     Dropped,
@@ -27,45 +29,8 @@ from reconciler.sim.faults.hooks import Faults, Mishap
 from reconciler.sim.routes import ROUTES, Envelope, Request, Route
 from reconciler.sim.world import World
 
-UNREACHABLE = 595
 LOCALHOST = "localhost"
 """In a path: the node that is asked (pve-manager PVE/HTTPServer.pm, rest_handler)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call got: `reason` is the status text, `extras` stand beside `data` in the body,
-    `delay` is what a latency fault adds, `busy` how much longer a slow node takes (seconds);
-    `spoiled` says how its body is broken on the wire, `size` how long a gzip bomb is."""
-
-    status: int
-    reason: str
-    data: Any = None
-    errors: dict[str, str] | None = None
-    extras: dict[str, Any] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=dict)
-    message: str | None = None
-    delay: float = 0.0
-    busy: float = 0.0
-    spoiled: str = ""
-    size: int = 0
-
-    @property
-    def ok(self) -> bool:
-        return self.status < 400
-
-
-def refused(refusal: Refusal) -> Answer:
-    """The answer that a refusal becomes; the reason phrase is its first line.
-
-    Refusals of the ticket check have no body, nor has what a node says of another that it could
-    not reach (595 and above); `message` is then None.
-    """
-    line = refusal.reason.partition("\n")[0].rstrip("\r")
-    empty = refusal.status == 401 and not refusal.reason.endswith("\n")
-    empty = empty or refusal.status >= UNREACHABLE
-    message = None if empty else refusal.reason
-    return Answer(refusal.status, line, None, refusal.errors, message=message)
 
 
 @dataclass(frozen=True, slots=True)

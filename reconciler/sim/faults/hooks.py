@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.sim.answer import Answer
 from reconciler.sim.cluster.tasks import Task
 from reconciler.sim.errors import Dropped, Refusal
 from reconciler.sim.faults import states
 from reconciler.sim.faults.fault import CALL_KINDS, EVENT_KINDS, SPOILED, TASK_KINDS, Fault
 
 if TYPE_CHECKING:
-    from reconciler.sim.api import Answer
     from reconciler.sim.world import World
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 import httptools
 
-from reconciler.sim.api import Answer, Call
+from reconciler.sim.answer import Answer
+from reconciler.sim.api import Call
 from reconciler.sim.errors import Refusal
 from reconciler.sim.http import control
 from reconciler.sim.http.door import Door, Message
@@ -33,6 +33,7 @@ from reconciler.sim.http.request import (
     split_path,
 )
 from reconciler.sim.http.spoil import PAGE, bomb
+from reconciler.sim.http.timers import Timers
 from reconciler.sim.http.uploads import boundary_of, read_upload
 from reconciler.sim.view import View, packed
 
@@ -50,16 +51,6 @@ class Writer(Protocol):
     def close(self) -> None: ...
 
     def abort(self) -> None: ...
-
-
-class Timers(Protocol):
-    """The part of an event loop that a connection needs; seconds."""
-
-    def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any
-    ) -> asyncio.TimerHandle: ...
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle: ...
 
 
 class Connection:

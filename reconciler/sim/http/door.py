@@ -11,7 +11,7 @@ from reconciler.sim.accounts.access import Identity
 from reconciler.sim.accounts.tickets import by_api_token, by_ticket
 from reconciler.sim.api import Simulator
 from reconciler.sim.cluster.inventory import Node
-from reconciler.sim.http.errand import Daemon
+from reconciler.sim.http.daemon import Daemon
 from reconciler.sim.http.pace import PACES
 from reconciler.sim.launch import Limits
 

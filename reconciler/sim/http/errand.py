@@ -8,47 +8,23 @@ work goes on then, and also when the client is gone. Source: PVE/APIServer/AnyEv
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from reconciler.sim.api import Answer, Call
+from reconciler.sim.answer import Answer
+from reconciler.sim.api import Call
 from reconciler.sim.errors import Blocked, Dropped
 from reconciler.sim.http import pace
+from reconciler.sim.http.daemon import Daemon
+from reconciler.sim.http.door import Door
+from reconciler.sim.http.timers import Timers
 
 if TYPE_CHECKING:
     import asyncio
 
-    from reconciler.sim.http.connection import Timers
-    from reconciler.sim.http.door import Door
-
 TIMED_OUT = Answer(596, "Connection timed out")
 SOON = 0.001
 Done = Callable[[Answer | None], None]
-
-
-class Daemon:
-    """pveproxy or pvedaemon of one node: so many calls at once, the others in line."""
-
-    __slots__ = ("free", "line")
-
-    def __init__(self, workers: int) -> None:
-        self.free = workers
-        self.line: deque[Callable[[], None]] = deque()
-
-    def take(self, begin: Callable[[], None]) -> None:
-        """Begin as soon as a worker is free."""
-        if self.free:
-            self.free -= 1
-            begin()
-        else:
-            self.line.append(begin)
-
-    def leave(self) -> None:
-        if self.line:
-            self.line.popleft()()
-        else:
-            self.free += 1
 
 
 class Errand:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from reconciler.sim.api import Answer
+from reconciler.sim.answer import Answer
 from reconciler.sim.view import View
 
 JSON_TYPE = b"application/json;charset=UTF-8"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from reconciler.sim.api import Answer, refused
+from reconciler.sim.answer import Answer, refused
 from reconciler.sim.errors import Refusal
 from reconciler.sim.http.door import Message
 from reconciler.sim.http.forms import decode_form, decode_json

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from reconciler.sim.errors import bad_parameters
 from reconciler.sim.parameters.faults import (
@@ -25,52 +24,12 @@ from reconciler.sim.parameters.faults import (
     list_fault,
     matches,
     range_fault,
-    split_properties,
 )
 from reconciler.sim.parameters.faults import FormatError as FormatError
 from reconciler.sim.parameters.faults import split_list as split_list
-
-Value = Any
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
-    """One parameter of any type; the subclasses say which.
-
-    `optional`  may be left out
-    `requires`  name of a parameter that must be given with this one
-    `format`    raises FormatError when the text is wrong
-    `alias`, `key_alias`, `default_key`  only inside property strings, as in Proxmox's schemas
-    """
-
-    optional: bool = False
-    requires: str | None = None
-    format: Format | None = None
-    alias: str | None = None
-    key_alias: str | None = None
-    default_key: bool = False
-
-    kind = "any"
-
-    def convert(self, value: Value) -> Value:
-        """What a checked value is handed to the handler as."""
-        return value
-
-    def check(self, value: Value, path: str, errors: Errors) -> None:
-        """Add an error for `path` unless the value is right; None is checked by the caller."""
-        if isinstance(value, bool):
-            add(errors, path, f"type check ('{self.kind}') failed - got JSON::PP::Boolean")
-        elif isinstance(value, (list, dict)):
-            what = "ARRAY" if isinstance(value, list) else "HASH"
-            add(errors, path, f"type check ('{self.kind}') failed - got {what}")
-        else:
-            text = str(value)
-            fault = self.fault(text, path)
-            if fault is not None:
-                add(errors, path, fault)
-
-    def fault(self, text: str, path: str) -> str | None:
-        return format_fault(self.format, text)
+from reconciler.sim.parameters.field import Field as Field
+from reconciler.sim.parameters.field import Value as Value
+from reconciler.sim.parameters.strings import split_properties
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

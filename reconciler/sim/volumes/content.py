@@ -30,7 +30,7 @@ CONTENT = "/nodes/{node}/storage/{storage}/content"
 ONE = f"{CONTENT}/{{volume}}"
 SUFFIX = re.compile(r"\.(raw|qcow2|vmdk)\Z")
 SECTOR, BLOCK = 512, 4096
-IMAGES = ("images", "rootdir", "import")
+FILES = ("iso", "vztmpl", "snippets")
 IMAGE_NAME = re.compile(r"(?:base-)?[^/\s]+\.(raw|qcow2|vmdk|subvol)\n?\Z")
 
 
@@ -106,7 +106,7 @@ def get_volume(world: World, request: Request) -> Json:
         "size": volume.virtual or volume.size,
         "used": volume.used,
         # files that are no images are measured as raw ones
-        "format": volume.format if volume.content in IMAGES else "raw",
+        "format": "raw" if volume.content in FILES else volume.format,
     }
     if volume.content == "backup":
         row |= {"protected": int(volume.protected), "notes": volume.notes or ""}

@@ -6,8 +6,8 @@ import pytest
 
 from reconciler.sim.api import Simulator
 from reconciler.sim.errors import lock_timeout
+from reconciler.sim.http.daemon import Daemon
 from reconciler.sim.http.door import Door
-from reconciler.sim.http.errand import Daemon
 from reconciler.sim.http.pace import PACES, cost
 from reconciler.sim.routes import ROUTES, Request, route
 from reconciler.sim.world import World
