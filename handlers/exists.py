@@ -11,6 +11,8 @@ from state.change import Call, Change, Method, Note, Param
 from state.memory import Binding
 from state.observed import UNFINISHED, Presence, SeenVM
 
+OUTDATED = "ImageOutdated"
+
 
 class Exists:
     """Clones the VM from its template, linked or full, under the vmid that allocate bound; where
@@ -48,7 +50,8 @@ class Exists:
             yield self._note(seen, f"{work} runs{_idle(seen)}")
         else:
             yield from (self._note(seen, text, "IdentityMismatch") for text in _strange(seen))
-            yield from _outdated(spec, seen)
+            if note := outdated(spec, binding):
+                yield note
 
     def _made(self, spec: VMSpec, seen: SeenVM) -> Change | Note:
         binding = seen.memory.binding
@@ -98,15 +101,18 @@ def _idle(seen: SeenVM) -> str:
     return f", but no task is seen to: if that stays so, qm unlock {vmid} && qm destroy {vmid}"
 
 
-def _outdated(spec: VMSpec, seen: SeenVM) -> Iterator[Note]:
-    """Provenance is never made right: a person rebuilds the VM, or leaves it as it is."""
-    binding = seen.memory.binding
+def outdated(spec: VMSpec, binding: Binding | None) -> Note | None:
+    """Say that a VM was made from what its template's name does not mean any more.
+
+    Provenance is never made right: a person rebuilds the VM, or leaves it as it is. It follows
+    from what is remembered, so a VM that is settled has it without a look.
+    """
     made = binding and (binding.image or binding.template)
     if not made or not spec.copies or made in spec.copies:
-        return
+        return None
     now = ", ".join(map(str, spec.copies))
     reason = f"made from {made}, {spec.template} is {now} now: the VM stays as it is"
-    yield Note(seen.key, "exists", "template", reason, "ImageOutdated")
+    return Note(spec.key, "exists", "template", reason, OUTDATED)
 
 
 def _strange(seen: SeenVM) -> Iterator[str]:

@@ -8,6 +8,7 @@ from functools import partial
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.exists import outdated
 from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
@@ -22,6 +23,7 @@ from reconciler.drift import judging
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
+from reconciler.redo import redone
 from reconciler.safeguard.decide import safeguarded
 from reconciler.settled import Settled
 from reconciler.sight import see
@@ -255,6 +257,10 @@ class SiteLook:
         """Whether to decide on this VM again would come to nothing."""
         return self.settled.knows(turn.spec, self.memories.get(turn.key, Memory()))
 
+    def standing_note(self, turn: Turn) -> Note | None:
+        """What is to be said of a VM that is settled."""
+        return outdated(turn.spec, self.memories.get(turn.key, Memory()).binding)
+
     def decide(self, turn: Turn) -> Guarded:
         """Allocate, plan and guard one VM."""
         memory = self.memories.get(turn.key, Memory())
@@ -285,7 +291,7 @@ class SiteLook:
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
-        plan = replace(plan, notes=(*given.notes, *plan.notes))
+        plan = redone(spec, replace(plan, notes=(*given.notes, *plan.notes)))
         return safeguarded(
             spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows, spec)
         )

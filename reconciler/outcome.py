@@ -45,7 +45,8 @@ def _conditions(turn: Turn, at: datetime) -> list[Condition]:
     ready = turn.standing is Standing.READY
     reason = "Settled" if ready else turn.standing.value.capitalize()
     conditions = {READY: Condition(turn.key, READY, ready, reason, turn.why, at)}
-    for note in turn.last.notes if turn.last else ():
+    aside = (turn.aside,) if turn.aside else ()
+    for note in turn.last.notes if turn.last else aside:
         if note.condition:
             name, status = split_condition(note.condition)
             conditions.setdefault(

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from desired.spec import VMSpec
+from handlers.exists import OUTDATED
 from handlers.handler import Handler
 from reconciler.guard import Guarded
 from state.machine import Machines
@@ -80,14 +81,16 @@ class Settled:
 def _quiet(spec: VMSpec, memory: Memory, found: Guarded) -> bool:
     """Whether nothing was found or given, and nothing is remembered that only time undoes.
 
-    A secret that the spec refers to is read by each look: it may change where it is kept.
+    A secret that the spec refers to is read by each look: it may change where it is kept. That
+    its template is another one now follows from spec and memory, and is told without a look.
     """
     seen, binding = found.plan.seen, memory.binding
     bare = Memory(binding, memory.leases, fingerprints=memory.fingerprints)
+    notes = [note for note in found.notes if note.condition != OUTDATED]
     refers = spec.cloudinit is not None and spec.cloudinit.password not in (None, "generate")
     return (
         seen.presence is Presence.PRESENT
-        and not (found.plan.changes or found.notes or seen.secrets or refers)
+        and not (found.plan.changes or notes or seen.secrets or refers)
         and memory == bare == seen.memory
         and binding is not None
         and binding.phase is Phase.READY

@@ -381,6 +381,7 @@ def _decided(look: SiteLook, turn: Turn) -> Guarded | None:
     """Decide on one VM; None when it is known to be ready without asking."""
     if look.is_settled(turn):
         turn.standing, turn.why = Standing.READY, ""
+        turn.aside = look.standing_note(turn)
         return None
     return look.decide(turn)
 

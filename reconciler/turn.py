@@ -22,7 +22,7 @@ from reconciler.report import (
 )
 from reconciler.show.text import show_change
 from reconciler.skips import reasons
-from state.change import Change, Effect
+from state.change import Change, Effect, Note
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
 from state.observed import SeenVM
@@ -45,7 +45,7 @@ class Turn:
 
     `not_before` is when it may be looked at again; `again` counts the looks that were begun anew,
     `told` the steps that were told. `kept_back` is the condition, with its words, of a VM whose
-    `spec` is not yet all that was edited.
+    `spec` is not yet all that was edited; `aside` is what is said of one that is settled.
     """
 
     spec: VMSpec
@@ -63,6 +63,7 @@ class Turn:
     why: str = ""
     last: Guarded | None = None
     kept_back: tuple[str, str] | None = None
+    aside: Note | None = None
     spent: dict[str, float] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
 

@@ -108,6 +108,26 @@ def test_a_new_image_touches_no_vm_and_is_told(tmp_path: Path) -> None:
         assert "ImageOutdated" not in {one.type for one in store.conditions.all()["web-1"]}
 
 
+def test_vms_of_an_older_image_cost_no_look_and_are_told_all_the_same(tmp_path: Path) -> None:
+    """A new image makes a whole fleet outdated: a quiet run must stay what it was."""
+    lab = data_centre(tmp_path, 600)
+    lab.write({"vms/vms.yaml": "web: {count: 3, nics: {net0: {bridge: vmbr0}}}\n"})
+    lab.settle()
+    lab.write({"fleet.yaml": FLEET.replace("debian-13.qcow2", "debian-13-2.qcow2")})
+    for _ in range(3):
+        lab.run()
+        with lab.store() as store:
+            told = store.conditions.all()
+            settled = [one.settled for one in store.cache.all("demo").values() if one.vmid < 9000]
+        assert all(any(c.type == "ImageOutdated" for c in told[f"web/{n}"]) for n in (1, 2, 3))
+        assert len(settled) == 3
+        assert all(settled)
+    lab.write({"fleet.yaml": FLEET})
+    lab.run()
+    with lab.store() as store:
+        assert {one.type for found in store.conditions.all().values() for one in found} == {"Ready"}
+
+
 def test_creations_count_as_clones_do(tmp_path: Path) -> None:
     """At most two at work on one storage; the others wait for their turn."""
     lab = data_centre(tmp_path, 0.05)
