@@ -50,7 +50,9 @@ import reconciler.sim.vm.migrating
 import reconciler.sim.vm.monitor
 import reconciler.sim.vm.move
 import reconciler.sim.vm.power
+import reconciler.sim.vm.reboot
 import reconciler.sim.vm.resize
+import reconciler.sim.vm.rollback
 import reconciler.sim.vm.snapshots
 import reconciler.sim.vm.status
 import reconciler.sim.vm.suspend

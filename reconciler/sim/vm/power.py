@@ -1,6 +1,6 @@
-"""Power: start, stop, shutdown, reboot and reset of a VM.
+"""Power: start, stop and shutdown of a VM.
 
-Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_start, vm_stop, vm_reboot).
+Sources: qemu-server PVE/API2/Qemu.pm, PVE/QemuServer.pm (vm_start, vm_stop).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from reconciler.sim.accounts.access import Identity, perm
 from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.cluster.traffic import keep_run
-from reconciler.sim.errors import Refusal, TaskFailed, failed
+from reconciler.sim.errors import TaskFailed, failed
 from reconciler.sim.ha import requests
 from reconciler.sim.ha.book import managed
 from reconciler.sim.parameters import options
@@ -24,7 +24,7 @@ from reconciler.sim.routes import Request, route
 from reconciler.sim.vm import config_rights as rights
 from reconciler.sim.vm.cloudinit import generate_drive
 from reconciler.sim.vm.fitness import has_system, refuse_start
-from reconciler.sim.vm.locks import assert_exists, drop_flock, load, take_flock
+from reconciler.sim.vm.locks import assert_exists, load, take_flock
 from reconciler.sim.vm.machine import Machine, check_lock
 from reconciler.sim.vm.passthrough import refuse_missing_devices
 from reconciler.sim.vm.pending import apply_pending
@@ -38,7 +38,6 @@ POWER = perm("/vms/{vmid}", "VM.PowerMgmt")
 START_SECONDS = 3.0
 STOP_SECONDS = 2.0
 SHUTDOWN_SECONDS = 15.0
-RESTART_SECONDS = 2.0
 AGENT_SECONDS = 10.0
 DEFAULT_TIMEOUT = 60
 SKIPLOCK: dict[str, Field] = {"skiplock": Boolean(optional=True)}
@@ -200,13 +199,13 @@ def begin_stop(
             if other.kind == "qmshutdown" and other.id == str(vmid) and other.node == task.node:
                 world.tasks.stop(other)
                 task.say(f"overruled qmshutdown tasks: {other.upid}")
-    machine = _at_rest_or_locked(world, task, vmid, skip)
+    machine = at_rest_or_locked(world, task, vmid, skip)
     if machine is None:
         return None
     return [Step("power.off", {"vmid": vmid, "user": user}, STOP_SECONDS)]
 
 
-def _at_rest_or_locked(world: World, task: Task, vmid: int, skip: bool) -> Machine | None:
+def at_rest_or_locked(world: World, task: Task, vmid: int, skip: bool) -> Machine | None:
     """The running VM under its flock; None when it does not run, whatever its lock."""
     machine = world.vm(vmid, task.node)
     if machine is not None:
@@ -223,7 +222,7 @@ def turn_off(world: World, task: Task, vmid: int, user: str) -> None:
     switch_off(world, load(world, task.node, vmid), Identity.parse(user))
 
 
-def _refuse_paused(world: World, request: Request) -> bool:
+def refuse_paused(world: World, request: Request) -> bool:
     machine = world.vm(request.vmid, request.node)
     if machine is None or machine.status != "paused":
         return False
@@ -242,7 +241,7 @@ def _refuse_paused(world: World, request: Request) -> bool:
 def shutdown(world: World, request: Request) -> str:
     params, vmid = request.params, request.vmid
     rights.refuse_root_options(request.identity, params, "skiplock", "keepActive")
-    paused = _refuse_paused(world, request)
+    paused = refuse_paused(world, request)
     if managed(world, vmid):
         timeout = int(params.get("timeout") or DEFAULT_TIMEOUT)
         return requests.ask_stop(world, request.node, vmid, request.identity, timeout)
@@ -270,13 +269,13 @@ def shutdown_task(world: World, node: str, vmid: int, identity: Identity, timeou
 def begin_shutdown(
     world: World, task: Task, vmid: int, skip: bool, timeout: int | None, force: bool, user: str
 ) -> list[Step] | None:
-    machine = _at_rest_or_locked(world, task, vmid, skip)
+    machine = at_rest_or_locked(world, task, vmid, skip)
     if machine is None:
         return None
-    return power_down(world, machine, timeout, force, Step("power.off", _who(vmid, user)))
+    return power_down(world, machine, timeout, force, Step("power.off", who(vmid, user)))
 
 
-def _who(vmid: int, user: str) -> dict[str, object]:
+def who(vmid: int, user: str) -> dict[str, object]:
     return {"vmid": vmid, "user": user}
 
 
@@ -316,70 +315,9 @@ def too_late(world: World, task: Task, text: str) -> None:
     raise TaskFailed(text)
 
 
-@route("POST", f"{STATUS}/reboot", fields=TIMEOUT, permission=POWER, protected=True)
-def reboot(world: World, request: Request) -> str:
-    """Shutdown and start again; the task ends when the guest is off, before it is back."""
-    _refuse_paused(world, request)
-    need_running(world, request)
-    args = {"vmid": request.vmid, "timeout": request.params.get("timeout")}
-    steps = [Step("power.reboot", {**args, "user": str(request.identity)})]
-    return world.tasks.start(request.node, "qmreboot", request.vmid, request.identity, steps)
-
-
 def need_running(world: World, request: Request) -> Machine:
     """Raise 500 `VM V not running`; this comes before any look at locks."""
     machine = assert_exists(world, request.node, request.vmid)
     if not machine.running:
         raise failed(f"VM {request.vmid} not running\n")
     return machine
-
-
-@step("power.reboot")
-def begin_reboot(
-    world: World, task: Task, vmid: int, timeout: int | None, user: str
-) -> list[Step] | None:
-    machine = _at_rest_or_locked(world, task, vmid, skip=False)
-    if machine is None:
-        return None
-    return power_down(world, machine, timeout, False, Step("power.cycle", _who(vmid, user)))
-
-
-@step("power.cycle")
-def cycle(world: World, task: Task, vmid: int, user: str) -> None:
-    machine = load(world, task.node, vmid)
-    switch_off(world, machine, Identity.parse(user))
-    drop_flock(machine, task)
-    args = {"vmid": vmid, "pid": task.pid + 40}
-    world.tasks.later(task.node, [Step("power.back", args, RESTART_SECONDS)])
-
-
-@step("power.back")
-def back(world: World, task: Task, vmid: int, pid: int) -> None:
-    """qmeventd starts the VM again after a reboot, unless somebody was faster."""
-    machine = world.vm(vmid, task.node)
-    if machine is None or machine.running or machine.lock is not None:
-        return
-    take_flock(world, machine, task)
-    apply_pending(world, machine, Identity("root@pam"))
-    try:
-        generate_drive(world, machine)
-    except Refusal:
-        return
-    switch_on(world, machine, pid)
-
-
-@route("POST", f"{STATUS}/reset", fields=SKIPLOCK, permission=POWER, protected=True)
-def reset(world: World, request: Request) -> str:
-    """Hard reset of the same QEMU process: nothing pending is applied."""
-    rights.refuse_root_options(request.identity, request.params, "skiplock")
-    need_running(world, request)
-    args = {"vmid": request.vmid, "skip": bool(request.params.get("skiplock"))}
-    steps = [Step("power.reset", args)]
-    return world.tasks.start(request.node, "qmreset", request.vmid, request.identity, steps)
-
-
-@step("power.reset")
-def do_reset(world: World, task: Task, vmid: int, skip: bool) -> None:
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    check_lock(machine, skip)

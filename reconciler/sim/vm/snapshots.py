@@ -1,4 +1,4 @@
-"""Snapshots of a VM: list, create, delete, roll back, config.
+"""Snapshots of a VM: list, create, delete, config.
 
 Sources: pve-guest-common PVE/AbstractConfig.pm, qemu-server PVE/API2/Qemu.pm.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.sim.accounts.access import Identity, all_users, perm
+from reconciler.sim.accounts.access import all_users, perm
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.errors import TaskFailed, failed
 from reconciler.sim.parameters import options
@@ -16,10 +16,9 @@ from reconciler.sim.parameters.formats import config_id
 from reconciler.sim.parameters.schema import Boolean, Text
 from reconciler.sim.routes import Request, route
 from reconciler.sim.vm.config import AUDIT, VM
-from reconciler.sim.vm.locks import drop_flock, load, take_flock, wait_flock
+from reconciler.sim.vm.locks import load, wait_flock
 from reconciler.sim.vm.machine import Machine, Section, check_lock
 from reconciler.sim.vm.pending import add_unused, settle
-from reconciler.sim.vm.power import START_SECONDS, start_task, switch_off, switch_on
 from reconciler.sim.vm.suspend import RUNS_AS, refuse_unsavable, state_storage
 from reconciler.sim.volumes import storage
 
@@ -30,7 +29,6 @@ SNAPSHOT_SECONDS = 2.0
 ONE = f"{VM}/snapshot/{{snapname}}"
 NAME = Text(format=config_id, max_length=40)
 MAY_SNAPSHOT = perm("/vms/{vmid}", "VM.Snapshot")
-MAY_ROLL_BACK = perm("/vms/{vmid}", "VM.Snapshot", "VM.Snapshot.Rollback", any=True)
 MAY_READ = perm("/vms/{vmid}", "VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit", any=True)
 NOT_SAVED = frozenset(("snapstate", "snaptime", "vmstate", "lock", "description"))
 
@@ -181,10 +179,10 @@ def index(world: World, request: Request) -> list[dict[str, str]]:
 @route("GET", f"{ONE}/config", fields={"snapname": NAME}, permission=MAY_READ)
 def read(world: World, request: Request) -> Section:
     """The saved section as it is: this is where a plain cipassword shows."""
-    return dict(_saved(load(world, request.node, request.vmid), str(request.params["snapname"])))
+    return dict(saved_as(load(world, request.node, request.vmid), str(request.params["snapname"])))
 
 
-def _saved(machine: Machine, name: str) -> Section:
+def saved_as(machine: Machine, name: str) -> Section:
     if name not in machine.snapshots:
         raise failed(f"snapshot '{name}' does not exist\n")
     return machine.snapshots[name]
@@ -204,7 +202,7 @@ def describe(world: World, request: Request) -> None:
     machine = load(world, request.node, request.vmid)
     wait_flock(world, machine)
     check_lock(machine)
-    saved = _saved(machine, str(request.params["snapname"]))
+    saved = saved_as(machine, str(request.params["snapname"]))
     saved["description"] = options.stored("description", text)
     if not saved["description"]:
         del saved["description"]
@@ -230,7 +228,7 @@ def delete(world: World, request: Request) -> str:
 def drop(world: World, task: Task, vmid: int, name: str) -> list[Step]:
     machine = load(world, task.node, vmid)
     wait_flock(world, machine, task.upid)
-    _saved(machine, name)
+    saved_as(machine, name)
     check_lock(machine)
     machine.config["lock"] = "snapshot-delete"
     machine.snapshots[name]["snapstate"] = "delete"
@@ -256,79 +254,3 @@ def dropped(world: World, task: Task, vmid: int, name: str) -> None:
             add_unused(machine, drive.file)
     settle(machine)
     machine.config.pop("lock", None)
-
-
-@route(
-    "POST",
-    f"{ONE}/rollback",
-    fields={"snapname": NAME, "start": Boolean(optional=True)},
-    permission=MAY_ROLL_BACK,
-    protected=True,
-)
-def roll_back(world: World, request: Request) -> str:
-    name = str(request.params["snapname"])
-    args = {
-        "vmid": request.vmid,
-        "name": name,
-        "start": bool(request.params.get("start")),
-        "user": str(request.identity),
-    }
-    said = f"rollback snapshot VM {request.vmid}: {name}"
-    world.log(request.node, str(request.identity), "pvedaemon", said)
-    steps = [Step("snapshot.back", args)]
-    return world.tasks.start(request.node, "qmrollback", request.vmid, request.identity, steps)
-
-
-@step("snapshot.back")
-def back(world: World, task: Task, vmid: int, name: str, start: bool, user: str) -> list[Step]:
-    """Stop the VM and lock it; the disks go back to the snapshot."""
-    machine = load(world, task.node, vmid)
-    take_flock(world, machine, task)
-    if machine.template:
-        raise TaskFailed("you can't rollback if vm is a template")
-    if "snapstate" in _saved(machine, name):
-        state = machine.snapshots[name]["snapstate"]
-        raise TaskFailed(f"unable to rollback to incomplete snapshot (snapstate = {state})")
-    check_lock(machine)
-    if machine.running:
-        switch_off(world, machine, Identity.parse(user))
-    machine.config["lock"] = "rollback"
-    args = {"vmid": vmid, "name": name, "start": start, "user": user}
-    return [Step("snapshot.restored", args, SNAPSHOT_SECONDS)]
-
-
-@step("snapshot.restored")
-def restored(
-    world: World, task: Task, vmid: int, name: str, start: bool, user: str
-) -> list[Step] | None:
-    """The config is the snapshot's, but for the description and unused disks."""
-    machine = load(world, task.node, vmid)
-    saved = machine.snapshots[name]
-    old = machine.config
-    kept = {
-        key: value for key, value in old.items() if key == "description" or key.startswith("unused")
-    }
-    gone = {"description", "snaptime", "snapstate", "vmstate", "runningmachine", "runningcpu"}
-    machine.config = {key: value for key, value in saved.items() if key not in gone} | kept
-    machine.config["parent"] = name
-    if machine.config.get("vmgenid"):
-        machine.config["vmgenid"] = world.new_uuid()
-    machine.pending.clear()
-    machine.pending_delete.clear()
-    machine.cloudinit.clear()
-    there = {drive.file for drive in drives_of(saved)}
-    for drive in drives_of(old):
-        if not drive.is_cdrom and drive.file not in there:
-            add_unused(machine, drive.file)
-    settle(machine)
-    if "vmstate" in saved:
-        return [Step("snapshot.resumed", {"vmid": vmid}, START_SECONDS)]
-    if start:
-        drop_flock(machine, task)
-        start_task(world, task.node, vmid, Identity.parse(user))
-    return None
-
-
-@step("snapshot.resumed")
-def resumed(world: World, task: Task, vmid: int) -> None:
-    switch_on(world, load(world, task.node, vmid), task.pid + 20)
