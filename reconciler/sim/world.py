@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any, TypeVar
 
 from reconciler.sim.accounts.access import Access, Pool
@@ -197,7 +197,9 @@ class World:
         """The whole world as JSON values, tasks in flight included. Every field is in it that is
         not `derived`, so a new room's state is saved without a line here."""
         found: dict[str, Any] = recorded(self)
-        return found | {"format": FORMAT, "tasks": self.tasks.dump()}
+        used = {name: held for name, held in self.rooms.items() if not is_untouched(held)}
+        rooms = {"rooms": recorded(used)}
+        return found | rooms | {"format": FORMAT, "tasks": self.tasks.dump()}
 
     @classmethod
     def load(cls, saved: Mapping[str, Any]) -> World:
@@ -208,3 +210,9 @@ class World:
         world: World = restored(cls, saved)
         world.tasks.load(saved["tasks"])
         return world
+
+
+def is_untouched(room: Any) -> bool:
+    """Whether a part of the cluster was only looked at: it is as when first made."""
+    form: Callable[[], Any] = room.__class__
+    return is_dataclass(room) and bool(room == form())
