@@ -15,6 +15,7 @@ fleet: bench
 clusters:
   demo: {cluster}
 database: {database}
+verify_every: 365d
 defaults: {{cluster: demo, template: debian-12, storage: local-lvm, domain: example.net}}
 templates: {{debian-12: {{demo: [9000, 9001, 9002]}}}}
 limits: {{connections: 32, per_node: 16, clones_per_storage: 64, clones_per_template: 64}}

@@ -42,22 +42,22 @@ def config(lab: Lab) -> dict[str, str]:
 
 def test_a_refused_key_lets_the_other_handlers_land(lab: Make) -> None:
     """C-23, DEP-05, DEP-07: one key is wrong; its owner is left out of the one resend."""
-    here = lab(config={"vga": "bogus"})
+    here = lab(config={"watchdog": "bogus"})
     summary = here.run()
     assert (summary.ready, summary.failed) == (0, 1)
     sent = [one for one in here.wire.writes() if one.path == f"{VM}/config"]
     assert [bool(one.error) for one in sent] == [True, False]
-    assert "vga" in sent[0].params and sent[1].params.keys() == sent[0].params.keys() - {"vga"}
+    assert "watchdog" in sent[0].params and sent[1].params.keys() == sent[0].params.keys() - {"watchdog"}
     assert sent[0].params["digest"] == sent[1].params["digest"]
     assert (config(here)["cores"], config(here)["ciuser"]) == ("2", "ops")
     assert here.shot()["vms"][100]["firewall"]["options"]["policy_in"] == "DROP"
     assert here.world.vms[100].status == "stopped"
-    assert "vga" in here.told.words("one")
+    assert "watchdog" in here.told.words("one")
 
 
 def test_what_comes_after_a_failure_waits_and_is_tried_again(lab: Make) -> None:
     """C-23, DEP-05, DEP-06, DEP-07: the start waits; nothing that landed is made again."""
-    here = lab(config={"vga": "bogus"})
+    here = lab(config={"watchdog": "bogus"})
     here.run()
     firewall = [one for one in here.wire.writes() if "/firewall/" in one.path]
     tries = []
@@ -65,7 +65,7 @@ def test_what_comes_after_a_failure_waits_and_is_tried_again(lab: Make) -> None:
         here.clock.sleep(900.0)
         here.run()
         tries.append([str(one.path) for one in here.wire.writes(here.wire.run)])
-        assert "vga" in here.told.words("one")
+        assert "watchdog" in here.told.words("one")
     assert all(set(paths) <= {f"{VM}/config"} for paths in tries) and any(tries)
     respec(here)
     here.settle(apart=900.0)
