@@ -202,5 +202,22 @@ def _of_all(template: Template) -> Iterator[Finding]:
         text = f"no copy reaches {node}, where {', '.join(keys[:3])}{more} should be made"
         advice = f"make a copy on {node}, or keep the template on shared storage"
         yield Finding("warning", "reach", text, advice)
-    if not short:
+    lacking = list(_storages(template, reach))
+    yield from lacking
+    if not short and not lacking:
         yield Finding("ok", "reach", f"VMs can be made on {', '.join(sorted(reach)) or 'no node'}")
+
+
+def _storages(template: Template, reach: set[str]) -> Iterator[Finding]:
+    """Whether the storages that specs name are where the VMs can be made (CI-06)."""
+    users: dict[str, str] = {}
+    for spec in template.users:
+        for name in (spec.storage, *(disk.storage for disk in spec.disks.values())):
+            if name is not None:
+                users.setdefault(name, spec.key)
+    for name, key in sorted(users.items()):
+        bare = sorted(reach - template.storages.get(name, frozenset()))
+        if bare:
+            text = f"storage {name}, which {key} names, takes no disks on {', '.join(bare)}"
+            advice = "add it there, name one in `storage_map`, or keep the VMs off these nodes"
+            yield Finding("warning", "reach", text, advice)

@@ -1,7 +1,7 @@
 """What stands in a cluster under a template's name: its copies and images, and who uses them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from desired.source import Fleet
 from desired.spec import VMSpec
@@ -35,12 +35,17 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template's alias in one cluster: its copies, and the specs that VMs are made from it by."""
+    """A template's alias in one cluster: its copies, and the specs that VMs are made from it by.
+
+    `storages` names the nodes on which each storage of the cluster takes disks, or one that
+    `storage_map` names instead.
+    """
 
     alias: str
     cluster: str
     copies: tuple[Copy, ...]
     users: tuple[VMSpec, ...] = ()
+    storages: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def read_templates(
@@ -53,11 +58,11 @@ def read_templates(
     """
     answer = api.get("/cluster/resources")
     rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
-    reader = _Reader(api, rows)
+    reader, storages = _Reader(api, rows), _storages(rows, fleet.placement.storage_map)
     known = sorted({*fleet.templates, *fleet.images})
     wanted = [alias for alias in known if not aliases or alias in aliases]
     return [
-        Template(alias, cluster, copies, tuple(_users(fleet, cluster, alias)))
+        Template(alias, cluster, copies, tuple(_users(fleet, cluster, alias)), storages)
         for alias in wanted
         if (copies := tuple(reader.copies(fleet, cluster, alias)))
     ]
@@ -67,6 +72,23 @@ def _users(fleet: Fleet, cluster: str, alias: str) -> Iterator[VMSpec]:
     for _, spec in sorted(fleet.vms.items()):
         if (spec.cluster, spec.template, spec.state) == (cluster, alias, "present"):
             yield spec
+
+
+def _storages(
+    rows: Sequence[Row], instead: Mapping[str, tuple[str, ...]]
+) -> dict[str, frozenset[str]]:
+    """The nodes on which each storage, or one `instead` of it, is there and holds disk images."""
+    found: dict[str, frozenset[str]] = {}
+    for row in rows:
+        if row.get("type") == "storage":
+            takes = "images" in str(row.get("content", "")).split(",")
+            there = takes and row.get("status", "available") == "available"
+            name = str(row["storage"])
+            found[name] = found.get(name, frozenset()) | ({str(row["node"])} if there else set())
+    for name, others in instead.items():
+        known = (found.get(one, frozenset()) for one in others)
+        found[name] = found.get(name, frozenset()).union(*known)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

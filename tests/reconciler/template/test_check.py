@@ -162,4 +162,20 @@ def test_nodes_that_specs_name_and_no_copy_reaches_are_told_once_each() -> None:
     (sound,) = checked(copy(), several).whole
     assert (sound.level, sound.says) == ("ok", "VMs can be made on pve1, pve2")
     (none,) = checked(Copy(9000, missing="gone")).whole
+    assert sound.advice == ""
     assert none.says == "VMs can be made on no node"
+
+
+def test_storages_that_specs_name_must_be_where_vms_are_made_ci_06() -> None:
+    users = (
+        spec("a", storage="fast", disks=BIG),
+        spec("b", storage="fast", disks={"scsi1": {"size": "1GiB", "storage": "slow"}}),
+    )
+    storages = {"fast": frozenset(NODES), "slow": frozenset({"pve2", "pve3"})}
+    (found,) = check(Template("debian", "demo", (copy(),), users, storages)).whole
+    assert (found.level, found.what) == ("warning", "reach")
+    assert found.says == "storage slow, which b names, takes no disks on pve1"
+    (found,) = check(Template("debian", "demo", (copy(),), users[:1], storages)).whole
+    assert found.level == "ok"
+    (lost,) = check(Template("debian", "demo", (copy(),), users[:1])).whole
+    assert lost.says.endswith("takes no disks on pve1, pve2")

@@ -1,7 +1,10 @@
 """What is read of the templates of a cluster, and what is said where that is not possible."""
 
+from dataclasses import replace
+
 import pytest
 
+from desired.catalog import PlacementRules
 from desired.source import Fleet
 from desired.units import GIB
 from reconciler.pve.inprocess import InProcessApi
@@ -87,3 +90,15 @@ def test_all_templates_with_copies_in_the_cluster_are_read_with_their_users(
         ("d13", ["other"]),
         ("debian", ["web-1"]),
     ]
+
+
+def test_storages_are_known_by_the_nodes_on_which_they_take_disks(simulator: Simulator) -> None:
+    api = InProcessApi(simulator, TOKEN)
+    (found,) = read_templates(api, fleet(debian=(9000,)), "demo", ("debian",))
+    assert found.storages["shared"] == {"pve1", "pve2", "pve3"}
+    assert found.storages["local"] == frozenset()
+    rules = PlacementRules(storage_map={"local": ("none", "shared"), "new": ("local-lvm",)})
+    (found,) = read_templates(
+        api, replace(fleet(debian=(9000,)), placement=rules), "demo", ("debian",)
+    )
+    assert found.storages["local"] == found.storages["new"] == {"pve1", "pve2", "pve3"}
