@@ -54,8 +54,24 @@ def _flag() -> Boolean:
     return Boolean(optional=True)
 
 
+class Signed(int):
+    """A whole number given with a plus: a call takes it, the config file does not."""
+
+    def __str__(self) -> str:
+        return f"+{int(self)}"
+
+
+class Count(Integer):
+    """A whole number of a config."""
+
+    __slots__ = ()
+
+    def convert(self, value: Value) -> Value:
+        return Signed(value) if str(value).startswith("+") else int(value)
+
+
 def _count(minimum: int | None = None, maximum: int | None = None) -> Integer:
-    return Integer(optional=True, minimum=minimum, maximum=maximum)
+    return Count(optional=True, minimum=minimum, maximum=maximum)
 
 
 def _one_of(*words: str) -> Text:

@@ -22,6 +22,10 @@ LINE_FEED = "property contains a line feed"
             {"cpulimit": "1e1"},
             "500 unable to parse value of 'cpulimit' - type check ('number') failed - got '1e1'",
         ),
+        (
+            {"cores": "+2"},
+            "500 unable to parse value of 'cores' - type check ('integer') failed - got '+2'",
+        ),
         # PVE/QemuServer.pm (assert_clipboard_config), PVE/QemuServer/Machine.pm
         (
             {"vga": "serial0,clipboard=vnc"},
