@@ -18,7 +18,9 @@ from reconciler.outgoing import turn as first_turn
 from reconciler.plan import VMPlan, approval_digest
 from reconciler.prepare import Stage, addresses_in_use, fits, renames, turns_of, unmatched
 from reconciler.registry import vm_handlers
-from reconciler.report import DryRun, PlannedVM, Remark, Reporter
+from reconciler.report import DryRun, PlannedRollout, PlannedVM, Remark, Reporter
+from reconciler.rollout.batches import grouping, preview
+from reconciler.rollout.course import current, stands
 from reconciler.secrets import SecretError
 from reconciler.site import Site
 from reconciler.spent import Spent
@@ -84,7 +86,19 @@ def dry_run(
             problems=tuple(site.problem for site in sites.values() if site.problem),
             reads=sum(api.reads for api in stage.apis),
             seconds=(clock.now() - start).total_seconds(),
+            rollouts=_rollouts(opened, start),
         )
+
+
+def _rollouts(opened: Opened, at: datetime) -> tuple[PlannedRollout, ...]:
+    """Return the edits that a run would begin to roll out, or go on with."""
+    fleet, holds = opened.fleet, opened.store.holds.all().items()
+    found = [one for one in current(fleet, opened.store, at) if one.holds]
+    held = {key for key, hold in holds if stands(hold, at)}
+    return tuple(
+        PlannedRollout(one, tuple(preview(one, fleet.rollout, grouping(fleet), held)))
+        for one in found
+    )
 
 
 def look_once(

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from state.change import Call, Change, Note
 from state.placing import Choice
+from state.rollouts import Rollout
 
 Action = Literal["deploy", "change", "terminate", "reinstall", "repair"]
 Level = Literal["detail", "note", "warning", "error"]
@@ -220,6 +221,14 @@ class PlannedVM:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRollout:
+    """An edit that goes out in batches, and the keys of each batch that is still to come."""
+
+    rollout: Rollout
+    batches: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DryRun:
     """A whole dry run. `digest` names the changes that need approval; empty when none does.
 
@@ -235,6 +244,7 @@ class DryRun:
     reads: int = 0
     seconds: float = 0.0
     commit: str = ""
+    rollouts: tuple[PlannedRollout, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -21,6 +21,8 @@ ADVICE = {
     "`reconcile approve DIGEST` lets it pass once",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
+    "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
+    "restart {key} --now` for this one alone",
     "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM and detach that "
     "disk by hand: the next run makes one as wanted, without what the guest kept on the old one",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
@@ -37,6 +39,9 @@ ADVICE = {
     "RestartInVain": "look at the VM's pending changes in Proxmox; Proxmox cannot apply them",
     "RestartRequired": "`reconcile restart {key}` lets the next run stop and start it; `restart: "
     "allow` in its spec does so for good; a reboot in the guest is not enough",
+    "RolloutAborted": "put the specs back or edit them again, or `reconcile rollout resume`",
+    "RolloutPaused": "`reconcile rollout show` tells which VM it is; mend that, then `reconcile "
+    "rollout resume`",
     "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
     "SlotTaken": "name another slot in the spec; what is in this one is left alone",
     "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "

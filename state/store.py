@@ -27,6 +27,7 @@ from state.bindings import Bindings
 from state.cache import Cache
 from state.conditions import Conditions
 from state.database import Database, Lost, StoreError, Taken, Unreadable, insert_once
+from state.downtime import Downtimes
 from state.holds import Holds
 from state.intents import Intents
 from state.journal import Journal
@@ -76,6 +77,7 @@ class Store:
         self.traces = Traces(database)
         self.placements = Placements(database)
         self.rollouts = Rollouts(database)
+        self.downtimes = Downtimes(database)
         self.specs = Specs(database)
 
     @classmethod

@@ -24,6 +24,7 @@ from desired.firewall import Firewall, Rule
 from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
 from desired.model import Model
+from desired.rollout import RolloutRules
 from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
 from desired.windows import Window
 from reconciler.cli import COMMANDS, cli
@@ -42,6 +43,7 @@ MODELS: tuple[type[Model], ...] = (
     Limits,
     Guard,
     PlacementRules,
+    RolloutRules,
     Git,
     Pool,
     VMSpec,

@@ -40,6 +40,8 @@ COMMANDS = {
     "hold": "act",
     "unhold": "act",
     "restart": "restart",
+    "debt": "debt",
+    "rollout": "rollout",
     "approve": "act",
     "password": "act",
     "rebuild-state": "act",

@@ -1,26 +1,42 @@
-"""The command by which a person permits one restart, whatever the policy says."""
+"""The command by which a person permits restarts, whatever the policy says."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import OUTPUT, answer
 from reconciler.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from reconciler.config import Opened
+    from state.conditions import Condition
 
 
 @click.command(short_help="Let the next run restart a VM.")
-@click.argument("vm")
-@click.option("--now", is_flag=True, help="Also while a window denies restarts.")
+@click.argument("vm", required=False)
+@click.option("--only", multiple=True, metavar="GLOB", help="Every VM that waits, of these keys.")
+@click.option("--max", "most", type=click.IntRange(min=1), help="With --only: so many of them.")
+@click.option("--now", is_flag=True, help="Also while a window or a failed restart withholds it.")
 @click.option("--cancel", is_flag=True, help="Take it back, if no run has begun yet.")
-@OUTPUT
 @click.pass_obj
-def restart(settings: Settings, vm: str, now: bool, cancel: bool, output: str) -> None:
+def restart(
+    settings: Settings,
+    vm: str | None,
+    only: tuple[str, ...],
+    most: int | None,
+    now: bool,
+    cancel: bool,
+) -> None:
     """Let the next run stop and start a VM, once, for the values that wait for that.
 
-    Nothing is restarted for which no value waits. A deny window still wins, but for --now.
+    Nothing is restarted for which no value waits. A deny window still wins, and so does a VM of
+    the same anti-affinity group that is down, but for --now.
 
     \b
     Examples:
       reconcile restart web-1
       reconcile restart web-1 --now
+      reconcile restart --only 'web-*' --max 3
       reconcile restart web-1 --cancel
     """
     from handlers.waiting import NOW, RESTART
@@ -31,15 +47,41 @@ def restart(settings: Settings, vm: str, now: bool, cancel: bool, output: str) -
 
     if now and cancel:
         raise click.UsageError("--now and --cancel exclude each other")
+    if (vm is None) == (not only) or (most and not only):
+        raise click.UsageError("name one VM, or several by --only GLOB, with or without --max")
     at = moment()
     with open_live(settings.fleet, settings.database, at) as opened:
-        key = known_key(vm, opened.fleet, opened.store.memories())
+        found = opened.store.conditions.all()
+        keys = _asked_for(opened, only, found, most) if vm is None else [vm]
+        if vm is not None:
+            known_key(vm, opened.fleet, opened.store.memories())
         if cancel:
-            opened.store.intents.drop(key, RESTART)
-            answer(output, f"{key} is not to be restarted", vm=key, restart=False)
+            for key in keys:
+                opened.store.intents.drop(key, RESTART)
+                click.echo(f"{key} is not to be restarted")
             return
-        opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
-        found = opened.store.conditions.all().get(key, ())
-    waits = next((one.message for one in found if one.type == "RestartRequired"), "")
-    text = f"the next run restarts {key} for what waits for that" + f" ({waits})" * bool(waits)
-    answer(output, text, vm=key, restart=True, waits=waits or None)
+        for key in keys:
+            opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
+            waits = _waiting(found.get(key, ()))
+            words = f"the next run restarts {key} for what waits for that"
+            click.echo(words + f" ({waits})" * bool(waits))
+    if not keys:
+        click.echo("no VM of these waits for a restart")
+
+
+def _asked_for(
+    opened: "Opened",
+    only: tuple[str, ...],
+    found: "Mapping[str, tuple[Condition, ...]]",
+    most: int | None,
+) -> list[str]:
+    """The VMs that wait for a restart, of some globs; the first of them in natural order."""
+    from reconciler.prepare import fits
+    from reconciler.status import natural
+
+    waiting = (key for key in opened.fleet.vms if fits(key, only) and _waiting(found.get(key, ())))
+    return sorted(waiting, key=natural)[:most]
+
+
+def _waiting(conditions: "tuple[Condition, ...]") -> str:
+    return next((one.message for one in conditions if one.type == "RestartRequired"), "")

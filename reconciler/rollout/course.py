@@ -85,9 +85,14 @@ class Course:
                     turns[member.key].kept_back = (CONDITIONS[rollout.state], waits_for(rollout))
 
     def leave(self, turns: Mapping[str, Turn], healthy: Healthy, at: datetime) -> list[Rollout]:
-        """Set down what came of the batches at work; return those whose state has changed."""
-        after = [booked(one, turns, healthy, at) for one in self.rollouts]
-        pairs = list(zip(self.rollouts, after, strict=True))
+        """Set down what came of the batches at work; return those whose state has changed.
+
+        What a person said meanwhile, be it to pause or to leave a VM out, stands.
+        """
+        said = {one.id: one for one in self.store.rollouts.holding()} if self.rollouts else {}
+        before = [said.get(one.id, one) for one in self.rollouts]
+        after = [booked(one, turns, healthy, at) for one in before]
+        pairs = list(zip(before, after, strict=True))
         changed = [new for old, new in pairs if new != old]
         turned = [new for old, new in pairs if new.state != old.state]
         if changed:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from reconciler.git import short
 from reconciler.report import DryRun, PlanKind, PlannedVM
 from reconciler.show.places import place_json, place_lines
+from reconciler.show.rollout import preview_lines, rollout_json
 from reconciler.show.text import Paint, count_of, json_when, show_change
 from state.api import Json
 from state.change import Call, Change, Effect, Note, Value
@@ -40,6 +41,7 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     lines = [f"specs at commit {short(dry.commit)}"] if dry.commit else []
     lines += [_paint_row(paint, *row, right) for row in rows]
     lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
+    lines += [line for one in dry.rollouts for line in preview_lines(one.rollout, one.batches)]
     lines.append(paint.bold(plan_line(dry)))
     return "\n".join(lines)
 
@@ -169,6 +171,7 @@ def plan_json(dry: DryRun) -> Mapping[str, Json]:
         "differs": dry.differs,
         "approval": dry.digest or None,
         "vms": [_vm_json(vm) for vm in dry.vms],
+        "rollouts": [rollout_json(one.rollout, one.batches) for one in dry.rollouts],
         "errors": list(dry.errors),
         "problems": list(dry.problems),
         "reads": dry.reads,

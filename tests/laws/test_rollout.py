@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.show.plan import render_plan
+from reconciler.show.text import Paint
 from reconciler.sim.faults import Fault
 from state.rollouts import Rollout
 from tests.lab import Killed, Lab
@@ -150,3 +152,15 @@ def test_a_later_edit_takes_the_place_of_one_on_its_way(tmp_path: Path) -> None:
     )
     assert (new.state, states(new)) == ("done", "oooooo")
     assert {lab.world.vms[vmid].config["memory"] for vmid in range(100, 106)} == {"3072"}
+
+
+def test_a_dry_run_shows_the_batches_and_writes_nothing(tmp_path: Path) -> None:
+    lab = deployed(tmp_path)
+    lab.write(files("2GiB"))
+    before = lab.bytes()
+    dry = lab.dry()
+    (planned,) = dry.rollouts
+    assert planned.batches == (("web/1",), ("web/2", "web/3"), ("web/4", "web/5"), ("web/6",))
+    assert len([vm for vm in dry.vms if vm.kind == "change"]) == 6
+    assert "rollout (new): memory = 2GiB for 6 VMs, 4 batches to come" in render_plan(dry, Paint())
+    assert lab.bytes() == before
