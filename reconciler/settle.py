@@ -7,6 +7,7 @@ from reconciler.allocation.addressing import in_use, surplus
 from reconciler.clock import Clock
 from reconciler.execute import WRITE
 from reconciler.guard import Guarded
+from reconciler.redo import REDO
 from reconciler.stopping import conclude
 from reconciler.turn import Standing, Turn
 from state.applied import AppliedSpec
@@ -45,6 +46,8 @@ class Settler:
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         conclude(self.store, seen)
+        if REDO in seen.memory.intents:
+            self.store.intents.drop(turn.key, REDO)
         self._erased(turn, seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):

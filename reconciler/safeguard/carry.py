@@ -23,6 +23,7 @@ from reconciler.clock import Clock
 from reconciler.execute import Done
 from reconciler.guard import Guarded
 from reconciler.pve.tasks import TaskEnd, task_status
+from reconciler.redo import fulfilled
 from reconciler.safeguard.decide import (
     FAILURE,
     FORGET,
@@ -62,7 +63,9 @@ def carry_out(
     step = next((one for one in changes if one.handler == SAFEGUARD and not one.calls), None)
     seen = guarded.plan.seen
     if step is None:
-        return site.executor.run(seen, changes)
+        done = site.executor.run(seen, changes)
+        fulfilled(store, seen, changes, done)
+        return done
     return Carrier(store, site, clock, spec, guarded, seen, step).go()
 
 
