@@ -1,4 +1,4 @@
-"""Commands by which a person steps in: hold, unhold, approve, password, rebuild-state."""
+"""Commands by which a person steps in: hold, unhold, approve, rebuild-state."""
 
 from datetime import timedelta
 
@@ -99,40 +99,6 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
         number = grant(opened, plans, digest, until, person(), at)
     text = f"{count_of(number, 'change')} approved until {show_when(until)}"
     answer(output, text, digest=digest, changes=number, until=json_when(until))
-
-
-@click.command(short_help="Deliver a generated password, once.")
-@click.argument("vm")
-@click.option("--show-once", is_flag=True, help="Print it; it is never printed a second time.")
-@OUTPUT
-@click.pass_obj
-def password(settings: Settings, vm: str, show_once: bool, output: str) -> None:
-    """Deliver the password that was generated for a VM (`password: generate`), once.
-
-    \b
-    Examples:
-      reconcile password web-1 --show-once
-    """
-    from reconciler.cli.opening import known_key, now
-    from reconciler.config import open_live
-
-    if not show_once:
-        raise click.UsageError("it can be shown only once: say --show-once when you are ready")
-    at = now()
-    with open_live(settings.fleet, settings.database, at) as opened:
-        key = known_key(vm, opened.fleet, opened.store.memories())
-        secret = opened.store.vault.reveal(key, "password")
-        if secret is None:
-            raise click.ClickException(
-                f"no password was generated for {key}: its spec says no `password: generate`, "
-                "or no run has worked on it yet"
-            )
-        if not opened.store.vault.shown(key, "password", at):
-            raise click.ClickException(
-                f"the password of {key} was shown before, and is shown only once; set another one "
-                "in the guest"
-            )
-    answer(output, secret.reveal(), vm=key, password=secret.reveal())
 
 
 @click.command("rebuild-state", short_help="Rebuild a lost database from Proxmox.")
