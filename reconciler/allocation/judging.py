@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from desired.spec import VMSpec
 from desired.units import GIB
-from reconciler.allocation.capacity import Needs, cpus_of
+from reconciler.allocation.capacity import THICK, Needs, cpus_of
 from reconciler.allocation.needs import disks_of, ram_of
 from reconciler.allocation.terrain import Terrain
 from reconciler.allocation.ways import Way, Ways
 from state.conf import VMConfig
-from state.observed import NodeRow
+from state.observed import NodeRow, StorageRow
 from state.placing import Verdict
 
 RULES = {
@@ -57,7 +57,8 @@ def _judged(spec: VMSpec, node: NodeRow, way: Way | None, found: Ways, terrain: 
         terrain.capacity.ram.get(node.node, 0) - ram_of(spec, config),
         tuple(dict.fromkeys(against)),
     )
-    return Judged(verdict, way, needs, bool(barring))
+    barred = bool(barring) or _no_room(needs, node.node, terrain)
+    return Judged(verdict, way, needs, barred)
 
 
 def _closed(node: NodeRow, way: Way | None, found: Ways) -> Iterator[str]:
@@ -128,11 +129,22 @@ def _full(
             f"{cpus:g} virtual CPUs would stand against {node.maxcpu:g}, "
             f"{rules.cpu_overcommit:g} times as many are allowed"
         )
+    for row, size, left in _short(needs, node.node, terrain):
+        yield f"storage {row.storage} has {_size(left)} left, {_size(size)} are needed"
+
+
+def _short(needs: Needs, node: str, terrain: Terrain) -> Iterator[tuple[StorageRow, int, int]]:
+    """The storages without room for the disks: what is needed of each, and what is left."""
     for storage, size in sorted(needs.items()):
-        row = terrain.storages.get(storage, {}).get(node.node)
-        free = capacity.free(row) if row else None
-        if row is not None and free is not None and capacity.counted(row, size) > max(free, 0):
-            yield f"storage {storage} has {_size(max(free, 0))} left, {_size(size)} are needed"
+        row = terrain.storages.get(storage, {}).get(node)
+        left = terrain.capacity.free(row) if row else None
+        if row is not None and left is not None and terrain.capacity.counted(row, size) > left:
+            yield row, size, max(left, 0)
+
+
+def _no_room(needs: Needs, node: str, terrain: Terrain) -> bool:
+    """Whether a disk surely cannot be made; on thin storage it only may not grow to its size."""
+    return any(not left or row.kind in THICK for row, _, left in _short(needs, node, terrain))
 
 
 def _size(size: int) -> str:

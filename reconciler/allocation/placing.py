@@ -45,8 +45,8 @@ class Placed:
 
 def place(spec: VMSpec, copies: Copies, terrain: Terrain) -> Placed | Note:
     """Choose the node: of those that nothing rules out the best by the fleet's rules, never beside
-    a VM of its anti-affinity group while another fits. Where none fits the VM is made beside its
-    template and stays there, with the reasons (DEP-16).
+    a VM of its anti-affinity group while another fits. Where none fits the VM is made on the one
+    node that its spec names if it can be, else beside its template, where it stays (DEP-16).
     """
     view, images = terrain.view, tuple(one for one in copies if isinstance(one, str))
     rows = [view.vms[vmid] for vmid in copies if isinstance(vmid, int) and vmid in view.vms]
@@ -66,12 +66,25 @@ def place(spec: VMSpec, copies: Copies, terrain: Terrain) -> Placed | Note:
         reason = f"no node {asked} in cluster {view.name}: it has {_names(view.nodes)}"
         return problem(spec, "node", "NodeMissing", reason)
     judged = judge(spec, ways(spec, usable, images, terrain), terrain)
-    fitting = [one for one in judged if one.fits]
+    return _chosen(spec, judged, terrain)
+
+
+def _chosen(spec: VMSpec, judged: list[Judged], terrain: Terrain) -> Placed:
+    fitting, rule = [one for one in judged if one.fits], _rule(spec, terrain)
+    if not fitting and _pinned(spec):
+        # A person who names one node knows better what may be promised there.
+        named = (one for one in judged if one.verdict.node in _pinned(spec))
+        fitting = [one for one in named if not one.barred]
+        rule = f"{rule}, though it is short of room"
     best = min(fitting, key=lambda one: rank(one, terrain.rules.fill), default=None)
-    rule = _rule(spec, terrain)
     if best is not None and best.way is not None:
         return _placed(spec, best, best.way, judged, rule, terrain)
     return _beside_template(spec, judged, terrain)
+
+
+def _pinned(spec: VMSpec) -> tuple[str, ...]:
+    nodes = spec.node.nodes if spec.node else ()
+    return nodes if len(nodes) == 1 else ()
 
 
 def _placed(
@@ -128,7 +141,7 @@ def reasons(judged: list[Judged]) -> str:
 
 
 def _rule(spec: VMSpec, terrain: Terrain) -> str:
-    if spec.node and len(spec.node.nodes) == 1:
+    if _pinned(spec):
         return "its spec"
     group = f"the fewest of {spec.anti_affinity}, then " if spec.anti_affinity else ""
     return group + RULES[terrain.rules.fill]

@@ -15,6 +15,7 @@ VM_RIGHTS = (
     "VM.Config.Memory",
     "VM.Config.Network",
     "VM.Config.Options",
+    "VM.Migrate",
     "VM.PowerMgmt",
 )
 LOCAL: Mapping[str, str] = {}
@@ -44,9 +45,10 @@ def needs(used: Usage, zones: Mapping[str, str] = LOCAL) -> list[Need]:
     extra = (*(["Sys.Console"] * used.ha), *(["Sys.Modify"] * used.startup))
     found = [Need("/", ("Sys.Audit", *extra, "Sys.Syslog"))]
     rights = (
-        *VM_RIGHTS,
+        *(right for right in VM_RIGHTS if used.migrates or right != "VM.Migrate"),
         *(["VM.Config.CDROM"] * used.media),
         *(["VM.Config.HWType"] * used.hardware),
+        *(["VM.Snapshot"] * used.guarded),
     )
     if used.unpooled:
         found.append(Need("/vms", rights))

@@ -18,7 +18,8 @@ class Usage:
 
     `unpooled` says whether some VM stands in no pool; `firewall`, `startup`, `hardware` and `ha`
     whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
-    is under HA; `media` whether some VM says what is in its CD-ROM drive. `files` are by content
+    is under HA; `media` whether some VM says what is in its CD-ROM drive; `migrates` whether VMs
+    may be migrated, `guarded` whether snapshots are taken before changes. `files` are by content
     (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be chosen),
     `mappings` the cluster's names for devices of hosts: `pci/gpu`. `images` maps an alias to the
     volumes of disk images here, `smallest` to the least size (bytes) that a spec asks of the
@@ -36,6 +37,8 @@ class Usage:
     hardware: bool
     media: bool = False
     ha: bool = False
+    migrates: bool = False
+    guarded: bool = False
     files: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     mappings: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,13 +59,15 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
             if nic.bridge:
                 bridges.setdefault(nic.bridge, set()).add(nic.vlan or 0)
                 nodes.setdefault(nic.bridge, set()).update(_nodes(spec))
+    stand_ins = {one for others in fleet.placement.storage_map.values() for one in others}
+    enforced = any(spec.node and spec.node.enforce for spec in specs)
     aliases = sorted({spec.template for spec in specs if spec.template})
     copies = {one: fleet.templates.get(one, {}).get(cluster, ()) for one in aliases}
     images = {one: fleet.images.get(one, {}).get(cluster, ()) for one in aliases}
     images = {one: volumes for one, volumes in images.items() if volumes and not copies[one]}
     return Usage(
         templates={one: vmids for one, vmids in copies.items() if one not in images},
-        storages=tuple(sorted({one for spec in specs for one in _storages(spec)})),
+        storages=tuple(sorted({*stand_ins, *(one for spec in specs for one in _storages(spec))})),
         bridges={name: tuple(sorted(vlans)) for name, vlans in sorted(bridges.items())},
         bridge_nodes={k: () if "" in some else tuple(sorted(some)) for k, some in nodes.items()},
         pools=tuple(sorted({spec.pool for spec in specs if spec.pool})),
@@ -72,6 +77,8 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         hardware=bool(images) or any(map(_typed, specs)),
         media=any(spec.iso is not None for spec in specs),
         ha=any(spec.ha is not None for spec in specs),
+        guarded=any(spec.guard is not None and spec.guard.snapshot for spec in specs),
+        migrates=bool(specs) and (fleet.placement.post_clone_migration or enforced),
         files=_files(specs),
         mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),
         images=images,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from desired.catalog import Cluster
+from desired.catalog import Cluster, PlacementRules
 from desired.firewall import Firewall
 from desired.hardware import Disk, Nic
 from desired.source import Fleet
@@ -243,6 +243,29 @@ def test_rights_that_only_some_specs_need_are_asked_for_with_them() -> None:
         "VM.Config.CDROM",
         "Mapping.Use",
     }
+
+
+def test_vms_that_are_never_migrated_need_no_right_to_it() -> None:
+    """DEP-15"""
+
+    def asked(**fields: object) -> bool:
+        stays = fleet(spec("web-1", **fields))
+        stays = replace(stays, placement=PlacementRules(post_clone_migration=False))
+        return any("VM.Migrate" in need.privileges for need in needs(usage(stays, "demo")))
+
+    assert not asked(node="pve1")
+    assert asked(node={"name": "pve1", "enforce": True})
+    every = needs(usage(fleet(spec("web-1")), "demo"))
+    assert any("VM.Migrate" in need.privileges for need in every)
+
+
+def test_storages_that_stand_in_for_others_are_looked_at_too() -> None:
+    """CI-06"""
+    mapped = replace(
+        fleet(spec("web-1", storage="aa")),
+        placement=PlacementRules(storage_map={"aa": ("bb", "cc")}),
+    )
+    assert usage(mapped, "demo").storages == ("aa", "bb", "cc")
 
 
 @pytest.mark.parametrize("field", [{"vga": "qxl"}, {"machine": "q35"}, {"config": {"acpi": False}}])
