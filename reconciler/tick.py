@@ -104,8 +104,8 @@ class Tick:
         if not self.trouble:
             return
         for turn in self.turns.values():
-            if turn.why == self.trouble:
-                turn.standing = Standing.FAILED
+            if turn.standing in (Standing.ACTIVE, Standing.WAITING):
+                turn.standing, turn.why = Standing.FAILED, self.trouble
         text = f"{self.trouble}: {count_of(len(self.turns), 'VM')} left alone"
         self.narrator.reporter.report(Remark(self.clock.now(), text, "error"))
         self.trouble = ""

@@ -221,3 +221,18 @@ def test_only_asks_no_cluster_that_it_need_not(tmp_path: Path) -> None:
     estate.gates["b"] = no_route
     summary = estate.run(only=("left",))
     assert (summary.vms, summary.ready, summary.failed) == (1, 1, 0)
+
+
+def test_a_cluster_that_is_given_up_only_when_the_time_is_out_has_failed(tmp_path: Path) -> None:
+    """C-24: each question takes so long that the time is out before any VM was decided on."""
+    estate = Estate(tmp_path, TWO)
+
+    def slow(method: str, path: str) -> None:
+        estate.clock.sleep(30)
+        raise Unavailable("no answer in time")
+
+    estate.gates["b"] = slow
+    summary = estate.run(time_limit=40.0)
+    assert (summary.ready, summary.failed, summary.waiting) == (1, 1, 0)
+    (line,) = estate.errors()
+    assert "no answer in time" in line and line.endswith(": 1 VM left alone")

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from reconciler import look
 from tests.grounds import Grounds
+from tests.scenarios.estate import Estate
 from tests.stores import KINDS, stores_on
 
 Open = Callable[..., Grounds]
+OpenEstate = Callable[..., Estate]
 
 
 @pytest.fixture(scope="module", params=KINDS, autouse=True)
@@ -32,5 +35,25 @@ def scene(tmp_path: Path) -> Iterator[Open]:
             extra = {name.replace("__", "/") + ".yaml": text for name, text in files.items()}
             texts = {"vms/vms.yaml": vms, **extra}
             return stack.enter_context(Grounds(tmp_path, texts, speed))
+
+        yield opened
+
+
+@pytest.fixture
+def estate(tmp_path: Path, stores: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenEstate]:
+    """Open clusters of these names, and a fleet over all of them with these VMs.
+
+    A cluster is given up after two looks, for the pauses between them are real seconds here.
+    """
+    monkeypatch.setattr(look, "MOST_MISSED", 2)
+    with ExitStack() as stack:
+
+        def opened(vms: str, *names: str, light: int = 10) -> Estate:
+            made = Estate(
+                {name: stack.enter_context(Grounds(tmp_path / name, {})) for name in names}
+            )
+            made.fleet(*(made.entry(name, light=light) for name in names))
+            made.first.write({"vms/vms.yaml": vms})
+            return made
 
         yield opened
