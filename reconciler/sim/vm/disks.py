@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,9 +18,15 @@ from reconciler.sim.volumes import storage
 if TYPE_CHECKING:
     from reconciler.sim.world import World
 
-GIB = 1 << 30
+KIB = 1 << 10
+GIB_IN_KIB = 1 << 20
 EFI_SIZES = {"2m": 128 * 1024, "4m": 528 * 1024}
 TPM_SIZE = 4 << 20
+
+
+def whole_kib(gib: float) -> int:
+    """A size in whole KiB, rounded up (pve-common PVE/Tools.pm, convert_size)."""
+    return math.ceil(gib * GIB_IN_KIB)
 
 
 def normal_drives(world: World, params: dict[str, object]) -> None:
@@ -226,7 +233,7 @@ class Workshop:
             return self._cloudinit(drive, parts[0], results)
         wanted = NEW_DISK.match(drive.file)
         if wanted is not None:
-            return self._new(drive, wanted[1], int(float(wanted[2]) * GIB))
+            return self._new(drive, wanted[1], whole_kib(float(wanted[2])) * KIB)
         return self._attach(drive, results)
 
     def _say(self, drive: Drive) -> Drive:

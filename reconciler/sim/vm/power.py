@@ -11,7 +11,7 @@ from reconciler.sim.accounts.access import Identity, perm
 from reconciler.sim.cluster.networks import bridges_of
 from reconciler.sim.cluster.tasks import Step, Task, step
 from reconciler.sim.cluster.traffic import keep_run
-from reconciler.sim.errors import TaskFailed, failed
+from reconciler.sim.errors import TaskFailed, bad_parameters, failed
 from reconciler.sim.ha import requests
 from reconciler.sim.ha.book import managed
 from reconciler.sim.parameters import options
@@ -26,6 +26,7 @@ from reconciler.sim.vm.cloudinit import generate_drive
 from reconciler.sim.vm.fitness import has_system, refuse_start
 from reconciler.sim.vm.locks import assert_exists, load, take_flock
 from reconciler.sim.vm.machine import Machine, check_lock
+from reconciler.sim.vm.migration import network, storage_pair
 from reconciler.sim.vm.passthrough import refuse_missing_devices
 from reconciler.sim.vm.pending import apply_pending
 from reconciler.sim.volumes import storage
@@ -50,12 +51,13 @@ START: dict[str, Field] = {
     **FROM_NODE,
     "force-cpu": Text(optional=True),
     "machine": options.OPTIONS["machine"],
-    "migration_network": Text(optional=True),
+    "migration_network": Text(optional=True, format=network),
     "migration_type": Text(optional=True, enum=("secure", "insecure")),
     "stateuri": Text(optional=True, max_length=128),
-    "targetstorage": Text(optional=True),
+    "targetstorage": Text(optional=True, list_of=storage_pair),
 }
 VERBS = ("current", "start", "stop", "reset", "shutdown", "suspend", "reboot")
+NO_SOURCE = "targetstorage can only by used with migratedfrom."
 LATE = "VM quit/powerdown failed - got timeout"
 
 
@@ -79,6 +81,8 @@ def start(world: World, request: Request) -> str:
         "targetstorage",
         "force-cpu",
     )
+    if params.get("targetstorage") and not params.get("migratedfrom"):
+        raise bad_parameters({"targetstorage": NO_SOURCE})
     if managed(world, request.vmid) and not params.get("stateuri"):
         return requests.ask_start(world, request.node, request.vmid, request.identity)
     skip = bool(params.get("skiplock"))

@@ -92,6 +92,24 @@ def test_localhost_is_the_node_that_is_asked(demo: Simulator) -> None:
     assert missing.reason == "Configuration file 'nodes/pve2/qemu-server/999.conf' does not exist"
 
 
+def test_sizes_are_rounded_up_to_whole_kib(hands: Hands) -> None:
+    """pve-common PVE/Tools.pm (convert_size)."""
+    hands.vm(100, scsi0="local:0.001", scsi1="local:0.5")
+    config = hands.config(100)
+    assert config["scsi0"].endswith("size=1049K") and config["scsi1"].endswith("size=512M")
+
+
+def test_a_start_for_a_migration_names_its_source(hands: Hands) -> None:
+    """qemu-server PVE/API2/Qemu.pm (vm_start)."""
+    hands.vm(100)
+    said = hands.refused("POST", "/100/status/start", targetstorage="store2")
+    assert said == "targetstorage: targetstorage can only by used with migratedfrom."
+    said = hands.refused("POST", "/100/status/start", migration_network="pve2")
+    assert "value does not look like a valid CIDR network" in said
+    said = hands.refused("POST", "/100/status/start", targetstorage="a:b:c")
+    assert said.startswith("targetstorage: invalid format - ")
+
+
 def test_keys_are_pressed_by_name_while_the_vm_runs(hands: Hands) -> None:
     """qemu-server PVE/QemuServer.pm (vm_sendkey); QEMU monitor/hmp-cmds.c (hmp_sendkey)."""
     hands.vm(100)
