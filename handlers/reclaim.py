@@ -7,6 +7,7 @@ from desired.spec import VMSpec
 from desired.units import format_size
 from handlers.effects import wanted
 from handlers.handler import Subject, config_call, send_calls, vm_path
+from handlers.safeguard import Stage, session_of
 from handlers.slots import in_order
 from state.change import Call, Change, Effect, Method, Note
 from state.drive import Drive
@@ -26,7 +27,8 @@ class Reclaim:
     Owns no config key. The first change needs approval and names the volume; the engine keeps that
     permission as an intent until the volume is gone. Then each look takes one step: the snapshots,
     the newest first, since they hold the disk; the slot, at once where the guest lets go of it,
-    else with its next stop and start; the volume itself, which Proxmox then lists as unused.
+    else with its next stop and start; the volume itself, which Proxmox then lists as unused. While
+    a guarded change is under way nothing of that is begun, for its snapshot is needed.
 
     Risk: this erases data, and every snapshot of the VM. The boot disk is never erased.
     """
@@ -39,7 +41,7 @@ class Reclaim:
     apply = staticmethod(send_calls)
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
-        config = wanted(seen)
+        config, session = wanted(seen), session_of(seen)
         for slot in given_up(spec):
             intent = seen.memory.intents.get(f"{ERASE}{slot}")
             drive = config.disks.get(slot)
@@ -48,6 +50,8 @@ class Reclaim:
             elif slot in boot_disks(seen):
                 reason = f"{drive.volume} is the boot disk, which is never erased"
                 yield Note(seen.key, self.name, slot, reason, "DiskUnmanaged")
+            elif session is not None and session.stage is not Stage.UNDONE:
+                yield Note(seen.key, self.name, slot, "waits: the guarded change may go back")
             else:
                 yield self._attached(slot, drive, intent, seen)
 

@@ -20,7 +20,8 @@ ADVICE = {
     "ApprovalNeeded": "`reconcile --once --dry-run` shows the plan and its digest; "
     "`reconcile approve DIGEST` lets it pass once",
     "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
-    "DiskUnmanaged": "name the disk in the spec again, or leave it; nothing is erased by itself",
+    "DiskUnmanaged": "name the disk in the spec again, or leave it; `size: 0` with `reclaim: "
+    "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
     "restart {key} --now` for this one alone",
     "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM and detach that "

@@ -142,3 +142,20 @@ def test_cp_07_over_the_wire_a_person_approves_with_the_command(scene: Open) -> 
     assert grounds.cli("approve", grounds.dry().digest).returncode == 0
     grounds.settle()
     assert not [one for one in grounds.world().volumes.values() if one.volid == VOLUME]
+
+
+def test_cp_07_nothing_is_erased_while_a_guarded_change_may_go_back(tmp_path: Path) -> None:
+    """CP-07: its snapshot holds the disk; first the change is well, then the disk goes."""
+    lab = made(tmp_path, spec(size="4GiB", restart="allow"))
+    guarded = {**spec(restart="allow", **GONE), "memory": "2GiB", "guard": {"snapshot": True}}
+    lab.write(fleet_files({"a": guarded}))
+    lab.run(approve=lab.dry().digest)
+    lab.settle(apart=30.0)
+    if is_there(lab):
+        erase(lab)
+    sent = [one for one in lab.wire.writes() if not one.error]
+    deletes = [str(one.params.get("delete", one.path.rpartition("/")[2])) for one in sent]
+    gone = [name for name in deletes if name in ("scsi1", "unused0") or name.startswith("rc-")]
+    assert [name.partition("-")[0] for name in gone] == ["rc", "scsi1", "unused0"]
+    assert not is_there(lab)
+    assert lab.world.vms[100].snapshots == {}

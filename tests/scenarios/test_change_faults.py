@@ -82,6 +82,6 @@ def test_cp_12_an_upgrade_of_memory_with_a_restart_costs_few_calls(tmp_path: Pat
     lab.write(fleet_files({"a": LARGER}))
     summary = lab.run()
     assert (summary.ready, summary.writes) == (1, 3)
-    assert summary.reads <= 40
+    assert summary.reads <= 30
     quiet = lab.run()
     assert (quiet.ready, quiet.writes) == (1, 0)
