@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.reclaim import given_up
 
 _HARDWARE = re.compile("acpi|audio0|hotplug|kvm|tablet|watchdog")
 """Config keys that take VM.Config.HWType and that no handler owns (pve-api.md 1)."""
@@ -19,7 +20,8 @@ class Usage:
     `unpooled` says whether some VM stands in no pool; `firewall`, `startup`, `hardware` and `ha`
     whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
     is under HA; `media` whether some VM says what is in its CD-ROM drive; `migrates` whether VMs
-    may be migrated, `guarded` whether snapshots are taken before changes. `files` are by content
+    may be migrated, `guarded` whether snapshots are taken before changes, or go
+    with a disk that is erased. `files` are by content
     (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be chosen),
     `mappings` the cluster's names for devices of hosts: `pci/gpu`. `images` maps an alias to the
     volumes of disk images here, `smallest` to the least size (bytes) that a spec asks of the
@@ -77,7 +79,7 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         hardware=bool(images) or any(map(_typed, specs)),
         media=any(spec.iso is not None for spec in specs),
         ha=any(spec.ha is not None for spec in specs),
-        guarded=any(spec.guard is not None and spec.guard.snapshot for spec in specs),
+        guarded=any((spec.guard and spec.guard.snapshot) or given_up(spec) for spec in specs),
         migrates=bool(specs) and (fleet.placement.post_clone_migration or enforced),
         files=_files(specs),
         mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),

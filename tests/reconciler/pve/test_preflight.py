@@ -245,6 +245,20 @@ def test_rights_that_only_some_specs_need_are_asked_for_with_them() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{"guard": {"snapshot": True}}, {"disks": {"scsi1": {"size": 0, "reclaim": "delete"}}}],
+)
+def test_cp_07_snapshots_that_come_or_go_with_a_change_take_a_right(
+    fields: dict[str, object],
+) -> None:
+    def asked(**fields: object) -> bool:
+        found = needs(usage(fleet(spec("web-1", **fields)), "demo"))
+        return any("VM.Snapshot" in need.privileges for need in found)
+
+    assert asked(**fields) and not asked()
+
+
 def test_vms_that_are_never_migrated_need_no_right_to_it() -> None:
     """DEP-15"""
 
