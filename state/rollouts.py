@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from state import tables
 from state.database import Database, upsert
@@ -15,6 +15,9 @@ RolloutState = Literal["active", "paused", "aborted", "done", "superseded"]
 MemberState = Literal["waiting", "working", "done", "left"]
 HOLDING: tuple[RolloutState, ...] = ("active", "paused", "aborted")
 """The states in which a rollout holds an edit back from the VMs that wait."""
+
+KEPT = 200
+"""How many rollouts are kept."""
 
 SEEN = "rollout.revision"
 """The setting that names the state of the source whose edits are known."""
@@ -114,6 +117,14 @@ def _read(link: Connection, wanted: object) -> list[Rollout]:
     return found
 
 
+def _prune(link: Connection) -> None:
+    """Forgets the oldest that are over."""
+    columns = tables.rollouts.c
+    newest = select(columns.id).order_by(columns.id.desc()).limit(1).offset(KEPT)
+    over = columns.state.not_in(HOLDING)
+    link.execute(delete(tables.rollouts).where(columns.id <= newest.scalar_subquery(), over))
+
+
 def _write(link: Connection, rollout: Rollout) -> Rollout:
     columns = [column.name for column in tables.rollouts.columns if column.name != "id"]
     row = {name: getattr(rollout, name) for name in columns}
@@ -124,6 +135,7 @@ def _write(link: Connection, rollout: Rollout) -> Rollout:
     else:
         made = insert(tables.rollouts).returning(tables.rollouts.c.id)
         number = int(link.execute(made, row).scalar_one())
+        _prune(link)
     rows = [
         {"rollout": number, "key": one.key, "place": place, "state": one.state}
         | {"batch": one.batch, "why": one.why, "at": one.at}

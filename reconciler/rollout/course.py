@@ -23,6 +23,9 @@ from state.store import Store
 PATIENCE = timedelta(minutes=10)
 """How long a ready VM may be unhealthy before the rollout is paused for it."""
 
+HINDERED = ("GroupDown", "DrainStopped")
+"""Conditions of a VM whose restart waits for another VM."""
+
 CONDITIONS = {
     "active": "RolloutWaiting",
     "paused": "RolloutPaused",
@@ -71,11 +74,11 @@ class Course:
 
     def hold_back(self, turns: Mapping[str, Turn]) -> None:
         """Let those that wait be compared with their specs as they were before the edit."""
-        for rollout in self.rollouts:
-            for member in rollout.of("waiting"):
-                turn, applied = turns.get(member.key), self.store.applied.of(member.key)
-                if turn is not None and applied is not None:
-                    turn.spec = held_back(applied.document, turn.spec, rollout.edits)
+        waiting = [(one, member.key) for one in self.rollouts for member in one.of("waiting")]
+        applied = self.store.applied.all() if waiting else {}
+        for rollout, key in waiting:
+            if key in turns and key in applied:
+                turns[key].spec = held_back(applied[key], turns[key].spec, rollout.edits)
         self._tell(turns)
 
     def _tell(self, turns: Mapping[str, Turn]) -> None:
@@ -144,10 +147,21 @@ def booked(rollout: Rollout, turns: Mapping[str, Turn], healthy: Healthy, at: da
 
 def _judged(member: Member, turn: Turn, healthy: Healthy, at: datetime) -> Member:
     result = results_of({member.key: turn})[member.key]
-    why = healthy(turn) if result == "ready" else turn.why or f"it is {turn.standing}"
+    why = _hindered(turn) or healthy(turn) if result == "ready" else _trouble(turn)
     if result == "ready" and not why:
         return replace(member, state="done", why="", at=at)
     return member if why == member.why else replace(member, why=why, at=at)
+
+
+def _hindered(turn: Turn) -> str:
+    """Say what keeps a VM from the restart that the edit needs, though its policy allows it."""
+    notes = turn.last.notes if turn.last else ()
+    return next((one.reason for one in notes if one.condition in HINDERED), "")
+
+
+def _trouble(turn: Turn) -> str:
+    refused = (one.reason for one in (turn.last.notes if turn.last else ()) if one.condition)
+    return turn.why or next(refused, f"it is {turn.standing}")
 
 
 def _failed(member: Member, turn: Turn, at: datetime) -> bool:

@@ -104,17 +104,18 @@ def edits_of(document: str, spec: VMSpec) -> frozenset[Edit]:
 def held_back(document: str, spec: VMSpec, edits: Iterable[Edit]) -> VMSpec:
     """The spec without these edits: in their fields it says what the document does.
 
-    Where the two do not go together it is the document's. Raises ValidationError when that is of a
-    version that cannot be read.
+    Where the two do not go together it is the document's. A document of another version, which
+    cannot be read, holds nothing back.
     """
-    applied = VMSpec.model_validate_json(document)
-    before, tree = json.loads(applied.document()), json.loads(spec.document())
+    before, tree = _whole(document), json.loads(spec.document())
+    if before is None:
+        return spec
     for path in sorted(path for path, _ in edits):
         _take(path, before, tree)
     try:
         return VMSpec.model_validate_json(json.dumps(tree))
     except ValidationError:
-        return applied
+        return VMSpec.model_validate_json(document)
 
 
 def _whole(document: str) -> Tree | None:
