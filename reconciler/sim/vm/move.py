@@ -144,6 +144,9 @@ def finish(
         raise TaskFailed(f"storage migration failed: {text}") from refusal
     if machine.template:
         moved = replace(moved, file=storage.make_base(world, machine.node, moved.file).volid)
+    if disk.startswith("unused"):
+        # its line holds the volume alone (PVE/QemuServer.pm, clone_disk)
+        moved = replace(moved, size=None)
     machine.config[disk] = moved.print()
     if delete:
         storage.free(world, machine.node, drive.file)

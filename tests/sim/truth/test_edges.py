@@ -92,6 +92,16 @@ def test_localhost_is_the_node_that_is_asked(demo: Simulator) -> None:
     assert missing.reason == "Configuration file 'nodes/pve2/qemu-server/999.conf' does not exist"
 
 
+def test_an_unused_disk_is_moved_as_a_volume_alone(hands: Hands) -> None:
+    """qemu-server PVE/QemuServer.pm (clone_disk), PVE/QemuServer/Drive.pm (unused_fmt)."""
+    hands.vm(100, scsi0="local:1")
+    hands.call("PUT", "/100/config", delete="scsi0")
+    assert hands.task("POST", "/100/move_disk", disk="unused0", storage="store2", delete=1) == "OK"
+    assert hands.config(100)["unused0"] == "store2:100/vm-100-disk-0.raw"
+    assert hands.task("DELETE", "/100") == "OK"
+    assert hands.simulator.call("GET", "/nodes/pve1/storage/store2/content").data == []
+
+
 def test_sizes_are_rounded_up_to_whole_kib(hands: Hands) -> None:
     """pve-common PVE/Tools.pm (convert_size)."""
     hands.vm(100, scsi0="local:0.001", scsi1="local:0.5")
