@@ -33,7 +33,7 @@ from reconciler.safeguard.decide import (
     ROLLBACK,
     SNAPSHOT,
 )
-from reconciler.safeguard.health import unwell
+from reconciler.safeguard.health import may_ask_agent, unwell
 from reconciler.safeguard.limits import beyond
 from reconciler.safeguard.saved import Saved, feature_missing, saved_of
 from reconciler.site import Site
@@ -49,6 +49,7 @@ AGAIN, SOON = timedelta(seconds=5), timedelta(seconds=2)
 """When a VM that is not well is asked again, and one whose snapshot is at work."""
 
 SKEW = timedelta(seconds=2)
+AGENT_RIGHT = "VM.Monitor; of Proxmox VE 9 VM.GuestAgent.Audit"
 
 
 def carry_out(
@@ -107,6 +108,8 @@ class Carrier:
         if left is not None:
             return self._send(_delete(self.seen, left))
         reason = self._too_many(saved) or feature_missing(self.site.api, self.seen)
+        if not reason and not may_ask_agent(self.spec, self.seen, self.site.api):
+            reason = f"the token may not ask the guest agent ({AGENT_RIGHT})"
         if reason:
             return self._refused(reason)
         run = next(iter(self.store.journal.runs(1)), None)

@@ -95,10 +95,12 @@ def _beginning(spec: VMSpec, guard: Safeguard, found: Guarded, gate: Gate) -> Gu
 def _covered(change: Change, spec: VMSpec, guard: Safeguard, gate: Gate, seen: SeenVM) -> bool:
     """Whether a change is an edit of an effect that is guarded, and has that effect now.
 
-    Values that wait for a restart that is not permitted are guarded when it is.
+    Values that wait for a restart that is not permitted are guarded when it is; a password that was
+    reset is not: rolled back, nobody would know it.
     """
     beside = change.handler in gate.beside or change.handler == "exists" or change.drift != ""
-    if beside or change.effect.value not in guard.effects:
+    secret = (change.handler, change.field) == ("cloudinit", "password")
+    if beside or secret or change.effect.value not in guard.effects:
         return False
     if change.handler == "power":
         return change.field == STOP

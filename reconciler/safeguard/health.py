@@ -1,5 +1,6 @@
 """Whether a VM is well: it runs, its guest agent answers, its ports do, and its web page."""
 
+import logging
 import re
 import socket
 import ssl
@@ -12,10 +13,11 @@ from handlers.addresses import known_addresses
 from handlers.handler import vm_path
 from handlers.power import is_wanted_off
 from handlers.slots import in_order
-from state.api import Api, ApiError
+from state.api import Api, ApiError, Contention, Forbidden, Locked, Unavailable
 from state.change import Call, Method
 from state.observed import SeenVM
 
+logger = logging.getLogger(__name__)
 PATIENCE = 3.0
 """Seconds that one check may take in all."""
 
@@ -26,18 +28,44 @@ _STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
 
 
 def unwell(spec: VMSpec, seen: SeenVM, api: Api) -> str:
-    """Say what of a VM does not answer; empty when it is well, or is not wanted running."""
+    """Say what of a VM does not answer; empty when it is well, or is not wanted running.
+
+    Raises ApiError when Proxmox could not be asked, which says nothing of the VM.
+    """
     health = spec.guard.health if spec.guard else Health()
     if is_wanted_off(spec) or (spec.power == "unmanaged" and seen.status == "stopped"):
         return ""
     if seen.status != "running":
         return f"the VM is {seen.status}"
-    if spec.agent if health.agent is None else health.agent:
+    if asks_agent(spec):
         try:
             api.send(Call(Method.POST, f"{vm_path(seen)}/agent/ping"))
+        except Forbidden:
+            logger.warning("%s: the guest agent was not asked: a right is missing", seen.key)
+        except (Unavailable, Contention, Locked):
+            raise
         except ApiError as error:
             return f"the guest agent does not answer: {error.text.strip()}"
     return _over_the_network(health, first_address(spec, seen))
+
+
+def asks_agent(spec: VMSpec) -> bool:
+    """Whether the guest agent must answer: where the check or the spec names it."""
+    named = spec.guard.health.agent if spec.guard else None
+    return bool(spec.agent if named is None else named)
+
+
+def may_ask_agent(spec: VMSpec, seen: SeenVM, api: Api) -> bool:
+    """Whether the token may: one that may not would take every VM for one that is not well."""
+    if not asks_agent(spec):
+        return True
+    try:
+        api.send(Call(Method.POST, f"{vm_path(seen)}/agent/ping"))
+    except Forbidden:
+        return False
+    except ApiError:
+        return True
+    return True
 
 
 def first_address(spec: VMSpec, seen: SeenVM) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.sim.faults import Fault
 from state.memory import Hold, Phase
+from state.secret import Secret
 from state.store import Store
 from tests.lab import Killed, Lab, Sent
 from tests.laws.fleets import Spec, fleet_files
@@ -81,7 +82,7 @@ def test_a_change_that_goes_well_leaves_no_snapshot(tmp_path: Path, port: int) -
     vm = lab.world.vms[100]
     assert (vm.config["memory"], vm.status, vm.snapshots) == ("2048", "running", {})
     assert events(lab)[-1] == "vm_changed"
-    assert [one.path for one in lab.wire.writes()].count("/nodes/pve1/qemu/100/agent/ping") == 1
+    assert [one.path for one in lab.wire.writes()].count("/nodes/pve1/qemu/100/agent/ping") == 2
 
 
 def test_what_is_not_well_in_its_time_is_rolled_back_held_and_not_tried_again(
@@ -271,6 +272,30 @@ def test_a_guard_that_is_not_required_lets_the_change_be_made_without_one(
     lab.settle()
     assert steps(lab) == ["config", "shutdown", "start"]
     assert lab.world.vms[100].config["memory"] == "2048"
+
+
+def test_an_agent_that_the_token_may_not_ask_is_found_out_before_the_change(tmp_path: Path) -> None:
+    """Else every VM would be taken for one that is not well."""
+    lab = guarded(tmp_path)
+    no = "Permission check failed (/vms/100, VM.Monitor)"
+    lab.simulator.faults.add(
+        Fault("error-before", path="*/agent/ping", times=None, status=403, text=no)
+    )
+    edit(lab, {**LARGE, "guard": "snapshot"})
+    runs(lab, 2)
+    assert "may not ask the guest agent (VM.Monitor" in conditions(lab)["GuardUnavailable"]
+    assert power(lab) == []
+
+
+def test_a_password_that_was_reset_is_no_change_to_guard(tmp_path: Path) -> None:
+    spec = {**SMALL, "cloudinit": {"user": "ops", "password": "generate"}}
+    lab = guarded(tmp_path, spec)
+    with Store.open(lab.where, at=lab.clock.now()) as store:
+        secret = Secret("another one")
+        store.vault.keep("a", "password", secret)
+        store.vault.set_fingerprint("a", "password.wanted", store.vault.fingerprint(secret))
+    lab.settle()
+    assert steps(lab) == ["config"]
 
 
 def test_a_snapshot_that_fails_is_tried_again_before_anything_is_written(tmp_path: Path) -> None:
