@@ -94,7 +94,6 @@ class SiteLook:
             vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
             resolve=self.resolve,
             dry=self.dry,
-            frozen=site.neighbours.frozen(site.name),
         )
         self.gate = self._gate(machines)
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
@@ -287,6 +286,8 @@ class SiteLook:
         wait = self._waits(spec, seen)
         if wait:
             return self.gate.check(VMPlan(seen, notes=(wait,)))
+        # What it waited for may have been found since this look began.
+        self.ground.frozen = self.site.neighbours.frozen(self.site.name)
         given = allocate(spec, seen, self.ground)
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
