@@ -75,6 +75,7 @@ def serve(
         return meanwhile(number)
 
     rest = Hours(lab, happens)
+    tidied: list[float] = []
     service = Service(
         lab._options(interval=60.0),
         rhythm or Rhythm(),
@@ -85,8 +86,10 @@ def serve(
         lambda error: "" if isinstance(error, ZeroDivisionError) else str(error),
         lambda: 0.5,
         lab._opening(open_live),
+        lambda: tidied.append(lab.clock.seconds),
     )
     service.serve()
+    assert len(tidied) >= len([one for one in lab.told.events if isinstance(one, RunDone)])
     return rest
 
 
@@ -197,7 +200,16 @@ def stopped_at_the_first_write(lab: Lab) -> Hours:
     opening = lab._opening(open_live)
     notify, words = Manager(), str
     Service(
-        lab._options(), Rhythm(), lab.told, lab.clock, rest, notify, words, lambda: 0.0, opening
+        lab._options(),
+        Rhythm(),
+        lab.told,
+        lab.clock,
+        rest,
+        notify,
+        words,
+        lambda: 0.0,
+        opening,
+        int,
     ).serve()
     return rest
 
