@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.answer import OUTPUT, answer
 from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 @click.option("--max", "most", type=click.IntRange(min=1), help="With --only: so many of them.")
 @click.option("--now", is_flag=True, help="Also while a window or a failed restart withholds it.")
 @click.option("--cancel", is_flag=True, help="Take it back, if no run has begun yet.")
+@OUTPUT
 @click.pass_obj
 def restart(
     settings: Settings,
@@ -26,6 +28,7 @@ def restart(
     most: int | None,
     now: bool,
     cancel: bool,
+    output: str,
 ) -> None:
     """Let the next run stop and start a VM, once, for the values that wait for that.
 
@@ -55,18 +58,17 @@ def restart(
         keys = _asked_for(opened, only, found, most) if vm is None else [vm]
         if vm is not None:
             known_key(vm, opened.fleet, opened.store.memories())
-        if cancel:
-            for key in keys:
-                opened.store.intents.drop(key, RESTART)
-                click.echo(f"{key} is not to be restarted")
-            return
+        told = {key: "" if cancel else _waiting(found.get(key, ())) for key in keys}
         for key in keys:
-            opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
-            waits = _waiting(found.get(key, ()))
-            words = f"the next run restarts {key} for what waits for that"
-            click.echo(words + f" ({waits})" * bool(waits))
-    if not keys:
-        click.echo("no VM of these waits for a restart")
+            if cancel:
+                opened.store.intents.drop(key, RESTART)
+            else:
+                opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
+    words = "{} is not to be restarted" if cancel else "the next run restarts {} for what waits"
+    words += "" if cancel else " for that"
+    lines = [words.format(key) + f" ({waits})" * bool(waits) for key, waits in told.items()]
+    text = "\n".join(lines) or "no VM of these waits for a restart"
+    answer(output, text, restart=not cancel, vms=told)
 
 
 def _asked_for(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import OUTPUT, document
+from reconciler.cli.answer import OUTPUT, answer, document
 from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,11 +71,13 @@ def show(settings: Settings, number: int | None, output: str) -> None:
 @rollout.command(short_help="Let no further batch begin.")
 @click.argument("number", type=int, required=False, metavar="[ID]")
 @click.option("--why", default="", help="Told to the VMs that wait.")
+@OUTPUT
 @click.pass_obj
-def pause(settings: Settings, number: int | None, why: str) -> None:
+def pause(settings: Settings, number: int | None, why: str, output: str) -> None:
     """Let no further batch begin; what is at work comes to its end."""
     one = _turn(settings, number, ("active",), "paused", why or "a person paused it")
-    click.echo(f"rollout {one.id} is paused: no further batch begins")
+    text = f"rollout {one.id} is paused: no further batch begins"
+    answer(output, text, rollout=one.id, state="paused")
 
 
 @rollout.command(short_help="Let a paused or aborted rollout go on.")
@@ -87,18 +89,20 @@ def pause(settings: Settings, number: int | None, why: str) -> None:
     metavar="VM",
     help="Wait no longer for this VM; it gets the edit by itself.",
 )
+@OUTPUT
 @click.pass_obj
-def resume(settings: Settings, number: int | None, left_out: tuple[str, ...]) -> None:
+def resume(settings: Settings, number: int | None, left_out: tuple[str, ...], output: str) -> None:
     """Let a paused or aborted rollout go on."""
     states: tuple[RolloutState, ...] = ("paused", "aborted")
     one = _turn(settings, number, states, "active", "", left_out)
-    click.echo(f"rollout {one.id} goes on with the next run")
+    answer(output, f"rollout {one.id} goes on with the next run", rollout=one.id, state="active")
 
 
 @rollout.command(short_help="Let what is not applied stay so.")
 @click.argument("number", type=int, required=False, metavar="[ID]")
+@OUTPUT
 @click.pass_obj
-def abort(settings: Settings, number: int | None) -> None:
+def abort(settings: Settings, number: int | None, output: str) -> None:
     """End a rollout where it is: what is applied stays, the rest keeps what it had.
 
     VMs that have not got the edit are held at their former values, and say so, until their specs
@@ -107,9 +111,8 @@ def abort(settings: Settings, number: int | None) -> None:
     states: tuple[RolloutState, ...] = ("active", "paused")
     one = _turn(settings, number, states, "aborted", "a person aborted it")
     left = len(one.of("waiting"))
-    click.echo(
-        f"rollout {one.id} is aborted: {left} VMs stay as they were until their specs change"
-    )
+    text = f"rollout {one.id} is aborted: {left} VMs stay as they were until their specs change"
+    answer(output, text, rollout=one.id, state="aborted", left=left)
 
 
 def _turn(

@@ -93,7 +93,7 @@ ANSWERS: list[tuple[tuple[str, ...], str]] = [
     (("adopt-drift", "web-1"), "patch"),
     (("hold", "web-1", "--why", "x", "--until", "2h"), "until"),
     (("unhold", "web-1"), "lifted"),
-    (("restart", "web-1"), "waits"),
+    (("restart", "web-1"), "vms"),
     (("restart", "web-1", "--cancel"), "restart"),
     (("password", "web-1", "--show-once"), "password"),
     (("rebuild-state", "--dry-run"), "found"),
