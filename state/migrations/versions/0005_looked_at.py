@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from state.tables import Moment
+from state.columns import Moment
 
 revision = "0005"
 down_revision = "0004"
