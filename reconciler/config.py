@@ -4,6 +4,7 @@ import gc
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -43,11 +44,13 @@ class Opened:
     preview: bool
     stack: ExitStack = field(default_factory=ExitStack)
     _secrets: dict[str, Secret | SecretError] = field(default_factory=dict)
+    _turns: dict[str, threading.Lock] = field(default_factory=dict)
 
     def resolve(self, reference: str) -> Secret:
         """Read a secret by its reference, relative to the fleet's folder; once in a run."""
-        if reference not in self._secrets:
-            self._secrets[reference] = _read(reference, Path(self.fleet.folder))
+        with self._turns.setdefault(reference, threading.Lock()):
+            if reference not in self._secrets:
+                self._secrets[reference] = _read(reference, Path(self.fleet.folder))
         found = self._secrets[reference]
         if isinstance(found, SecretError):
             raise SecretError(str(found))

@@ -57,7 +57,7 @@ class ProxmoxApi:
         self.reads = 0
         self.writes = 0
         self._transport = transport
-        self._addresses = addresses
+        self.addresses = addresses
         self._log = log
         self._lock = threading.Lock()
         times = cluster.timeouts
@@ -108,12 +108,12 @@ class ProxmoxApi:
         data = self._call(Method.GET, path, params or {}, self._light)
         if path == "/cluster/status":
             data = self._quorate(data)
-            self._addresses.learn(data)
+            self.addresses.learn(data)
         return data
 
     def remember(self) -> Json:
         """Return what the next run's client should know of the cluster's servers."""
-        return self._addresses.remember()
+        return self.addresses.remember()
 
     def _quorate(self, status: Json) -> Json:
         """Return the status as a server within the quorum has it, if there is one.
@@ -122,11 +122,11 @@ class ProxmoxApi:
         """
         seen, passed = status, set[Origin]()
         while lacks_quorum(seen):
-            cut_off = self._addresses.latest
+            cut_off = self.addresses.latest
             if cut_off is None or cut_off in passed:
                 return status
             passed.add(cut_off)
-            self._addresses.missed(cut_off)
+            self.addresses.missed(cut_off)
             try:
                 seen = self._call(Method.GET, "/cluster/status", {}, self._light)
             except ApiError:
@@ -135,7 +135,7 @@ class ProxmoxApi:
                 "cluster %s: %s has no quorum; %s is asked",
                 self.name,
                 cut_off,
-                self._addresses.latest,
+                self.addresses.latest,
             )
         return seen
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from desired.catalog import FleetFile
 from reconciler.config import Opened, open_live, open_preview
+from reconciler.pve.client import ProxmoxApi
 from reconciler.secrets import SecretError
 from state.api import ApiError
 from state.store import Store, StoreError
@@ -87,6 +89,39 @@ def test_a_command_that_fails_is_run_once_and_fails_for_every_vm(
         with pytest.raises(SecretError, match="exit status 3"):
             opened.resolve("exec:./secret.sh")
     assert times() == 1
+
+
+def test_clusters_side_by_side_read_a_reference_once(opened: Opened, folder: Path) -> None:
+    times = counted(folder, "echo geheim")
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(opened.resolve, ["exec:./secret.sh"] * 8))
+    assert {one.reveal() for one in found} == {"geheim"}
+    assert times() == 1
+
+
+def test_whom_to_ask_first_is_kept_for_the_next_run(
+    folder: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OPT-08: an endpoint that hangs costs one run its time, not each."""
+    monkeypatch.setenv("T", "x")
+    lab = {**REAL, "endpoints": ["https://127.0.0.1:1", "https://127.0.0.1:2"]}
+    (folder / "fleet.yaml").write_text(yaml.safe_dump(head({"lab": lab}, database=database)))
+    (folder / "vms" / "all.yaml").write_text("one: {cluster: lab}\n")
+
+    def ports() -> list[int]:
+        api = found.connect("lab")
+        assert isinstance(api, ProxmoxApi)
+        return [one.port for one in api.addresses.endpoints]
+
+    with open_live(folder, None, AT) as found:
+        assert ports() == [1, 2]
+        api = found.connect("lab")
+        assert isinstance(api, ProxmoxApi)
+        api.addresses.reached(api.addresses.endpoints[1])
+    with open_preview(folder, None, AT) as found:
+        assert ports() == [2, 1]
+    with open_live(folder, None, AT) as found:
+        assert ports() == [2, 1]
 
 
 def test_a_real_cluster_that_is_not_there_says_so_at_the_first_call(

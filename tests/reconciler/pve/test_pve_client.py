@@ -188,7 +188,7 @@ def test_the_next_endpoint_is_tried_and_then_preferred(serve: Serve, connect: Op
     api.send(PUT)
     api.send(PUT)
     assert len(server.asked) == 2
-    assert api._addresses.endpoints[0].port == server.port
+    assert api.addresses.endpoints[0].port == server.port
 
 
 def test_a_server_that_shakes_no_hands_was_not_reached(connect: Open) -> None:
@@ -429,7 +429,7 @@ def test_who_forwards_is_not_at_fault_for_a_slow_node(serve: Serve, connect: Ope
     with pytest.raises(Unavailable, match="no answer in time"):
         api.get("/nodes/pve2/qemu/100/pending")
     assert second.asked == []
-    assert api._addresses.endpoints[0].port == first.port
+    assert api.addresses.endpoints[0].port == first.port
 
 
 def test_a_node_stands_in_when_no_endpoint_answers(serve: Serve, connect: Open) -> None:
