@@ -1,6 +1,7 @@
 """How a VM is sent to another node: the call, what must be asked first, and what is enforced."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from desired.spec import VMSpec
@@ -23,9 +24,9 @@ class Migration:
         web-3: {node: {name: pve2, enforce: true, local_disks: true}}
 
     Owns no config key. Allocation says whether it can go and to which node; what keeps it is told
-    by `placement`. A change of package comes first (CP-11), one migration at a time is under way on
-    a node, and one that failed is tried again later. `GET` and `POST /nodes/N/qemu/V/migrate`,
-    VM.Migrate.
+    by `placement`. Whatever else differs comes first (CP-11), one migration at a time is under way
+    on a node, and one that failed is tried again later. `GET` and
+    `POST /nodes/N/qemu/V/migrate`, VM.Migrate.
 
     Risk: a live migration takes the network's bandwidth and a moment of standstill; a running VM
     is never migrated offline, nor its local disks carried along unless `local_disks` says so.
@@ -49,7 +50,7 @@ class Migration:
         elif resource_of(seen) and _asked(seen):
             yield self._waits(seen, f"the HA manager was asked to move it to {target}")
         elif binding.phase is Phase.READY:
-            yield moved(seen, self.name, placing)
+            yield replace(moved(seen, self.name, placing), gate=True)
 
     def _waits(self, seen: SeenVM, reason: str) -> Note:
         return Note(seen.key, self.name, "node", reason, "PlacementDiffers")
