@@ -93,13 +93,14 @@ def adopt_drift(ctx: click.Context, vm: str, field: str | None, output: str) -> 
 
 
 def _survey(settings: Settings, only: tuple[str, ...]) -> "Survey":
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import busy, paint
     from reconciler.options import RunOptions
     from reconciler.outside import survey
     from reconciler.show.run import QuietReporter
 
     aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
-    return survey(RunOptions(settings.fleet, settings.database, only=only), aside)
+    with busy("reading clusters"):
+        return survey(RunOptions(settings.fleet, settings.database, only=only), aside)
 
 
 def _past(settings: Settings, only: tuple[str, ...]) -> "tuple[Event, ...]":

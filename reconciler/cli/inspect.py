@@ -197,13 +197,13 @@ def doctor(ctx: click.Context, output: str) -> None:
       reconcile doctor
     """
     from reconciler.cli.opening import now
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import busy, paint
     from reconciler.config import open_preview
     from reconciler.show.status import as_json, render_findings
 
     settings: Settings = ctx.obj
     at = now()
-    with open_preview(settings.fleet, settings.database, at) as opened:
+    with busy("asking clusters"), open_preview(settings.fleet, settings.database, at) as opened:
         found = {name: _findings(opened, name, at) for name in sorted(opened.fleet.clusters)}
     if output == "json":
         listed = {name: as_json(findings) for name, findings in found.items()}

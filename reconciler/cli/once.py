@@ -8,7 +8,7 @@ import click
 
 from reconciler.cli.answer import document
 from reconciler.cli.opening import person
-from reconciler.cli.output import paint, run_reporter
+from reconciler.cli.output import busy, paint, run_reporter
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 from reconciler.options import RunOptions
 from reconciler.show.run import QuietReporter
@@ -88,7 +88,8 @@ def _dry(options: RunOptions, once: Once) -> int:
         from reconciler.inventory.instead import Copies, files_of
 
         opening = Copies(files_of(once.inventories), opening)
-    dry = dry_run(options, aside, opening=opening)
+    with busy("reading clusters, planning"):
+        dry = dry_run(options, aside, opening=opening)
     if once.output == "json":
         click.echo(document(**plan_json(dry)))
     elif once.output == "markdown":

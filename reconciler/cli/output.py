@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from reconciler.report import Reporter
@@ -14,6 +16,18 @@ from reconciler.show.text import Paint, wants_colour
 def paint() -> Paint:
     """Return colours for standard output, or none."""
     return Paint(wants_colour(sys.stdout.isatty(), os.environ))
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """Show on a terminal, while inside, that something is at work; elsewhere nothing."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} ..."):
+        yield
 
 
 def line_writer() -> Write:

@@ -14,7 +14,7 @@ from desired.errors import Place, SpecError, UnusableSource
 from reconciler.approval import ApprovalRefused
 from reconciler.cli import cli
 from reconciler.cli.errors import status_and_words
-from reconciler.cli.output import line_writer, run_reporter
+from reconciler.cli.output import busy, line_writer, run_reporter
 from reconciler.lock import LockHeld
 from reconciler.options import BrokenSpecs
 from reconciler.secrets import SecretError
@@ -125,3 +125,14 @@ def test_a_port_that_is_taken_is_told_in_words() -> None:
         words = ["simulate", "--port", str(taken.getsockname()[1])]
         with pytest.raises(click.ClickException, match="the simulator cannot start"):
             cli.main(words, standalone_mode=False)
+
+
+def test_a_terminal_sees_that_something_is_at_work_and_a_pipe_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, seen in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with busy("reading clusters"):
+            pass
+        assert ("reading clusters" in stream.getvalue()) == seen
