@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from reconciler.topics import TOPICS
+from reconciler.cli.topics import TOPICS
 
 
 @click.command(short_help="Explain a topic, or a command.")
@@ -20,7 +20,7 @@ def help(ctx: click.Context, words: tuple[str, ...]) -> None:
       reconcile help conditions
       reconcile help spec put
     """
-    from reconciler.guidance import page
+    from reconciler.cli.guidance import page
 
     if not words:
         width = max(map(len, TOPICS))

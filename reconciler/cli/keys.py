@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from reconciler.cli.settings import default_fleet
-from reconciler.topics import TOPICS
+from reconciler.cli.topics import TOPICS
 
 
 class Named(click.types.StringParamType):

@@ -1,12 +1,12 @@
-"""The pages of `reconcile help`: texts beside this module, and what is made from the code."""
+"""The pages of `reconcile help`: texts in reconciler/pages, and what is made from the code."""
 
 from collections.abc import Callable, Mapping
 from importlib.resources import files
 from textwrap import fill
 
 from reconciler.cli.settings import EXITS
+from reconciler.cli.topics import TOPICS
 from reconciler.conditions import MEANINGS
-from reconciler.topics import TOPICS
 from reconciler.why import ADVICE
 
 WIDTH = 100

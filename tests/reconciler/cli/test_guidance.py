@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner
 
 from reconciler.cli import COMMANDS, cli
+from reconciler.cli.guidance import MADE, page
 from reconciler.cli.settings import EXITS
+from reconciler.cli.topics import TOPICS
 from reconciler.conditions import MEANINGS
-from reconciler.guidance import MADE, page
 from reconciler.show.events import EVENT_NAMES
-from reconciler.topics import TOPICS
 from reconciler.why import ADVICE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ROOMS = ("handlers", "reconciler/allocation", "reconciler/rollout", "reconciler/safeguard")
 NAME = re.compile(r"[A-Z]+[a-z]+([A-Z][a-z]+)*")
 NO_CONDITIONS = frozenset({"False", "NoSpec", "Settled", "Course"})
