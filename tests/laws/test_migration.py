@@ -119,3 +119,33 @@ def test_a_crash_between_transactions_of_a_migrated_clone_ends_well(tmp_path: Pa
 @pytest.mark.nightly
 def test_a_crash_between_any_two_transactions_ends_well(tmp_path: Path) -> None:
     assert killed_between(tmp_path, range(undisturbed(600).commits)) == []
+
+
+ENFORCED = "one: {template: ubuntu-24, node: {name: pve1, enforce: true}}\n"
+
+
+def moved_away(folder: Path) -> Lab:
+    """A VM on shared storage that runs on pve1 and is to be on pve2 from now on."""
+    lab = Lab(folder, {"fleet.yaml": FLEET, "vms/all.yaml": ENFORCED})
+    lab.settle()
+    lab.write({"vms/all.yaml": ENFORCED.replace("pve1", "pve2")})
+    lab.wire.calls.clear()
+    return lab
+
+
+def test_a_crash_around_an_enforced_migration_migrates_once(tmp_path: Path) -> None:
+    """DEP-08: the guest runs on, wherever the run was killed."""
+    twin = moved_away(tmp_path / "twin")
+    twin.run()
+    wanted, calls = twin.shot(), twin.wire.of(twin.wire.run)
+    sent = next(index for index, one in enumerate(calls) if one.is_write)
+    for index in range(sent - 1, sent + 3):
+        for before, after in ((index, None), (None, index)):
+            lab = moved_away(tmp_path / f"{index}-{before is None}")
+            with pytest.raises(Killed):
+                lab.run(before=before, after=after)
+            lab.clock.sleep(0.5)
+            lab.settle(apart=0.5)
+            assert lab.shot() == wanted
+            paths = [one.path for one in lab.wire.writes()]
+            assert paths == ["/nodes/pve1/qemu/100/migrate"]
