@@ -61,6 +61,11 @@ def check_templates(
             read = _read(opened, name, aliases)
             problems = problems or read is None
             found += [check(one) for one in read or ()]
+    for alias in sorted({*aliases} - {one.template.alias for one in found}):
+        click.echo(
+            f"template {alias} has no copy {f'in {cluster}' if cluster else 'seen'}", err=True
+        )
+        problems = True
     if output == "json":
         click.echo(document(templates=checks_json(found)))
     elif output == "markdown":

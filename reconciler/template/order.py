@@ -119,9 +119,10 @@ class Order:
 def fetched_name(url: str) -> str:
     """The name that a fetched image gets: the URL's; `.img` becomes `.qcow2`, which it mostly is.
 
+    It has only letters that Proxmox leaves as they are, for the file is looked for by its name.
     Raises BadOrder where Proxmox could not tell the image's format by the name.
     """
-    name = re.sub(r"[^A-Za-z0-9.+=_-]", "_", urlsplit(url).path.rpartition("/")[2])
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", urlsplit(url).path.rpartition("/")[2])
     if name.endswith(".img"):
         name = name.removesuffix(".img") + ".qcow2"
     if not name.endswith(_FORMATS) or name in _FORMATS:

@@ -91,6 +91,14 @@ def test_what_cannot_be_meant_is_said(fleet: Path, words: tuple[str, ...], said:
     assert said in done.output
 
 
+def test_a_template_without_a_copy_to_check_is_said(fleet: Path) -> None:
+    text = FLEET.replace("images: {", "images: {far: {gone: 'a:import/b.raw'}, ")
+    (fleet / "fleet.yaml").write_text(text)
+    done = run(fleet, "template", "check", "far", "--cluster", "demo")
+    assert done.exit_code == 1
+    assert "template far has no copy in demo" in done.stderr
+
+
 def test_a_build_is_shown_then_done_once_and_then_there(fleet: Path) -> None:
     """CI-04: the line for fleet.yaml is printed; the same command again does nothing."""
     asked = run(fleet, *BUILD, *IMAGE, "--dry-run")

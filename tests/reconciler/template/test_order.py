@@ -49,6 +49,7 @@ def test_uefi_and_windows_change_what_is_created() -> None:
         ("https://a.example/x/debian-13.qcow2", "debian-13.qcow2"),
         ("https://a.example/noble%20server.img?x=1", "noble_20server.qcow2"),
         ("http://a.example/disk.raw", "disk.raw"),
+        ("http://a.example/a+b=c.vmdk", "a_b_c.vmdk"),
     ],
 )
 def test_a_fetched_image_is_named_so_that_proxmox_takes_it(url: str, name: str) -> None:
