@@ -22,12 +22,14 @@ from reconciler.sim.samples import FLEET_TOKEN, FLEET_USER
 from reconciler.sim.state import StateFile
 from state.store import Store
 from tests.bench import serving as served_cluster
+from tests.bench.clusters import settled_tick
 from tests.bench.fleets import FIRST_VMID, simulated, write_fleet
 from tests.bench.noop import Tick, run_timed, serving, settled_ticks
 from tests.bench.settled import Settled, make_settled, roomy_world
 
 Lines = Iterator[str]
 DEPLOYED = 300
+CLUSTERS, A_CLUSTER = 3, 1_000
 RECONCILE = str(Path(sys.executable).with_name("reconcile"))
 COUNTED = 5_000
 """Config reads that are timed."""
@@ -66,6 +68,14 @@ def noop(sizes: Sequence[int]) -> Lines:
     yield _row("peak MiB", [f"{ticks[size].mebibytes:.0f}" for size in sizes])
     for size in sizes:
         yield f"  {ticks[size].said}"
+
+
+def clusters(_: Sequence[int]) -> Lines:
+    """A tick that finds nothing to do in several clusters, side by side."""
+    with scratch() as folder:
+        tick = settled_tick(make_settled(folder, CLUSTERS * A_CLUSTER), CLUSTERS)
+    yield f"{CLUSTERS} clusters of {A_CLUSTER:,} VMs: {tick.cpu:.2f} s of our processor, "
+    yield f"  {tick.wall:.2f} s by the clock, {tick.mebibytes:.0f} MiB ({tick.said})"
 
 
 def deploy(_: Sequence[int]) -> Lines:
@@ -161,6 +171,7 @@ def _row(name: str, cells: Sequence[str]) -> str:
 MEASURES: dict[str, Callable[[Sequence[int]], Lines]] = {
     "start": start,
     "noop": noop,
+    "clusters": clusters,
     "deploy": deploy,
     "specs": specs,
     "memories": memories,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import measures
+from tests.bench.clusters import settled_tick
 from tests.bench.noop import settled_ticks
 from tests.bench.settled import make_settled
 
@@ -20,6 +21,12 @@ def test_a_tick_that_finds_nothing_makes_a_dozen_requests_at_any_size(
         rf"{count} VMs: {count} ready, 0 changed, 0 failed; (\d+) reads, 0 writes;", tick.said
     )
     assert found and int(found[1]) <= 12, tick.said
+
+
+def test_each_of_several_clusters_is_asked_as_much_as_one_alone(tmp_path: Path) -> None:
+    tick = settled_tick(make_settled(tmp_path, 6), 3)
+    found = re.match(r"6 VMs: 6 ready, 0 changed, 0 failed; (\d+) reads, 0 writes;", tick.said)
+    assert found and int(found[1]) <= 3 * 12, tick.said
 
 
 def test_specs_memories_and_the_simulator_are_measured() -> None:
