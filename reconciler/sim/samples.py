@@ -9,6 +9,7 @@ from reconciler.sim.accounts.access import Access, Grant, Token, User
 from reconciler.sim.accounts.roles import CONFIG, built_in
 from reconciler.sim.cluster import broadcast
 from reconciler.sim.cluster.inventory import GIB, Bridge, Node, Storage, Volume
+from reconciler.sim.ha.book import book
 from reconciler.sim.launch import DEMO_SECRET as DEMO_SECRET
 from reconciler.sim.launch import FLEET_TOKEN as FLEET_TOKEN
 from reconciler.sim.launch import FLEET_USER as FLEET_USER
@@ -56,9 +57,13 @@ def empty_world(now: float, seed: int, password: str) -> World:
 
 
 def recorded_world(now: float, speed: float = 60.0, seed: int = 0) -> World:
-    """The empty one-node cluster that every recorded flow starts from; root@pam / pvetest."""
+    """The empty one-node cluster that every recorded flow starts from; root@pam / pvetest.
+
+    As on the recorded host, the HA managers do not run.
+    """
     world = empty_world(now, seed, "pvetest")
     world.speed = speed
+    book(world).resting = True
     bridges = [Bridge("vmbr0", cidr="10.99.99.1/24")]
     world.nodes["pve1"] = Node(
         "pve1",

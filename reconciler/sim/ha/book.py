@@ -95,7 +95,8 @@ class Order:
 @dataclass(slots=True)
 class Book:
     """Everything of the HA stack. `next_round` is the world time of the managers' next round, 0
-    while nothing needs one; `lost` when each dead node was first missed."""
+    while nothing needs one; `lost` when each dead node was first missed. `resting` means that the
+    managers' services do not run: resources and orders are written down and nothing comes of it."""
 
     resources: dict[str, Resource] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Book:
     lost: dict[str, float] = field(default_factory=dict)
     next_round: float = 0.0
     master: str | None = None
+    resting: bool = False
 
 
 def book(world: World) -> Book:

@@ -22,7 +22,7 @@ def wake(world: World) -> None:
     if ROOM not in world.rooms:
         return
     held = book(world)
-    if held.next_round or not (held.resources or held.services or held.orders):
+    if held.resting or held.next_round or not (held.resources or held.services or held.orders):
         return
     period = ROUND / world.speed
     # A hair before the round is the round: the clock cannot tell the two apart.
