@@ -129,7 +129,7 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
     placed = _placed(spec, spec.template, seen if waits else None, ground)
     if isinstance(placed, Note):
         return placed
-    ground.terrain.capacity.place(spec, placed.end, placed.needs, ground.view)
+    ground.terrain.capacity.place(spec, placed.end, placed.needs)
     keeps = old is not None and seen.presence is Presence.ABSENT
     if old is not None and "exists" in seen.memory.attempts:
         keeps = keeps and ground.vmids.is_free(old.vmid)

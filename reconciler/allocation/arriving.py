@@ -89,7 +89,7 @@ def aim(spec: VMSpec, seen: SeenVM, row: VMRow, terrain: Terrain) -> Placing:
     if best is None or best.way is None:
         unknown = f"no node {' or '.join(nodes)} in the cluster"
         return Placing(row.node, problem=reasons(judged) or unknown)
-    terrain.capacity.place(spec, best.verdict.node, best.needs, terrain.view)
+    terrain.capacity.place(spec, best.verdict.node, best.needs)
     return Placing(row.node, best.verdict.node, best.way.target_storages)
 
 

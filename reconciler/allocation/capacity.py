@@ -26,14 +26,16 @@ Needs = Mapping[str, int]
 class Capacity:
     """Free RAM (bytes) and CPUs promised, by node; free bytes by storage and node.
 
-    Storages that nodes share are counted once, under the node ''. `groups` says where the VMs of
-    each anti-affinity group are, `ours` how many VMs of the fleet a node has.
+    Storages that nodes share are counted once, under the node ''; `rows` are those that say how
+    large they are. `groups` says where the VMs of each anti-affinity group are, `ours` how many
+    VMs of the fleet a node has.
     """
 
     rules: PlacementRules = field(default_factory=PlacementRules)
     ram: dict[str, int] = field(default_factory=dict)
     cpus: dict[str, float] = field(default_factory=dict)
     space: dict[tuple[str, str], int] = field(default_factory=dict)
+    rows: dict[tuple[str, str], StorageRow] = field(default_factory=dict)
     ours: Counter[str] = field(default_factory=Counter)
     groups: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -51,6 +53,7 @@ class Capacity:
         for one in view.storages:
             key = _key(one)
             if one.total:
+                found.rows[one.storage, one.node] = one
                 found.space[key] = min(one.total - one.used, found.space.get(key, one.total))
         return found
 
@@ -67,6 +70,15 @@ class Capacity:
         node = target or binding.node or row.node
         self.ram[node] = self.ram.get(node, 0) - ((spec and spec.memory) or row.maxmem)
         self._take_cpus(node, cpus_of(spec, row.maxcpu) if spec else row.maxcpu)
+        for disk in spec.disks.values() if spec else ():
+            storage = disk.storage or (spec and spec.storage) or ""
+            self._take_space(node, {storage: disk.size or 0})
+
+    def _take_space(self, node: str, needs: Needs) -> None:
+        for storage, size in needs.items():
+            row = self.rows.get((storage, node))
+            if row is not None:
+                self.space[_key(row)] -= self.counted(row, size)
 
     def _take_cpus(self, node: str, cpus: float) -> None:
         self.cpus[node] = self.cpus.get(node, 0) + cpus
@@ -77,13 +89,11 @@ class Capacity:
         if spec.anti_affinity:
             self.groups.setdefault(spec.anti_affinity, {})[key] = node
 
-    def place(self, spec: VMSpec, node: str, needs: Needs, view: ClusterView) -> None:
+    def place(self, spec: VMSpec, node: str, needs: Needs) -> None:
         """Promise a VM's RAM, CPUs and disks to a node."""
         self.ram[node] = self.ram.get(node, 0) - (spec.memory or 0)
         self._take_cpus(node, cpus_of(spec))
-        for row in view.storages:
-            if row.node == node and row.storage in needs and _key(row) in self.space:
-                self.space[_key(row)] -= self.counted(row, needs[row.storage])
+        self._take_space(node, needs)
         self.know(spec.key, spec, node)
 
     def mates(self, spec: VMSpec, node: str) -> tuple[str, ...]:

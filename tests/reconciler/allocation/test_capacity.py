@@ -9,8 +9,8 @@ from tests.engine import binding, node, spec, storage, view, vm
 def test_free_ram_is_what_the_node_shows_less_what_is_planned_there() -> None:
     world = view(nodes=[node("a", free=4)])
     capacity = Capacity.of(world)
-    capacity.place(spec("one", memory="1GiB", cpu={"cores": 2, "sockets": 2}), "a", {}, world)
-    capacity.place(spec("two"), "elsewhere", {}, world)
+    capacity.place(spec("one", memory="1GiB", cpu={"cores": 2, "sockets": 2}), "a", {})
+    capacity.place(spec("two"), "elsewhere", {})
     assert capacity.ram == {"a": 3 * GIB, "elsewhere": 0}
     assert capacity.cpus == {"a": 4, "elsewhere": 1}
     assert capacity.ours == {"a": 1, "elsewhere": 1}
@@ -29,6 +29,20 @@ def test_a_clone_counts_where_it_is_to_be_until_it_runs() -> None:
     capacity.expect(world, binding("e", 105, node="pve1"), two, target="pve3")
     assert capacity.ram == {"pve1": 7 * GIB, "pve2": 6 * GIB, "pve3": 6 * GIB}
     assert capacity.cpus == {"pve1": 3, "pve2": 2, "pve3": 2}
+
+
+def test_the_disks_of_a_clone_count_until_it_runs() -> None:
+    """A clone takes little at first, and grows to what its spec says."""
+    rows = storage("local", "pve1", "pve2", kind="lvm", total=100 * GIB, used=10 * GIB)
+    world = view([vm(101, "pve1")], storages=tuple(rows))
+    capacity = Capacity.of(world)
+    disks = {
+        "system": {"size": "20GiB"},
+        "scsi1": {"size": "5GiB", "storage": "local"},
+        "scsi2": {},
+    }
+    capacity.expect(world, binding("a", 101, node="pve1"), spec(storage="local", disks=disks))
+    assert [capacity.free(row) for row in rows] == [65 * GIB, 90 * GIB]
 
 
 def test_a_guest_that_was_just_started_will_still_take_its_memory() -> None:
@@ -54,7 +68,7 @@ def test_disks_take_of_thin_storage_less_than_their_size() -> None:
     world = view(storages=tuple(rows))
     capacity = Capacity.of(world, PlacementRules(thin_overcommit=2))
     size = 10 * GIB
-    capacity.place(spec(), "pve1", {"thin": size, "thick": size, "silent": size}, world)
+    capacity.place(spec(), "pve1", {"thin": size, "thick": size, "silent": size})
     assert [capacity.free(row) for row in rows] == [55 * GIB, 50 * GIB, None]
 
 
@@ -62,8 +76,8 @@ def test_a_storage_that_nodes_share_is_counted_once() -> None:
     rows = storage("ceph", "pve1", "pve2", shared=True, total=100 * GIB, kind="rbd")
     world = view(storages=tuple(rows))
     capacity = Capacity.of(world, PlacementRules(thin_overcommit=1))
-    capacity.place(spec(), "pve1", {"ceph": 10 * GIB}, world)
-    capacity.place(spec("b"), "pve2", {"ceph": 10 * GIB}, world)
+    capacity.place(spec(), "pve1", {"ceph": 10 * GIB})
+    capacity.place(spec("b"), "pve2", {"ceph": 10 * GIB})
     assert [capacity.free(row) for row in rows] == [80 * GIB] * 2
 
 

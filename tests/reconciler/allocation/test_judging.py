@@ -102,7 +102,7 @@ def test_thin_storage_is_promised_so_many_times() -> None:
         wanted = spec(f"web-{number}", disks={"system": {"size": "40GiB"}})
         answer = place(wanted, (9000,), here)
         assert isinstance(answer, Placed)
-        here.capacity.place(wanted, answer.end, answer.needs, here.view)
+        here.capacity.place(wanted, answer.end, answer.needs)
         found.append("left" in answer.placing.problem)
     assert found == [False] * 5 + [True]
 

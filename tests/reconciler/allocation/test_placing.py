@@ -70,7 +70,7 @@ def test_a_group_is_spread_before_anything_else() -> None:
         wanted = spec(f"web-{number}", anti_affinity="web")
         answer = place(wanted, (9000, 9001, 9002), here)
         assert isinstance(answer, Placed)
-        here.capacity.place(wanted, answer.end, answer.needs, here.view)
+        here.capacity.place(wanted, answer.end, answer.needs)
         found.append((answer.end, answer.placing.neighbours))
     assert found == [("pve1", ()), ("pve2", ()), ("pve1", ("web-1",))]
 
