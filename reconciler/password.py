@@ -133,6 +133,9 @@ def _keep(store: Store, asked: Asked, use: str, secret: Secret, *, fresh: bool) 
     """Seal it before it is sent; one that a person gave is not delivered again."""
     store.vault.keep(asked.key, use, secret)
     if fresh:
+        # One that somebody set is ours to replace from now on: a person has said so.
+        if use not in store.memories([asked.key])[asked.key].fingerprints:
+            store.vault.set_fingerprint(asked.key, use, "")
         wanted = store.vault.fingerprint(secret)
         store.vault.set_fingerprint(asked.key, f"{use}.wanted", wanted)
     if asked.secret is not None:

@@ -19,7 +19,9 @@ ADVICE = {
     "`reconcile doctor` tells of the last",
     "ApprovalNeeded": "`reconcile --once --dry-run` shows the plan and its digest; "
     "`reconcile approve DIGEST` lets it pass once",
-    "CredentialUnverified": "set a new password by hand if the guest does not take the wanted one",
+    "ChangeRolledBack": "edit the spec, or `reconcile unhold {key}` to have the same change made "
+    "once more; `reconcile log {key}` shows how it went",
+    "CredentialUnverified": "`reconcile password {key} --reset` sets one that is known",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; `size: 0` with `reclaim: "
     "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
@@ -28,6 +30,9 @@ ADVICE = {
     "disk by hand: the next run makes one as wanted, without what the guest kept on the old one",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
     "a copy, remove the marker line and tag from the copy",
+    "GuardPartial": "see that what it names can stay as the change makes it, should it be undone",
+    "GuardUnavailable": "mend what it names; or `guard: {{required: false}}` lets changes be made "
+    "without a snapshot",
     "PlacementDiffers": "move the VM by hand, set `node` to where it is, or `enforce: true` beside "
     "its name to have it migrated",
     "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",

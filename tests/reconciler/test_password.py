@@ -1,4 +1,4 @@
-"""A reset password: through the agent where it answers, else at the next boot; told, never shown."""
+"""A reset password: by the agent where it answers, else at the next boot; told, never shown."""
 
 from pathlib import Path
 
@@ -135,6 +135,21 @@ def test_a_lost_answer_is_said_to_be_one(lab: Lab) -> None:
     done = reset(lab)
     assert done.way == "agent and cloud-init"
     assert "the answer was lost" in done.doubt
+
+
+def test_a_password_that_somebody_set_is_replaced_once_a_person_says_so(tmp_path: Path) -> None:
+    """Until then it is left alone: CredentialUnverified."""
+    lab = lab_of(tmp_path, {**SPEC, "cloudinit": {"user": "ops"}})
+    lab.ask("PUT", "/nodes/pve1/qemu/100/config", cipassword="theirs")
+    lab.write(fleet_files({"a": {"node": "pve1", **SPEC}}))
+    lab.clock.sleep(20.0)
+    lab.settle()
+    theirs = lab.world.vms[100].config["cipassword"]
+    reset(lab)
+    lab.settle()
+    assert lab.world.vms[100].config["cipassword"] != theirs
+    with lab.store() as store:
+        assert [one.type for one in store.conditions.all()["a"]] == ["Ready"]
 
 
 NO_INIT: Spec = {"memory": "1GiB", "agent": True}
