@@ -223,6 +223,27 @@ def test_our_machine_is_known_by_its_uuid_once_it_shows_our_mark(here: Field) ->
     assert here.store.bindings.all()["web-1"].uuid == UUID
 
 
+def test_the_node_that_a_machine_is_seen_on_is_remembered(here: Field) -> None:
+    """Observed, never identity: somebody may have migrated it."""
+    old = here.bind(binding(uuid=UUID, node="pve1")).memory
+    given = here.give(found=seen(memory=old, row=vm(101, "pve3")))
+    assert bound(given).node == "pve3"
+    assert here.store.bindings.all()["web-1"].node == "pve3"
+
+
+def test_a_new_vm_is_placed_before_it_is_bound(here: Field) -> None:
+    """DEP-16: killed in between it is placed anew; a preview keeps nothing."""
+    here.dry = True
+    given = here.give()
+    assert given.seen.memory.placing is not None
+    assert here.store.placements.choice("web-1") is None
+    here.dry = False
+    here.give()
+    chosen = here.store.placements.choice("web-1")
+    assert chosen is not None
+    assert chosen[0].node == "pve1"
+
+
 def test_a_machine_renamed_while_it_was_cloned_is_still_ours(here: Field) -> None:
     """`was:` changes the key; the mark in Proxmox still says the old one."""
     old = here.bind(binding("new")).memory
