@@ -22,6 +22,9 @@ LATEST = 10
 READY = "Ready"
 """The condition that every VM has; it is shown as what comes next, not beside the others."""
 
+WAITING = ("RolloutAborted", "RolloutPaused", "RolloutWaiting", "RestartRequired")
+"""Conditions of a VM that is as it should be for now; they say what is still to come."""
+
 
 @dataclass(frozen=True, slots=True)
 class VMStatus:
@@ -151,7 +154,7 @@ def next_words(
     label = DEPLOY.next_label(state) or CHANGE.next_label(state)
     if label:
         return label
-    waiting = [c for c in conditions if c.type == "RestartRequired" and c.status]
+    waiting = [c for c in conditions if c.type in WAITING and c.status]
     return waiting[0].message if waiting else ""
 
 

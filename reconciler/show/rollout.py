@@ -12,6 +12,9 @@ BAR = 20
 MOST_KEYS = 6
 """How many VMs of one batch are named."""
 
+MOST_BATCHES = 5
+"""How many of the batches to come are shown."""
+
 
 def bar(rollout: Rollout) -> str:
     """`[#####.....]  5/10`: a VM at work counts half."""
@@ -45,12 +48,17 @@ def render_one(rollout: Rollout, batches: Sequence[Sequence[str]], paint: Paint)
 
 
 def batch_lines(batches: Sequence[Sequence[str]]) -> list[str]:
-    """`next: a, b`, `then: c, d and 3 more`."""
+    """`next: a, b`, `then: c, d and 3 more`, `then 7 batches more`."""
     lines = []
-    for number, keys in enumerate(batches):
+    for number, keys in enumerate(batches[:MOST_BATCHES]):
         more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
         lines.append(f"{'then' if number else 'next'}: {', '.join(keys[:MOST_KEYS])}{more}")
-    return lines
+    left = len(batches) - MOST_BATCHES
+    return [*lines, f"then {_batches(left)} more"] if left > 0 else lines
+
+
+def _batches(number: int) -> str:
+    return "1 batch" if number == 1 else f"{number} batches"
 
 
 def preview_lines(rollout: Rollout, batches: Sequence[Sequence[str]]) -> list[str]:
@@ -61,8 +69,8 @@ def preview_lines(rollout: Rollout, batches: Sequence[Sequence[str]]) -> list[st
         f", {rollout.state}: {rollout.why or 'by a person'}" if rollout.state != "active" else ""
     )
     working = [one.key for one in rollout.of("working")]
-    many = f"{len(batches)} batches" if len(batches) != 1 else "1 batch"
-    lines = [f"{named}: {rollout.about} for {whole}, {many} to come{state}"]
+    coming = f"{_batches(len(batches))} to come"
+    lines = [f"{named}: {rollout.about} for {whole}, {coming}{state}"]
     lines += [f"  at work: {', '.join(working)}"] if working else []
     return [*lines, *(f"  {line}" for line in batch_lines(batches))]
 

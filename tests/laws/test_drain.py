@@ -60,17 +60,18 @@ def test_never_two_of_one_anti_affinity_group_are_down_at_once(tmp_path: Path) -
 
 
 def test_a_killed_drain_goes_on_one_by_one(tmp_path: Path) -> None:
-    """At the pace of real hardware, killed before each write, and before its answer."""
-    base = Lab(tmp_path / "base", files("1GiB", **PAIR), speed=1.0)
+    """Killed before the first stop and the first start, and before their answers."""
+    base = Lab(tmp_path / "base", files("1GiB", **PAIR), speed=60.0)
     base.settle()
     base.wire.calls.clear()
     base.write(files("2GiB", **PAIR))
     calm = twin(base, tmp_path / "calm")
     calm.run()
-    writes = [index for index, one in enumerate(calm.wire.calls) if one.is_write]
+    stops = [index for index, one in enumerate(calm.wire.calls) if "/status/sh" in one.path]
+    starts = [index for index, one in enumerate(calm.wire.calls) if "/status/start" in one.path]
     calm.settle(apart=20.0)
     assert alternates(powered(calm))
-    for number, index in enumerate(writes):
+    for number, index in enumerate((stops[0], starts[0])):
         for how in ("before", "after"):
             lab = twin(base, tmp_path / f"{number}{how}")
             with pytest.raises(Killed):
