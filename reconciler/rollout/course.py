@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from desired.source import Fleet
+from handlers.safeguard import UNDONE
 from reconciler.outcome import results_of
 from reconciler.rollout.batches import begin, grouping, next_batch
 from reconciler.rollout.edits import held_back, survey
@@ -165,9 +166,12 @@ def _trouble(turn: Turn) -> str:
 
 
 def _failed(member: Member, turn: Turn, at: datetime) -> bool:
-    """Whether it went wrong: at once where a step did, after a while where it is only unwell."""
+    """Whether it went wrong: at once where a step did or the change was rolled back, after a while
+    where it is only unwell."""
     if member.state == "done":
         return False
+    if any(one.condition == UNDONE for one in (turn.last.notes if turn.last else ())):
+        return True
     result = results_of({member.key: turn})[member.key]
     return result == "error" or (result == "ready" and at - member.at > PATIENCE)
 

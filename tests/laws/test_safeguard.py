@@ -11,7 +11,7 @@ from state.memory import Hold, Phase
 from state.secret import Secret
 from state.store import Store
 from tests.lab import Killed, Lab, Sent
-from tests.laws.fleets import Spec, fleet_files
+from tests.laws.fleets import FLEET, Spec, fleet_files
 from tests.laws.test_restart import LATE, edit, power, twin
 from tests.laws.test_restart_killed import at_calls
 
@@ -77,7 +77,7 @@ def test_a_change_that_goes_well_leaves_no_snapshot(tmp_path: Path, port: int) -
     edit(lab, {**LARGE, "guard": guard})
     lab.settle()
     assert steps(lab) == GOOD
-    taken = lab.wire.writes()[0]
+    taken = next(one for one in lab.wire.writes() if one.path.endswith("/snapshot"))
     assert taken.params["description"] == "reconcile: before memory, tags"
     vm = lab.world.vms[100]
     assert (vm.config["memory"], vm.status, vm.snapshots) == ("2048", "running", {})
@@ -404,6 +404,33 @@ def test_a_vm_that_nobody_starts_or_stops_for_runs_again_after_its_rollback(
     assert lab.world.vms[100].status == "running"
 
 
+def batches(memory: str) -> dict[str, str]:
+    """Four VMs of one package, whose edits go out in batches; none answers on port 1."""
+    guard = "guard: {health: {tcp: 1}, within: 1min}"
+    nics = "nics: {net0: {ipv4: {pool: here}}}"
+    rules = "guard: {restarts: 100%}\nrollout: {over: 2, canary: 1}\nlimits:"
+    return {
+        "fleet.yaml": FLEET.replace("limits:", rules),
+        "pools/here.yaml": "here: {bridge: vmbr0, network: 127.9.0.0/24}\n",
+        "packages/p.yaml": f"p: {{memory: {memory}, restart: allow, {nics}, {guard}}}\n",
+        "vms/all.yaml": "web: {package: p, count: 4}\n",
+    }
+
+
+def test_a_canary_that_is_rolled_back_pauses_its_rollout(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, batches("1GiB"))
+    lab.settle()
+    lab.wire.calls.clear()
+    lab.write(batches("2GiB"))
+    runs(lab, 8)
+    assert {one.path.split("/")[4] for one in lab.wire.writes()} == {"100"}
+    assert {vm.config["memory"] for vm in lab.world.vms.values() if not vm.template} == {"1024"}
+    with lab.store() as store:
+        (rollout,) = store.rollouts.recent()
+    assert rollout.state == "paused"
+    assert "web/1" in rollout.why
+
+
 def begun(folder: Path, guard: object) -> Lab:
     lab = guarded(folder, guard=guard)
     edit(lab, {**LARGE, "guard": guard})
@@ -438,13 +465,17 @@ def killed(folder: Path, base: Lab, wanted: list[str], kept: Callable[[Sent], bo
     assert wrong == []
 
 
+def changes(one: Sent) -> bool:
+    return one.is_write and "/agent/" not in one.path
+
+
 def test_a_guarded_change_killed_at_any_write_ends_the_same(tmp_path: Path, port: int) -> None:
     lab = begun(tmp_path / "base", {"health": {"tcp": port}})
-    killed(tmp_path, lab, GOOD, lambda one: one.is_write)
+    killed(tmp_path, lab, GOOD, changes)
 
 
 def test_a_rollback_killed_at_any_write_ends_the_same(tmp_path: Path) -> None:
-    killed(tmp_path, unwell(tmp_path / "base"), BAD[4:], lambda one: one.is_write)
+    killed(tmp_path, unwell(tmp_path / "base"), BAD[4:], changes)
 
 
 @pytest.mark.nightly
