@@ -89,7 +89,7 @@ class SiteLook:
             store=self.store,
             view=self.view,
             machines=machines,
-            terrain=self._terrain(machines),
+            terrain=self._terrain(turns, machines),
             addresses=self.addresses,
             vmids=Vmids(used, site.cluster.first_vmid, site.vmid_free),
             resolve=self.resolve,
@@ -123,13 +123,13 @@ class SiteLook:
         ours = (one.fingerprints.get(HA) for one in self.memories.values())
         return any(spec.ha for spec in specs) or any(ours)
 
-    def _terrain(self, machines: Mapping[int, Machine]) -> Terrain:
+    def _terrain(self, turns: Sequence[Turn], machines: Mapping[int, Machine]) -> Terrain:
         site, capacity = self.site, Capacity.of(self.view, self.fleet.placement)
         targets = self.store.placements.targets()
         for binding in self.store.bindings.deploying(site.name):
             spec = self.fleet.vms.get(binding.key)
             capacity.expect(self.view, binding, spec, targets.get(binding.key))
-        if self._counts_members():
+        if self._counts_members(turns):
             for key, binding in self.store.bindings.all().items():
                 row, spec = self.view.vms.get(binding.vmid), self.fleet.vms.get(key)
                 if spec and row and binding.cluster == site.name:
@@ -143,10 +143,10 @@ class SiteLook:
             partial(site.image_nodes, self.view),
         )
 
-    def _counts_members(self) -> bool:
-        """Whether it matters which VMs of the fleet are where."""
-        mine = (one for one in self.fleet.vms.values() if one.cluster == self.site.name)
-        return self.fleet.placement.fill == "round_robin" or any(one.anti_affinity for one in mine)
+    def _counts_members(self, turns: Sequence[Turn]) -> bool:
+        """Whether it matters which VMs of the fleet are where: one is placed, or kept apart."""
+        bound = {key for key, memory in self.memories.items() if memory.binding}
+        return any(one.key not in bound or one.spec.anti_affinity for one in turns)
 
     def _reading(self, turns: Sequence[Turn], strangers: set[int]) -> Reading:
         vmids: set[int] = set()
@@ -300,8 +300,10 @@ class SiteLook:
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools."""
         why = self.site.neighbours.waits_for(self.site.name)
+        if why is None:
+            return None
         have = {(lease.nic, lease.family, lease.ordinal) for lease in seen.memory.leases}
-        if why is None or all(slot[:3] in have for slot in wanted_slots(spec)):
+        if all(slot[:3] in have for slot in wanted_slots(spec)):
             return None
         return Note(seen.key, "allocate", "vm", why, blocking=True)
 

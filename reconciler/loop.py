@@ -97,8 +97,6 @@ class Run:
             self._remark(f"renamed {moved}")
         stage = Stage(self.opened, self.reporter, self.clock)
         sites = stage.sites((turn.spec for turn in turns.values()), begun)
-        for key in withdraw(fleet, store, sites, self.start):
-            self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         if self.options.approve:
             until = deadline(self.start, self.options.time_limit)
             by = self.options.by
@@ -108,6 +106,9 @@ class Run:
         course = Course.enter(fleet, store, self.clock.now())
         course.hold_back(turns)
         self._side_by_side(self._ticks(run, sites, turns))
+        within = {name: site for name, site in sites.items() if not site.missed}
+        for key in withdraw(fleet, store, within, self.start):
+            self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         course.leave(turns, Health(sites, store), self.clock.now())
         for rollout in course.rollouts:
             self._remark(line_of(rollout), "warning" if rollout.why else "note")

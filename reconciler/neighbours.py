@@ -32,7 +32,7 @@ class Neighbours:
         """Begin with what earlier runs found."""
         made = cls(store, sharing(fleet), keeps)
         for name, cluster in fleet.clusters.items():
-            lost = store.settings.get(f"lost:{name}")
+            lost = store.settings.get(lost_in(name))
             if lost:
                 made._lost[name] = str(lost)
             kept = store.settings.get(f"preflight:{name}")
@@ -50,7 +50,7 @@ class Neighbours:
             if lost:
                 self._lost[cluster] = lost
         if self.keeps and lost != before:
-            self.store.settings.put(f"lost:{cluster}", lost or "")
+            self.store.settings.put(lost_in(cluster), lost or "")
 
     def out_of_reach(self, cluster: str) -> None:
         """Nobody shall wait for it any longer."""
@@ -96,6 +96,11 @@ class Neighbours:
                         "taken out of fleet.yaml, or has endpoints of its own"
                     )
         return None
+
+
+def lost_in(cluster: str) -> str:
+    """The setting that keeps which VMs of a cluster the store has lost."""
+    return f"lost:{cluster}"
 
 
 def sharing(fleet: Fleet) -> dict[str, frozenset[str]]:

@@ -12,6 +12,7 @@ from desired.spec import VMSpec
 from handlers.marker import Marker, marker_tag, read_marker
 from reconciler.allocation.addressing import Slot, lease_from
 from reconciler.clock import Workers
+from reconciler.neighbours import lost_in
 from reconciler.site import Site
 from state.machine import Machine
 from state.memory import Binding, Lease, Phase
@@ -183,6 +184,8 @@ def take_in(rebuilt: Rebuilt, store: Store, at: datetime) -> list[str]:
             store.bindings.bind(found.binding, found.leases)
         except Taken as error:
             problems.append(f"{found.key} (vm {found.vmid}): {error}")
+    for cluster in sorted({found.cluster for found in rebuilt.found}):
+        store.settings.put(lost_in(cluster), "")  # The next look at it says what is still missing.
     others = rebuilt.stores - {store.id}
     if others:
         names = ", ".join(sorted(others))

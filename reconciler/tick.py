@@ -106,7 +106,8 @@ class Tick:
         for turn in self.turns.values():
             if turn.standing in (Standing.ACTIVE, Standing.WAITING):
                 turn.standing, turn.why = Standing.FAILED, self.trouble
-        text = f"{self.trouble}: {count_of(len(self.turns), 'VM')} left alone"
+        left_alone = sum(turn.why == self.trouble for turn in self.turns.values())
+        text = f"{self.trouble}: {count_of(left_alone, 'VM')} left alone"
         self.narrator.reporter.report(Remark(self.clock.now(), text, "error"))
         self.trouble = ""
 

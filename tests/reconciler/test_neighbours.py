@@ -5,7 +5,9 @@ import pytest
 from desired.catalog import Cluster, Pool
 from desired.source import Fleet
 from reconciler.neighbours import Neighbours, sharing
+from reconciler.rebuild import Found, Rebuilt, take_in
 from state.api import Json
+from state.memory import Binding
 from state.store import Store
 from tests.engine import AT, DEMO, spec
 
@@ -71,6 +73,14 @@ def test_what_was_found_outlives_a_run_that_may_write(store: Store, keeps: bool)
     later = Neighbours.of(fleet(common=None), store, keeps=True)
     assert (later.frozen("a") is not None) is keeps
     later.looked_at("b", None)
+    assert Neighbours.of(fleet(common=None), store, keeps=True).frozen("a") is None
+
+
+def test_what_was_taken_in_again_freezes_nobody(store: Store) -> None:
+    """Also where no spec names its cluster any more, so that no run looks at it."""
+    Neighbours.of(fleet(common=None), store, keeps=True).looked_at("b", "lost")
+    found = Found("y", "b", 101, Binding("y", "b", 101, "y"))
+    assert take_in(Rebuilt([found]), store, AT) == []
     assert Neighbours.of(fleet(common=None), store, keeps=True).frozen("a") is None
 
 
