@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import pytest
@@ -51,9 +51,10 @@ def serving(answer: bytes) -> Iterator[int]:
                     return
                 kept.enter_context(link)
                 if answer:
-                    link.recv(4096)
-                    link.sendall(answer)
-                    link.shutdown(socket.SHUT_WR)
+                    with suppress(OSError):
+                        link.recv(4096)
+                        link.sendall(answer)
+                        link.shutdown(socket.SHUT_WR)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
