@@ -42,7 +42,7 @@ class Placement:
             reason = f"is on {seen.node}, not on {' or '.join(wanted)}: a spec moves no VM "
             yield self._differs(seen, f"{reason}without `enforce: true`")
         if placing.neighbours:
-            reason = f"shares {seen.node} with {', '.join(placing.neighbours)}: no other node fits"
+            reason = f"shares {seen.node} with {', '.join(placing.neighbours)} of its group"
             yield Note(seen.key, self.name, "node", reason, "AntiAffinity")
 
     def _differs(self, seen: SeenVM, reason: str) -> Note:

@@ -25,7 +25,7 @@ def with_place(spec: VMSpec, seen: SeenVM, terrain: Terrain, store: Store | None
     placing = seen.memory.placing
     if placing is not None:
         placing = _going_on(spec, seen, seen.row, placing, terrain, store)
-    if placing is None and _is_enforced(spec, seen):
+    if (placing is None or placing.target is None) and _is_enforced(spec, seen):
         placing = aim(spec, seen, seen.row, terrain)
     if neighbours := terrain.capacity.mates(spec, seen.row.node):
         placing = replace(placing or Placing(seen.row.node), neighbours=neighbours)

@@ -158,6 +158,13 @@ def test_only_a_made_vm_that_is_elsewhere_is_moved() -> None:
         assert looked(enforced("pve2"), there(phase=phase)) == Placing("pve1", "pve2")
 
 
+def test_what_could_not_be_done_after_the_clone_is_made_good_where_it_is_enforced() -> None:
+    problem = Placing("pve1", problem="the migration to pve2 failed: no route to host")
+    found = there(problem, phase=Phase.READY)
+    assert looked(enforced("pve2"), found) == Placing("pve1", "pve2")
+    assert looked(spec(node="pve2"), found) == problem
+
+
 def test_it_is_moved_to_the_best_of_the_nodes_that_it_may_be_on() -> None:
     nodes = [node("pve1"), node("pve2", free=4), node("pve3", free=6)]
     answer = looked(enforced("pve2", "pve3"), there(nodes=nodes, phase=Phase.READY))
