@@ -19,7 +19,7 @@ from reconciler.plan import VMPlan
 from reconciler.registry import vm_handlers
 from state.change import Call, Change, Method, Param
 from state.drive import format_pve_size
-from state.memory import Phase
+from state.memory import Intent, Phase
 from state.observed import Presence, SeenVM
 from state.store import Store
 
@@ -27,7 +27,7 @@ REDO = "redo"
 MASKED = "cipassword"
 """Proxmox shows asterisks in its place."""
 
-AGAIN = "written again"
+AGAIN, SIZE = "written again", "_size"
 SHOWN_ONLY = frozenset({"pos", "digest", "ipversion", "errors"})
 """Fields of a rule that are no parameters."""
 
@@ -82,14 +82,27 @@ def redone(spec: VMSpec, plan: VMPlan) -> VMPlan:
         return plan
     if any(handler == "exists" for handler, _ in plan.remaining):
         return plan
+    step, made = _asked(intent)
     planned = {change.handler for change in plan.changes}
-    extra = [c for c in repetition(spec, seen, states()[intent.detail]) if c.handler not in planned]
+    extra = [
+        change
+        for change in repetition(spec, seen, step)
+        if change.handler not in planned and change.field not in made
+    ]
+    # A resize is a task and ends the VM's turn: one disk after the other.
+    extra = extra[:1] if step.name.endswith(SIZE) else extra
     return replace(plan, changes=(*plan.changes, *extra))
+
+
+def _asked(intent: Intent) -> tuple[State, tuple[str, ...]]:
+    """The step, and the fields of it that were made again already."""
+    name, *made = intent.detail.split(" ")
+    return states()[name], tuple(made)
 
 
 def repetition(spec: VMSpec, seen: SeenVM, step: State) -> Iterator[Change]:
     """What the step writes, of a VM that is as its spec says."""
-    if step.name.endswith("_size"):
+    if step.name.endswith(SIZE):
         yield from _sizes(spec, seen, step)
     elif step.name in ("starting", "cp_start", "ready"):
         if not running(seen) and spec.power == "running":
@@ -163,11 +176,20 @@ def _firewall(spec: VMSpec, seen: SeenVM) -> Iterator[Change]:
 
 
 def fulfilled(store: Store, seen: SeenVM, sent: Iterable[Change], done: Done) -> None:
-    """The step was made, once: the wish is over when all that it wrote went through."""
+    """The step was made, once: the wish is over when all that it wrote went through.
+
+    Of a step that goes disk by disk it is over when nothing of it is left (`reconciler.settle`).
+    """
     intent = seen.memory.intents.get(REDO)
     if intent is None or done.again:
         return
-    owners = {owner for owner, _ in states()[intent.detail].owns}
-    names = {change.handler for change in sent} & owners
-    if names and all(done.landed(name) for name in names):
+    step, made = _asked(intent)
+    owners = {owner for owner, _ in step.owns}
+    mine = [change for change in sent if change.handler in owners]
+    if not mine or not all(done.landed(change.handler) for change in mine):
+        return
+    if step.name.endswith(SIZE):
+        fields = [change.field for change in mine if change.new == AGAIN]
+        store.intents.put(replace(intent, detail=" ".join([step.name, *made, *fields])))
+    else:
         store.intents.drop(seen.key, REDO)

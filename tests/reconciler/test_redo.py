@@ -10,7 +10,7 @@ from reconciler.sim.faults import Fault
 from state.memory import Intent
 from state.store import Store
 from tests.lab import Lab
-from tests.laws.fleets import everything
+from tests.laws.fleets import everything, fleet_files
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,19 @@ def test_a_step_that_is_refused_is_tried_again(ready: Lab) -> None:
     ready.run()
     assert [one.path.rpartition("/")[2] for one in ready.wire.writes(ready.wire.run)] == ["config"]
     ready.settle()
+
+
+def test_of_several_disks_each_is_resized_once(tmp_path: Path) -> None:
+    extra = {"size": "5GiB", "storage": "local-lvm"}
+    disks = {"system": {"size": "10GiB"}, "scsi1": extra, "scsi2": extra}
+    lab = Lab(tmp_path, fleet_files({"all-1": {"disks": disks}}))
+    lab.settle()
+    ask(lab, "set_additional_disk_size")
+    lab.run()
+    assert [one.params["disk"] for one in lab.wire.writes(lab.wire.run)] == ["scsi1", "scsi2"]
+    assert lab.run().writes == 0
+    with lab.store() as store:
+        assert store.intents.of("all-1") == {}
 
 
 @pytest.mark.parametrize("word", ["set_cloudinit", "Configure cloud-init", " SET_CLOUDINIT "])
