@@ -115,5 +115,6 @@ def conclude(store: Store, seen: SeenVM) -> None:
         store.intents.put(Intent(seen.key, RESTARTED, stop.intent.at, 0, kept))
     over = {START, STOP, FORCE} | ({RESTART} if back or not waiting else set())
     over |= set() if waiting else {RESTARTED}
-    for kind in sorted(over & intents.keys()):
+    # The stop goes before the start: by the start is known that the VM is back.
+    for kind in sorted(over & intents.keys(), reverse=True):
         store.intents.drop(seen.key, kind)

@@ -10,6 +10,7 @@ from reconciler.sim.faults import Fault
 from state.rollouts import Rollout
 from tests.lab import Killed, Lab
 from tests.laws.fleets import FLEET
+from tests.laws.test_crash import commits
 from tests.laws.test_restart import twin
 
 RULES = "rollout: {over: 3, canary: 1, max_unavailable: 2, pause: 5min}\n"
@@ -73,17 +74,14 @@ def test_an_edit_of_many_goes_to_a_canary_then_in_batches_after_a_pause(tmp_path
 
 
 def test_a_killed_run_is_gone_on_with_by_the_same_batch(tmp_path: Path) -> None:
-    """Killed before each call of the run that begins the second batch, and before its answer."""
-    base = deployed(tmp_path / "base")
-    base.write(files("2GiB"))
-    base.run()
-    base.clock.sleep(301.0)
+    """Killed before every other write of the run with the second batch, and before its answer."""
+    base = second_batch(tmp_path / "base")
     calm = twin(base, tmp_path / "calm")
     calm.run()
     calls = calm.wire.of(calm.wire.run)
     points = [index for index, one in enumerate(calls) if one.is_write]
     assert len(points) > 4
-    for number, index in enumerate(points):
+    for number, index in enumerate(points[::2]):
         for how in ("before", "after"):
             lab = twin(base, tmp_path / f"{number}-{how}")
             with pytest.raises(Killed):
@@ -97,6 +95,50 @@ def test_a_killed_run_is_gone_on_with_by_the_same_batch(tmp_path: Path) -> None:
             assert states(rollouts(lab)[0]) == "oooaaa"
             lab.run()
             assert lab.shot() == calm.shot()
+
+
+def second_batch(folder: Path) -> Lab:
+    """The canary is done, and the pause after it is over."""
+    lab = deployed(folder)
+    lab.write(files("2GiB"))
+    lab.run()
+    lab.clock.sleep(301.0)
+    return lab
+
+
+def spoilt(folder: Path, every: int) -> list[int]:
+    """Kill the run that begins the second batch before every so many-th transaction."""
+    base, wrong = second_batch(folder / "base"), []
+    calm = twin(base, folder / "calm")
+    with commits() as counted:
+        calm.run()
+    calm.run()
+    assert counted[0] > 30
+    for index in range(0, counted[0], every):
+        lab = twin(base, folder / str(index))
+        with pytest.raises(Killed), commits(kill_at=index):
+            lab.run()
+        lab.clock.sleep(5.0)
+        lab.run()
+        lab.run()
+        (one,) = rollouts(lab)
+        same = sorted(written(lab)) == [101, 102] and lab.shot() == calm.shot()
+        if not same or states(one) != "oooaaa":
+            wrong.append(index)
+    return wrong
+
+
+def test_a_run_killed_between_transactions_is_gone_on_with_by_the_same_batch(
+    tmp_path: Path,
+) -> None:
+    assert spoilt(tmp_path, 8) == []
+
+
+@pytest.mark.nightly
+def test_a_run_killed_between_any_two_transactions_goes_on_with_the_same_batch(
+    tmp_path: Path,
+) -> None:
+    assert spoilt(tmp_path, 1) == []
 
 
 def test_a_failure_pauses_the_rest_until_a_person_resumes(tmp_path: Path) -> None:
