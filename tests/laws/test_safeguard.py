@@ -12,8 +12,9 @@ from state.secret import Secret
 from state.store import Store
 from tests.lab import Killed, Lab, Sent
 from tests.laws.fleets import FLEET, Spec, fleet_files
+from tests.laws.test_crash import commits
 from tests.laws.test_restart import LATE, edit, power, twin
-from tests.laws.test_restart_killed import at_calls
+from tests.laws.test_restart_killed import at_calls, at_commit
 
 HOME: Spec = {"net0": {"ipv4": {"static": "127.0.0.1/8"}}}
 CLOSED: Spec = {"health": {"tcp": 1}, "within": "1min"}
@@ -496,3 +497,33 @@ def test_a_guarded_change_killed_at_any_call_ends_the_same(tmp_path: Path, port:
 @pytest.mark.nightly
 def test_a_rollback_killed_at_any_call_ends_the_same(tmp_path: Path) -> None:
     killed(tmp_path, unwell(tmp_path / "base"), BAD[4:], lambda one: True)
+
+
+def between_commits(folder: Path, base: Lab, wanted: list[str]) -> None:
+    """Kill the next run between any two transactions; the runs after it end the same."""
+    calm = twin(base, folder / "calm")
+    with commits() as counted:
+        calm.run()
+    runs(calm, 1)
+    wrong = []
+    for number in range(counted[0]):
+        lab = twin(base, folder / str(number))
+        with pytest.raises(Killed) as at:
+            at_commit(number)(lab)
+        lab.clock.sleep(30.0)
+        runs(lab, 2)
+        if (lab.shot(), steps(lab)) != (calm.shot(), wanted):
+            wrong.append(f"{at.value}: {steps(lab)} {conditions(lab)}")
+    assert wrong == []
+
+
+@pytest.mark.nightly
+def test_a_guarded_change_killed_between_transactions_ends_the_same(
+    tmp_path: Path, port: int
+) -> None:
+    between_commits(tmp_path, begun(tmp_path / "base", {"health": {"tcp": port}}), GOOD)
+
+
+@pytest.mark.nightly
+def test_a_rollback_killed_between_transactions_ends_the_same(tmp_path: Path) -> None:
+    between_commits(tmp_path, unwell(tmp_path / "base"), BAD[4:])
