@@ -16,6 +16,12 @@ GONE: Spec = {"size": 0, "reclaim": "delete"}
 VOLUME = "local-lvm:vm-100-disk-1"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def stores() -> str:
+    """These scenes are about the cluster; one kind of store will do."""
+    return "sqlite"
+
+
 def spec(slot: str = "scsi1", restart: str = "never", **disk: object) -> Spec:
     return {"memory": "1GiB", "restart": restart, "disks": {slot: disk} if disk else {}}
 

@@ -29,31 +29,34 @@ def power(grounds: Grounds) -> list[str]:
     return [one.kind for one in ours if one.kind in ("qmstart", "qmshutdown", "qmstop")][1:]
 
 
+Faults = list[dict[str, object]]
+LOST: Faults = [{"kind": "drop-after", "method": "PUT", "path": "*/config"}]
+LOST_POWER: Faults = [
+    {"kind": "drop-after", "method": "POST", "path": "*/status/*", "times": 2},
+]
+UNREAD: Faults = [
+    {"kind": "error-before", "method": "GET", "path": "*/pending", "status": 596, "times": 2},
+    {"kind": "task-fail", "task": "resize", "text": "got timeout"},
+]
+FAILING: Faults = [
+    {"kind": "error-after", "method": "PUT", "path": "*/resize", "status": 500},
+    {"kind": "error-before", "method": "POST", "path": "*/config", "status": 503},
+    {"kind": "task-fail", "task": "qmstart", "text": "start failed: got timeout"},
+]
+nightly = pytest.mark.nightly
+
+
 @pytest.mark.parametrize(
     "faults",
     [
-        [{"kind": "drop-after", "method": "PUT", "path": "*/config"}],
-        [{"kind": "drop-after", "method": "POST", "path": "*/status/*", "times": 2}],
-        [
-            {
-                "kind": "error-before",
-                "method": "GET",
-                "path": "*/pending",
-                "status": 596,
-                "times": 2,
-            },
-            {"kind": "task-fail", "task": "resize", "text": "got timeout"},
-        ],
-        [
-            {"kind": "error-after", "method": "PUT", "path": "*/resize", "status": 500},
-            {"kind": "error-before", "method": "POST", "path": "*/config", "status": 503},
-            {"kind": "task-fail", "task": "qmstart", "text": "start failed: got timeout"},
-        ],
+        pytest.param(LOST, id="lost-write"),
+        pytest.param(LOST_POWER, id="lost-power-answers", marks=nightly),
+        pytest.param(UNREAD, id="unread", marks=nightly),
+        pytest.param(FAILING, id="failing-steps"),
     ],
-    ids=["lost-write", "lost-power-answers", "unread", "failing-steps"],
 )
 def test_cp_09_a_change_through_faults_lands_whole_with_one_restart(
-    scene: Open, faults: list[dict[str, object]]
+    scene: Open, faults: Faults
 ) -> None:
     """CP-09, DEP-08: tried again until it lands; the guest is stopped once."""
     grounds = scene(BEFORE)

@@ -16,6 +16,12 @@ LARGER: Spec = {**SMALL, "memory": "2GiB"}
 VM = "/nodes/pve1/qemu/100"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def stores() -> str:
+    """These scenes are about the cluster; one kind of store will do."""
+    return "sqlite"
+
+
 def made(folder: Path, spec: Spec, speed: float = 600.0) -> Lab:
     """A VM `a`, ready; what was sent until then is forgotten."""
     lab = Lab(folder, fleet_files({"a": spec}), speed=speed)

@@ -27,6 +27,12 @@ AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SEEN: Spec = {**SMALL, "disks": {"system": {"size": "10GiB", "mbps_rd": 100}}, "restart": "never"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def stores() -> str:
+    """These scenes are about the cluster; one kind of store will do."""
+    return "sqlite"
+
+
 def compared(lab: Lab) -> Comparison:
     lab.wire.next_run()
     return compare(lab._options(), "a", Told(), lab.clock, lab._opening(open_preview))
