@@ -17,6 +17,7 @@ from reconciler.options import RunOptions
 from reconciler.outcome import conditions_of, results_of
 from reconciler.past import pull
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
+from reconciler.reckon import Reckoner
 from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
 from reconciler.rollout.course import Course, line_of
@@ -172,15 +173,11 @@ class Run:
 
         return [
             Tick(
-                store=store,
-                site=site,
-                narrator=narrator,
-                clock=self.clock,
+                reckoner=Reckoner(store, site, narrator, self.clock, Settler(store, self.clock)),
                 workers=Workers(fleet.limits.workers),
                 deadline=deadline(self.start, self.options.time_limit),
                 turns={key: one for key, one in turns.items() if one.spec.cluster == name},
                 follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
-                settler=Settler(store, self.clock),
                 look=look,
                 stopped=self.stopped,
             )

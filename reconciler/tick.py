@@ -1,7 +1,7 @@
 """One tick: look again and again until all is settled or the time budget ends (design 3).
 
-Everything that a look needs of one cluster is put together in `reconciler.look`; here stands the
-order of things, and the one place where an exception of one VM is caught.
+What a look needs of one cluster is put together in `reconciler.look`, what comes of it for each VM
+stands in `reconciler.reckon`, what is sent in `reconciler.work`; here stands the order of things.
 """
 
 import logging
@@ -10,36 +10,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from handlers.safeguard import UNAVAILABLE
-from handlers.stop import START
-from reconciler.backoff import soon
 from reconciler.clock import Clock, Workers
-from reconciler.drift import tell_drift
-from reconciler.execute import REVERT, Done
+from reconciler.execute import REVERT
 from reconciler.follow import Follower
-from reconciler.guard import PATIENT, Gate, Guarded
+from reconciler.guard import Gate, Guarded
 from reconciler.look import SiteLook
-from reconciler.moves import MOVING
-from reconciler.pve.tasks import TaskEnd
+from reconciler.reckon import Reckoner
 from reconciler.report import Remark
-from reconciler.safeguard.carry import carry_out
-from reconciler.secrets import SecretError
-from reconciler.settle import Settler
 from reconciler.show.text import count_of
 from reconciler.site import Site
-from reconciler.skips import tell_refused
-from reconciler.stopping import kind_of, left, looked, shutdown_failed, stop_failed
-from reconciler.turn import Narrator, Standing, Turn
-from state.api import ApiError, Contention, Locked
-from state.change import Change
-from state.memory import Memory, OpenTask, Phase
-from state.observed import Presence
-from state.store import Lost, Store, StoreError
+from reconciler.stopping import kind_of, left
+from reconciler.turn import Standing, Turn
+from reconciler.work import Work
+from state.memory import Memory, OpenTask
+from state.store import Store, StoreError
 
 logger = logging.getLogger(__name__)
-MOST_AGAIN = 10
-WAITS = (None, *PATIENT, UNAVAILABLE, "NotRead")
-"""Conditions of a note that is no failure: a short wait, or one for a person or the next tick."""
 UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
@@ -47,37 +33,40 @@ PATIENCE = 2.0
 MIGRATION = timedelta(seconds=300)
 """How long one run follows a migration, which the next run then goes on with (DEP-15)."""
 
-ASK_AGAIN = timedelta(seconds=10)
-"""How long after a failed shutdown the guest is asked again."""
-
 
 @dataclass(slots=True)
 class Tick:
     """One run over one cluster's VMs, by key; it ends at `deadline`, or when it is `stopped`."""
 
-    store: Store
-    site: Site
-    narrator: Narrator
-    clock: Clock
+    reckoner: Reckoner
     workers: Workers
     deadline: datetime
     turns: dict[str, Turn]
     follower: Follower
-    settler: Settler
     look: Callable[[Site, bool], SiteLook]
     stopped: threading.Event = field(default_factory=threading.Event)
-    tasks: dict[str, OpenTask] = field(default_factory=dict)
     looks: int = 0
     seen: bool = False
-    trouble: str = ""
     began: datetime | None = None
+
+    @property
+    def site(self) -> Site:
+        return self.reckoner.site
+
+    @property
+    def store(self) -> Store:
+        return self.reckoner.store
+
+    @property
+    def clock(self) -> Clock:
+        return self.reckoner.clock
 
     def run(self) -> None:
         """Look until nothing is left to do in this tick."""
         self.began = self.clock.now()
         for key, task in self.store.tasks.all().items():
             if key in self.turns and task.cluster == self.site.name:
-                self.tasks[key] = task
+                self.reckoner.tasks[key] = task
                 self.turns[key].standing = Standing.TASK
         pause = 0.1
         while True:
@@ -101,15 +90,15 @@ class Tick:
 
     def _give_up(self) -> None:
         """Tell once of a cluster that could not be worked on: its VMs fail, one line for all."""
-        if not self.trouble:
+        if not self.reckoner.trouble:
             return
         for turn in self.turns.values():
             if turn.standing in (Standing.ACTIVE, Standing.WAITING):
-                turn.standing, turn.why = Standing.FAILED, self.trouble
-        left_alone = sum(turn.why == self.trouble for turn in self.turns.values())
-        text = f"{self.trouble}: {count_of(left_alone, 'VM')} left alone"
-        self.narrator.reporter.report(Remark(self.clock.now(), text, "error"))
-        self.trouble = ""
+                turn.standing, turn.why = Standing.FAILED, self.reckoner.trouble
+        left_alone = sum(turn.why == self.reckoner.trouble for turn in self.turns.values())
+        text = f"{self.reckoner.trouble}: {count_of(left_alone, 'VM')} left alone"
+        self.reckoner.narrator.reporter.report(Remark(self.clock.now(), text, "error"))
+        self.reckoner.trouble = ""
 
     def _out_of_time(self) -> bool:
         return self.stopped.is_set() or self.clock.now() >= self.deadline
@@ -132,7 +121,7 @@ class Tick:
             return 0.1
         waiting = (turn for turn in self.turns.values() if turn.standing is Standing.WAITING)
         self.follower.waits({turn.key: turn.why for turn in waiting})
-        if self.tasks:
+        if self.reckoner.tasks:
             self._follow()
             return pause
         left = (self.deadline - self.clock.now()).total_seconds()
@@ -160,176 +149,54 @@ class Tick:
         except Exception as error:
             self._odd(turns, error)
             return
-        self.trouble = look.view.problem or ""
-        self.seen = self.seen or not self.trouble
+        self.reckoner.trouble = look.view.problem or ""
+        self.seen = self.seen or not self.reckoner.trouble
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
             if self._out_of_time():
                 break
             guarded = self._safely(turn, lambda turn=turn: _decided(look, turn))  # type: ignore[misc]
             if guarded is not None:
-                self._told(turn, guarded, memories.get(turn.key, Memory()))
+                self.reckoner.told(turn, guarded, memories.get(turn.key, Memory()))
                 if guarded.allowed or _may_revert(guarded, look.gate):
                     ready.append((turn, guarded))
-        if self.trouble and not look.view.passing:
+        if self.reckoner.trouble and not look.view.passing:
             self._give_up()
-        self.settler.keep()
+        self.reckoner.settler.keep()
         look.settled.keep()
-        grouped = self._grouped(ready)
-        self.workers.map(lambda item: self._execute(*item), grouped)
+        Work(self.reckoner, self.workers, self._out_of_time).send(ready)
 
     def _odd(self, turns: Sequence[Turn], error: Exception) -> None:
         """What a cluster answered could not be made sense of: the others go on without it."""
         logger.exception("cluster %s could not be looked at", self.site.name)
-        self.trouble = f"cluster {self.site.name}: {type(error).__name__}: {error}"
+        self.reckoner.trouble = f"cluster {self.site.name}: {type(error).__name__}: {error}"
         self.site.neighbours.out_of_reach(self.site.name)
         for turn in turns:
-            turn.standing, turn.why = Standing.FAILED, self.trouble
+            turn.standing, turn.why = Standing.FAILED, self.reckoner.trouble
         self._give_up()
 
     def _safely(self, turn: Turn, work: Callable[[], Guarded | None]) -> Guarded | None:
         try:
             return work()
         except Exception as error:
-            self._broke(turn, error)
+            self.reckoner.broke(turn, error)
             return None
-
-    def _broke(self, turn: Turn, error: Exception) -> None:
-        """One VM's exception is that VM's error; the others go on (DEP-27).
-
-        But for a lost store: nothing may be done that it cannot be told, and its locks are gone.
-        """
-        if isinstance(error, Lost):
-            raise error
-        turn.standing, turn.why = Standing.FAILED, str(error)
-        if not isinstance(error, ApiError | SecretError):
-            logger.exception("%s failed", turn.key, extra={"vm": turn.key})
-            turn.why = f"{type(error).__name__}: {error}"
-        self.narrator.broke(turn, self.clock.now(), turn.why)
-
-    def _told(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
-        """Tell what has landed, and set where the turn stands without executing anything."""
-        seen = guarded.plan.seen
-        turn.last = guarded
-        for text in tell_drift(self.store, turn.key, guarded, seen.at):
-            remark = Remark(seen.at, f"{turn.key}: drift: {text}", "warning", turn.key)
-            self.narrator.reporter.report(remark)
-        for text in tell_refused(self.store, turn.spec, guarded):
-            remark = Remark(seen.at, f"{turn.key}: {text}", "warning", turn.key)
-            self.narrator.reporter.report(remark)
-        if seen.presence is Presence.ABSENT:
-            turn.enter(Phase.DEPLOY)
-        if seen.presence is not Presence.UNKNOWN:
-            self.narrator.progress(turn, guarded)
-        looked(self.store, seen)
-        for note in guarded.notes:
-            if note.condition == "StartFailed":
-                self.narrator.failed(turn, self.clock.now(), note.handler, note.reason)
-            elif note.condition == "StopFailed" and stop_failed(self.store, seen):
-                now = self.clock.now()
-                self.site.executor.fail(turn.key, "power", note.reason, now)
-                self.narrator.failed(turn, now, note.handler, note.reason)
-        if guarded.allowed:
-            return
-        blocking = [note for note in guarded.notes if note.blocking]
-        if not blocking:
-            self.settler.settle(turn, guarded, memory)
-        elif all(note.condition is None for note in blocking):
-            turn.standing, turn.why = Standing.WAITING, blocking[0].reason
-        else:
-            worst = next((n for n in blocking if n.condition not in WAITS), None)
-            turn.standing = Standing.FAILED if worst else Standing.PAUSED
-            first = worst or next(note for note in blocking if note.condition)
-            turn.why = first.reason
-            told = self.trouble or (worst and worst.condition == "BackOff" and turn.wrote)
-            if worst and not told:
-                self.narrator.broke(turn, self.clock.now(), turn.why)
-
-    def _grouped(
-        self, ready: list[tuple[Turn, Guarded]]
-    ) -> list[tuple[Turn, Guarded, tuple[Change, ...]]]:
-        """Apply what several VMs share as one (a pool's members); return each VM's own rest."""
-        groups: dict[tuple[str, str], list[tuple[Turn, Change]]] = {}
-        rest: list[tuple[Turn, Guarded, tuple[Change, ...]]] = []
-        for turn, guarded in ready:
-            own = tuple(c for c in guarded.allowed if c.group in ("", c.subject))
-            for change in guarded.allowed:
-                if change not in own:
-                    groups.setdefault((change.handler, change.group), []).append((turn, change))
-            rest.append((turn, guarded, own))
-        for (handler, _), members in groups.items():
-            if self._out_of_time():
-                break
-            self._execute_group(handler, members)
-        return [item for item in rest if item[2] or not item[1].allowed]
-
-    def _execute_group(self, handler: str, members: Sequence[tuple[Turn, Change]]) -> None:
-        try:
-            done = self.site.executor.run_group(handler, [(turn.key, c) for turn, c in members])
-        except Exception as error:
-            for turn, _ in members:
-                self._broke(turn, error)
-            return
-        for turn, change in members:
-            turn.wrote = True
-            self._account(turn, done, (change,), self.clock.now())
-
-    def _execute(self, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
-        """Send what one VM may have; nothing is begun when the time is out (C-24)."""
-        seen = guarded.plan.seen
-        if self._out_of_time():
-            return
-        try:
-            turn.wrote = True
-            done = carry_out(self.store, self.site, self.clock, turn.spec, guarded, own)
-            self._account(turn, done, own, self.clock.now())
-            self.narrator.changed(turn, seen, done, own)
-        except Exception as error:
-            self._broke(turn, error)
-
-    def _account(self, turn: Turn, done: Done, sent: tuple[Change, ...], now: datetime) -> None:
-        """Set where the turn stands after its calls.
-
-        A failure does not end it: the next look goes on with what is independent of it (C-23).
-        """
-        turn.changes.extend(change for change in sent if done.landed(change.handler))
-        for name, seconds in done.seconds.items():
-            turn.spent[name] = turn.spent.get(name, 0.0) + seconds
-        turn.standing, turn.not_before = Standing.ACTIVE, None
-        turn.again = turn.again + 1 if done.again else 0
-        if turn.again > MOST_AGAIN:
-            reason = f"looked again {MOST_AGAIN} times, and still: {done.why}"
-            turn.standing, turn.why = Standing.FAILED, reason
-            for name in sorted(done.outcomes):
-                self.site.executor.fail(turn.key, name, reason, now)
-        for name, outcome in done.outcomes.items():
-            if outcome.upid:
-                turn.standing = Standing.TASK
-                self.tasks[turn.key] = OpenTask(
-                    outcome.upid, turn.key, turn.spec.cluster, name, now
-                )
-            elif outcome.error:
-                turn.why = outcome.error
-                self.narrator.failed(turn, now, name, outcome.error)
-            elif outcome.retry_at and not done.again:
-                turn.standing, turn.why = Standing.WAITING, done.why
-                turn.not_before = outcome.retry_at
 
     def _follow(self) -> None:
         others = any(turn.standing is Standing.WAITING for turn in self.turns.values())
         patience = PATIENCE if others else 3600.0
-        limits = [self._left(task) for task in self.tasks.values()]
+        limits = [self._left(task) for task in self.reckoner.tasks.values()]
         patience = min([patience, *(max(limit, 0.0) for limit in limits if limit is not None)])
-        ends = self.follower.ended(self.tasks.values(), self._out_of_time, patience)
-        for key, task in list(self.tasks.items()):
+        ends = self.follower.ended(self.reckoner.tasks.values(), self._out_of_time, patience)
+        for key, task in list(self.reckoner.tasks.items()):
             limit = self._left(task)
             if task.upid in ends or (limit is not None and limit <= 0):
-                del self.tasks[key]
+                del self.reckoner.tasks[key]
                 if task.upid not in ends and kind_of(task) == "qmigrate":
                     turn = self.turns[key]
                     turn.standing, turn.why = Standing.PAUSED, "its migration takes longer"
                 else:
-                    self._task_ended(self.turns[key], task, ends.get(task.upid))
+                    self.reckoner.task_ended(self.turns[key], task, ends.get(task.upid))
 
     def _left(self, task: OpenTask) -> float | None:
         """Seconds for which this run still follows a task; None without a limit."""
@@ -338,44 +205,13 @@ class Tick:
             return left(task, now)
         return (max(task.started_at, self.began) + MIGRATION - now).total_seconds()
 
-    def _task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
-        now = self.clock.now()
-        self.store.tasks.close(task)
-        took = (now - task.started_at).total_seconds()
-        turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took
-        turn.standing = Standing.ACTIVE
-        if end is None or end.ok:
-            if end is not None and end.warnings:
-                text = f"{turn.key}: {task.handler} ended with {end.warnings} warnings"
-                self.narrator.reporter.report(Remark(now, text, "warning", turn.key))
-            return
-        if shutdown_failed(self.store, task):
-            remark = Remark(
-                now, f"{turn.key}: the shutdown failed: {end.text}", "warning", turn.key
-            )
-            self.narrator.reporter.report(remark)
-            turn.standing, turn.why = Standing.WAITING, end.text
-            turn.not_before = now + ASK_AGAIN
-            return
-        if kind_of(task) == "qmstart":
-            self.store.intents.drop(turn.key, START)
-        if isinstance(end.error, Contention | Locked):
-            turn.standing, turn.why = Standing.WAITING, end.text
-            turn.not_before = soon(turn.key, now)
-            return
-        self.site.executor.fail(turn.key, task.handler, end.text, now)
-        # A VM that could not be migrated goes on where it is (DEP-16).
-        gone_on = task.handler in MOVING
-        turn.standing, turn.why = Standing.ACTIVE if gone_on else Standing.FAILED, end.text
-        self.narrator.failed(turn, now, task.handler, end.text)
-
     def _close(self, turn: Turn) -> None:
         """The turn is over for this tick: tell how it ended, once."""
         if turn.standing in GOING:
             turn.why = turn.why or "the time is out"
         if not turn.closed:
             turn.closed = True
-            self.narrator.ended(turn, self.clock.now())
+            self.reckoner.narrator.ended(turn, self.clock.now())
 
 
 def _decided(look: SiteLook, turn: Turn) -> Guarded | None:

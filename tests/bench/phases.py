@@ -57,7 +57,7 @@ def watch() -> Stopwatch:
     from reconciler.cli import once as cli_once
     from reconciler.look import SiteLook
     from reconciler.pve.client import ProxmoxApi
-    from reconciler.tick import Tick
+    from reconciler.reckon import Reckoner
     from state.cache import Cache
     from state.conditions import Conditions
     from state.observe import Observer
@@ -73,7 +73,7 @@ def watch() -> Stopwatch:
     watch.around(Observer, "machines", "machines")
     watch.around(SiteLook, "observe", "ground")
     watch.around(SiteLook, "decide", "decide")
-    watch.around(Tick, "_told", "settle")
+    watch.around(Reckoner, "told", "settle")
     watch.around(Store, "memories", "memories")
     watch.around(loop, "conditions_of", "conditions")
     watch.around(Conditions, "replace_many", "conditions")

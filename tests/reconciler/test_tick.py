@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.reckon import MOST_AGAIN
 from reconciler.report import Remark
 from reconciler.sim.faults import Fault
-from reconciler.tick import MOST_AGAIN
 from state.change import Call
 from state.memory import OpenTask
 from state.store import Store
