@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 Policy = Literal["enforce", "alert", "ignore"]
 DEFAULT: Policy = "enforce"
@@ -15,7 +15,12 @@ def _for_all(value: object) -> object:
     return {"default": value} if isinstance(value, str) else value
 
 
-Drift = Annotated[dict[Aspect, Policy], BeforeValidator(_for_all)]
+_WORDS: dict[str, object] = {"enum": ["enforce", "alert", "ignore"]}
+_FORM: dict[str, object] = {
+    "anyOf": [_WORDS, {"type": "object", "additionalProperties": _WORDS}],
+    "examples": ["alert", {"default": "enforce", "power": "alert"}],
+}
+Drift = Annotated[dict[Aspect, Policy], BeforeValidator(_for_all), WithJsonSchema(_FORM)]
 """`drift: alert`, or by handler: `drift: {default: enforce, power: alert, tags: ignore}`.
 
 It rules what was changed outside only: an edit of the spec is applied whatever stands here.

@@ -139,7 +139,8 @@ class Narrator:
         after: str,
         at: datetime,
     ) -> Step:
-        mine = [c for c in turn.changes if turn.pipeline.holder((c.handler, c.field)) == after]
+        row = (c for c in turn.changes if c.handler not in BESIDE)
+        mine = [c for c in row if turn.pipeline.holder((c.handler, c.field)) == after]
         handlers = {change.handler for change in mine}
         seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
         deploys = turn.action == "deploy"
