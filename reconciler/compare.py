@@ -17,7 +17,12 @@ from reconciler.status import VMStatus, vm_status
 from state.observed import Presence, SeenVM
 
 PARTS = ("cpu", "memory", "balloon", "disks", "nics")
-LEFT = ("reclaim", "ipv4", "ipv6")
+MENTIONED = (
+    *("bios", "machine", "ostype", "scsihw", "efi", "tpm", "vga", "rng", "serials"),
+    *("pci", "usb", "virtiofs", "iso", "agent", "onboot", "protection"),
+)
+"""What is shown only where the spec says something of it."""
+LEFT = ("reclaim", "ipv4", "ipv6", "state")
 """What no config key of Proxmox holds as it stands in the spec."""
 
 NOT_OURS = "-"
@@ -103,19 +108,28 @@ def comparison(status: VMStatus, spec: VMSpec, seen: SeenVM) -> Comparison:
 
 
 def rows_of(spec: VMSpec, seen: SeenVM) -> Iterator[Row]:
-    """Yield the fields of processors, memory, disks with their limits, and NICs, side by side."""
+    """Yield the fields of processors, memory, disks with their limits, NICs and devices."""
     assert seen.config is not None
     now = replace(seen, config=replace(seen.config, wanted=seen.config.live))
     ours, live, coming = _flat(spec), _flat(expressed(now).spec), _flat(expressed(seen).spec)
-    for field in dict.fromkeys((*ours, *live)):
+    always = (field for field in live if field.partition(".")[0] in PARTS)
+    for field in dict.fromkeys((*ours, *always)):
         pending = coming.get(field, "gone")
         differs = pending != live.get(field, "gone")
-        yield Row(field, ours.get(field, NOT_OURS), live.get(field, ""), pending * differs)
+        wish, now_is = ours.get(field, NOT_OURS), live.get(field, "")
+        if field == "machine" and now_is.startswith(_versions(wish)):
+            wish = now_is
+        yield Row(field, wish, now_is, pending * differs)
+
+
+def _versions(machine: str) -> str:
+    """What the versions of a machine type begin with: `q35` of a spec is any of them."""
+    return "pc-i440fx-" if machine == "pc" else f"pc-{machine}-"
 
 
 def _flat(spec: VMSpec) -> dict[str, str]:
-    dumped = spec.model_dump(include=set(PARTS))
-    return dict(_leaves({part: dumped[part] for part in PARTS}))
+    dumped = spec.model_dump(include={*PARTS, *MENTIONED})
+    return dict(_leaves({part: dumped[part] for part in (*PARTS, *MENTIONED)}))
 
 
 def _leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:

@@ -66,6 +66,17 @@ def test_log_08_the_spec_stands_beside_what_runs_and_what_waits(tmp_path: Path) 
     assert marked == ["cpu.cores", "memory"]
 
 
+def test_log_08_devices_are_shown_where_the_spec_has_them(tmp_path: Path) -> None:
+    """LOG-08: and `q35` is any version of it, as the handler has it."""
+    lab = made(tmp_path, {**SEEN, "bios": "ovmf", "machine": "q35", "efi": {}, "iso": "none"})
+    lab.world.vms[100].config["machine"] = "pc-q35-9.0"
+    lab.world.vms[100].config["agent"] = "1"
+    shown = cells(compared(lab))
+    assert shown["bios"] == ("ovmf", "ovmf", "")
+    assert shown["machine"] == ("pc-q35-9.0", "pc-q35-9.0", "")
+    assert "agent" not in shown and "iso.state" not in shown
+
+
 def test_log_08_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     """LOG-08: a VM that is not there, and one whose node is lost."""
     lab = Lab(tmp_path, fleet_files({"a": SEEN}))
