@@ -104,7 +104,7 @@ def run(
         if file is None:
             pem = make_certificate()
         else:
-            pem = stored_certificate(file.path.with_name("simulator.pem"))
+            pem = stored_certificate(file.path.with_name(f"{file.path.name}.pem"))
         for node in world.nodes.values():
             node.fingerprint = fingerprint(pem)
         simulator = Simulator(world, clock)

@@ -75,7 +75,7 @@ def test_the_child_serves_with_a_stored_key_and_keeps_its_world(tmp_path: Path) 
         assert {row["vmid"]: row.get("lock") for row in rows}[9000] == "backup"
         shown = ask(second.port, "GET", "/api2/json/nodes")[1]["data"][0]
         assert shown["ssl_fingerprint"] == second.fingerprint
-    key = tmp_path / "sim" / "simulator.pem"
+    key = tmp_path / "sim" / f"{options.state.name}.pem"
     assert key.stat().st_mode & 0o777 == 0o600
 
 
