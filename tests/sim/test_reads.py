@@ -379,3 +379,8 @@ def test_a_vm_is_found_on_its_node(demo: Simulator) -> None:
     assert world.vm(9000, "pve1") is world.vm(9000) is world.vms[9000]
     assert world.vm(9000, "pve2") is None
     assert world.vm(1) is None
+
+
+def test_a_node_says_where_it_asks_for_names(get: Get) -> None:
+    """What an inventory takes along, so that a copy of a simulated cluster lacks nothing."""
+    assert get("/nodes/pve1/dns") == {"search": "example.invalid", "dns1": "192.0.2.53"}

@@ -139,6 +139,12 @@ def get_status(world: World, request: Request) -> Json:
     }
 
 
+@route("GET", "/nodes/{node}/dns", permission=AUDIT)
+def get_dns(world: World, request: Request) -> Json:
+    node = world.nodes[request.node]
+    return {"search": node.search, "dns1": node.nameserver}
+
+
 @route("GET", "/nodes/{node}/time", permission=AUDIT)
 def get_time(world: World, request: Request) -> Json:
     now = world.stamp
