@@ -163,8 +163,10 @@ def _unmanaged(opened: Opened, only: tuple[str, ...]) -> list[PlannedVM]:
             continue
         why = "no spec names it any more" if spec is None else "its spec says `state: absent`"
         reason = f"{why}: left alone"
-        node = binding.node or ""
-        found.append(PlannedVM(key, "unmanaged", node, binding.vmid, reason=reason))
+        node, cluster = binding.node or "", binding.cluster
+        found.append(
+            PlannedVM(key, "unmanaged", node, binding.vmid, reason=reason, cluster=cluster)
+        )
     return found
 
 
@@ -201,6 +203,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         calls=tuple(calls),
         place=seen.memory.placing.choice if seen.memory.placing else None,
+        cluster=turn.spec.cluster,
     )
 
 

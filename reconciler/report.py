@@ -218,6 +218,7 @@ class PlannedVM:
     waits: str = ""
     calls: tuple[Call, ...] = ()
     place: Choice | None = None
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

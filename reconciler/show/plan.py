@@ -183,6 +183,7 @@ def _vm_json(vm: PlannedVM) -> Json:
     whole: dict[str, Json] = {
         "key": vm.key,
         "kind": vm.kind,
+        "cluster": vm.cluster or None,
         "node": vm.node or None,
         "vmid": vm.vmid,
         "package": vm.package,
