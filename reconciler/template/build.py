@@ -219,10 +219,15 @@ class Builder:
 
     def _wait(self, seen: Seen, until: datetime) -> None:
         """Something is at work: an earlier try's task, or a lock whose task is not listed."""
-        self._sent = True
+        before, self._sent = "" if self._sent else ", begun before", True
         if seen.task is not None:
-            self.tell(f"waiting for {seen.task.kind} {seen.task.id}, begun before")
-            self._follow(seen.task.upid, until)
+            upid, what = seen.task.upid, f"{seen.task.kind} {seen.task.id}"
+            if upid == self._waits:  # It has ended, but the list of tasks does not know it yet.
+                self.clock.sleep(POLL)
+            else:
+                self.tell(f"waiting for {what}{before}")
+            self._waits = upid
+            self._follow(upid, until)
         else:
             assert seen.row is not None
             text = f"vm {seen.vmid} is locked ({seen.row.lock}): waiting until it has gone"
