@@ -14,9 +14,11 @@ def render_checks(checks: Sequence[Checked], paint: Paint, *, verbose: bool = Fa
     """A head for each copy, then what is to be said of it; sound things only with `verbose`."""
     lines: list[str] = []
     for checked in checks:
+        wrong = any(one.level == "wrong" for _, group in _groups(checked) for one in group)
         for head, findings in _groups(checked):
             told = [one for one in findings if verbose or one.level != "ok"]
-            lines.append(paint.bold(head) + ("" if told else ": fit"))
+            unfit = wrong and findings is checked.whole
+            lines.append(paint.bold(head) + ("" if told or unfit else ": fit"))
             lines += [_line(one, paint) for one in told]
     return "\n".join([*lines, paint.bold(_sum(checks))])
 

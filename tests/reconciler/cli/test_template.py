@@ -49,7 +49,7 @@ def test_check_says_what_is_wrong_in_three_forms_and_ends_with_1(fleet: Path) ->
     assert done.exit_code == 1
     assert "! system disk: scsi0, 3 GiB; the smallest, one, asks for 2 GiB" in done.stdout
     assert "1 template, 1 copy: 1 wrong, 0 warnings, 2 questions" in done.stdout
-    assert "? growroot" in done.stdout
+    assert "? growroot" in done.stdout and ": fit" not in done.stdout
     table = run(fleet, "template", "check", "--cluster", "demo", "--output", "markdown").stdout
     assert "| debian-12 in demo, vm 9000 on pve1 | wrong | system disk |" in table
     answer = run(fleet, "template", "check", "--cluster", "demo", "--output", "json").stdout
