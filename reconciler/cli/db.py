@@ -170,7 +170,8 @@ def copy(settings: Settings, to: str, output: str) -> None:
     click.echo(f"{rows} rows in {len(copied)} tables, the same in {source} and {target}")
     done = "copied to" if handed else "there already:"
     click.echo(f"key {done} {target.key} (each machine that uses the database needs it, 0600)")
-    click.echo(f"now say where it is (database: {target} in fleet.yaml) and move the old one away")
+    where = target if target.file else "the URL of --to, whole"
+    click.echo(f"now say where it is (database: {where}, in fleet.yaml) and move the old one away")
 
 
 def _copied(source: "Place", target: "Place", *, told: bool) -> "tuple[tuple[Copied, ...], bool]":

@@ -40,7 +40,8 @@ def validate(ctx: click.Context, show: str | None, output: str) -> None:
     if show is not None:
         key = known_key(show, fleet, ())
         if key in fleet.vms:
-            click.echo(fleet.vms[key].model_dump_json(indent=2, exclude_none=True, by_alias=True))
+            whole = fleet.vms[key].model_dump(mode="json", exclude_none=True, by_alias=True)
+            click.echo(document(**whole))
     if output == "json" and show is None:
         click.echo(document(**faults_json(fleet)))
     elif show is None or fleet.errors:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.pve.files import Stored
 
 
-@click.group()
+@click.group(short_help="The ISOs that a spec may name.")
 def iso() -> None:
     """The ISOs that a spec may name: `iso: local:iso/debian-12.iso`.
 

@@ -18,7 +18,8 @@ def render_debts(found: Debts, paint: Paint) -> str:
         text = f"! no VM is restarted since {one.key} did not come back: {one.why}"
         lines.append(paint.bad(f"{text}; look at it, then reconcile debt --resume"))
     of = f"{len(found.vms)} of {count_of(found.looked, 'VM')}"
-    lines.append(paint.bold(f"Debt: {of} waits for a restart.{_whole(found)}"))
+    waits = "waits" if len(found.vms) == 1 else "wait"
+    lines.append(paint.bold(f"Debt: {of} {waits} for a restart.{_whole(found)}"))
     return "\n".join(lines)
 
 

@@ -42,7 +42,7 @@ def test_the_debt_tells_what_waits_since_when_and_what_comes_next(tmp_path: Path
     assert (c.policy, c.seconds, c.own) == ("allow", None, False)
     text = render_debts(found, Paint())
     assert "never by itself" in text and "(night)" in text and "the next run" in text
-    assert "unknown" in text and text.endswith("Debt: 3 of 3 VMs waits for a restart.")
+    assert "unknown" in text and text.endswith("Debt: 3 of 3 VMs wait for a restart.")
     lab.run()
     again = asked(lab, "a", "b")
     assert [one.key for one in again.vms] == ["a", "b"]
@@ -57,7 +57,7 @@ def test_no_debt_is_said_so(tmp_path: Path) -> None:
     lab = Lab(tmp_path, files("1GiB", a="restart: never"))
     lab.settle()
     found = asked(lab, "*", "nobody")
-    assert render_debts(found, Paint()) == "Debt: 0 of 1 VM waits for a restart."
+    assert render_debts(found, Paint()) == "Debt: 0 of 1 VM wait for a restart."
     assert render_markdown(found) == "No VM waits for a restart."
 
 

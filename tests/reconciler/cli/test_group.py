@@ -83,6 +83,7 @@ def test_validate_names_file_line_and_column_and_fails(fleet: Path) -> None:
 def test_validate_shows_one_spec_as_merged(fleet: Path) -> None:
     shown = json.loads(call(fleet, "validate", "--show", "web-1").output)
     assert (shown["key"], shown["cluster"], shown["domain"]) == ("web-1", "lab", "example.net")
+    assert shown["schema_version"] == 1
 
 
 def test_a_shown_spec_is_in_the_words_of_a_spec(fleet: Path) -> None:
