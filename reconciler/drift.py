@@ -5,6 +5,7 @@ was not caused by an edit: the world has moved. Who moved it stands in the clust
 """
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,6 +13,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from desired.drift import policy_for
+from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from reconciler.guard import Guarded
@@ -32,6 +34,12 @@ WISHES = frozenset({"reclaim", "safeguard"})
 OURS = frozenset({"start", "stop", "force", "restart"})
 """Intents under which the guest is stopped and started by us."""
 
+LEASED = {
+    "firewall": re.compile(r"ipfilter-net\d+"),
+    "cloudinit": re.compile(r"ipconfig\d+|dns"),
+}
+"""Fields that follow from a VM's leases, of which only those that stand now are known."""
+
 
 @dataclass(slots=True)
 class Drifts:
@@ -48,7 +56,7 @@ class Drifts:
         self, handler: Handler, spec: VMSpec, seen: SeenVM, change: Change
     ) -> Change | Note | None:
         """Return the change (marked if it is drift), or what the policy makes of it."""
-        if not self.outside(handler, seen, change):
+        if not self.outside(handler, spec, seen, change):
             return change
         policy = policy_for(spec.drift, handler.name)
         who = self.who(seen, change)
@@ -60,12 +68,16 @@ class Drifts:
         reason = f"{shown}: {moved} by {who}; left as it is (drift: alert)"
         return Note(seen.key, handler.name, change.field, reason, DRIFTED)
 
-    def outside(self, handler: Handler, seen: SeenVM, change: Change) -> bool:
+    def outside(self, handler: Handler, spec: VMSpec, seen: SeenVM, change: Change) -> bool:
         """Whether the spec as it last settled asks for this very change.
 
-        What was written last and is asked for differently now (a password that was reset) is ours.
+        What was written last and is asked for differently now (a password that was reset) is ours;
+        and so is what follows from leases, where the spec asks for other ones than it did.
         """
         if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
+            return False
+        leased = LEASED.get(handler.name)
+        if leased and leased.fullmatch(change.field) and _asked(spec) != _asked(self.applied):
             return False
         prints = seen.memory.fingerprints
         if any(prints.get(use) not in (None, value) for use, value in change.remember):
@@ -83,6 +95,11 @@ class Drifts:
         named = [one for one in self.traces if not words.isdisjoint(one.text.split())]
         last = next(reversed(named or list(self.traces)), None)
         return f"{last.user} at {show_when(last.at)}" if last else SOMEBODY
+
+
+def _asked(spec: VMSpec) -> dict[str, tuple[Family | None, Family | None]]:
+    """What addresses a spec asks for, by nic."""
+    return {slot: (nic.ipv4, nic.ipv6) for slot, nic in spec.nics.items()}
 
 
 def _keys(call: Call) -> set[str]:
@@ -105,7 +122,7 @@ def drifted(
     return [
         replace(change, drift=drifts.who(seen, change))
         for change in plan_vm(spec, seen, handlers).changes
-        if drifts.outside(by_name[change.handler], seen, change)
+        if drifts.outside(by_name[change.handler], spec, seen, change)
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from handlers.reclaim import ERASE, erases, given_up
 from reconciler.allocation.addressing import in_use, surplus
 from reconciler.clock import Clock
+from reconciler.drift import WISHES
 from reconciler.execute import WRITE
 from reconciler.guard import Guarded
 from reconciler.redo import REDO
@@ -42,7 +43,9 @@ class Settler:
         seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
         self._ready(turn.key, seen)
-        self.settled.append(turn)
+        if all(change.drift or change.handler in WISHES for change in guarded.withheld):
+            # An edit of which something is still to come stays one: that part is no drift.
+            self.settled.append(turn)
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         conclude(self.store, seen)

@@ -7,6 +7,7 @@ import pytest
 from desired.files import FileSource
 from desired.spec import VMSpec
 from reconciler.clock import SystemClock
+from reconciler.sim.faults import Fault
 from state.store import Store
 from tests.lab import Lab
 
@@ -132,3 +133,35 @@ def test_a_spec_is_the_same_after_its_way_through_the_store(tmp_path: Path) -> N
     fleet = FileSource(Path("desired/fleet"), b"seed").load({}, SystemClock().now())
     for spec in fleet.vms.values():
         assert VMSpec.model_validate_json(spec.document()) == spec
+
+
+@pytest.mark.parametrize("policy", ["enforce", "alert", "ignore"])
+def test_an_address_that_the_spec_gives_up_leaves_the_set_as_an_edit(
+    tmp_path: Path, policy: str
+) -> None:
+    """C-26: nobody drifted, so the freed address may not stay in the set under any policy."""
+    pool = "p: {network: 203.0.113.0/24, bridge: vmbr0}\n"
+    words = f"firewall: {{anti_spoofing: true}}, drift: {policy}"
+    nic = "nics: {{net0: {{ipv4: {{pool: p, count: {}}}}}}}"
+    vm = f"web: {{{nic.format(2)}, {words}}}\n"
+    lab = Lab(tmp_path, {"fleet.yaml": FLEET, "pools/p.yaml": pool, "vms/web.yaml": vm})
+    lab.settle()
+    rewrite(lab, f"{nic.format(1)}, {words}")
+    lab.settle()
+    sets = lab.shot()["vms"][100]["firewall"]["ipsets"]
+    assert len(sets["ipfilter-net0"]) == 1
+    assert drifts(lab) == []
+
+
+def test_an_edit_that_was_refused_at_first_is_no_drift(tmp_path: Path) -> None:
+    lab = lab_of(tmp_path, "drift: alert")
+    lab.simulator.faults.add(
+        Fault("error-before", method="PUT", path="*/config", status=500, times=1)
+    )
+    rewrite(lab, "tags: [hot], drift: alert")
+    lab.run()
+    assert "hot" not in str(lab.world.vms[100].config.get("tags"))
+    lab.clock.sleep(3600)
+    lab.settle()
+    assert "hot" in str(lab.world.vms[100].config.get("tags"))
+    assert drifts(lab) == []
