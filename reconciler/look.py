@@ -298,7 +298,13 @@ class SiteLook:
         )
 
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
-        """What is yet to be leased waits for the clusters that share the pools."""
+        """What is yet to be leased waits for the clusters that share the pools.
+
+        They are looked at first, and may turn out to be this very cluster.
+        """
+        twin = self.site.neighbours.twin(self.site.name)
+        if twin:
+            return Note(seen.key, "allocate", "vm", twin, blocking=True)
         why = self.site.neighbours.waits_for(self.site.name)
         if why is None:
             return None

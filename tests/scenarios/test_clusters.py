@@ -65,6 +65,19 @@ def test_one_cluster_named_twice_is_not_written_to(estate: OpenEstate) -> None:
     assert made.settle().ready == 3
 
 
+def test_one_cluster_named_twice_is_noticed_before_the_first_vm_is_made(
+    estate: OpenEstate,
+) -> None:
+    """Each waits for the other to be looked at, since they share a pool."""
+    vms = f"left: {{cluster: a, {LEASE}}}\nright: {{cluster: b, {LEASE}}}\n"
+    made = estate(vms, "a", "b")
+    mistaken = made.entry("b", made.clusters["a"].server.urls[1:], at="a")
+    made.fleet(made.entry("a"), mistaken)
+    summary = made.first.run()
+    assert (summary.failed, summary.writes) == (2, 0)
+    assert made.machines("a") == {}
+
+
 def test_a_lost_store_stops_the_cluster_beside_it(estate: OpenEstate) -> None:
     """IP-05, DEP-12: an address of a VM that the store lost in b is leased to nobody in a."""
     made = estate(f"old: {{cluster: b, {LEASE}}}\n", "a", "b")
