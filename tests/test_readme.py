@@ -31,7 +31,10 @@ from reconciler.cli import COMMANDS, cli
 from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
 
-TEXT = (Path(__file__).parents[1] / "README.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGES = ("reference", "changes", "clusters", "specs", "service")
+README = (ROOT / "README.md").read_text()
+TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)])
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
 WORDS = frozenset(re.findall(r"[a-z][a-z0-9_]*", " ".join(re.findall(r"`[^`]+`", PROSE))))
 MODELS: tuple[type[Model], ...] = (
@@ -110,3 +113,14 @@ def test_c_15_cron_is_told_to_run_every_minute() -> None:
     """C-15"""
     lines = re.findall(r"^ +(\S+ \S+ \S+ \S+ \S+) reconcile .*--once", TEXT, flags=re.M)
     assert lines == ["* * * * *"]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        name, _, heading = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.is_file(), target
+        titles = re.findall(r"^#+ (.+)$", there.read_text(), flags=re.M)
+        slugs = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+        assert not heading or heading in slugs, target

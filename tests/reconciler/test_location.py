@@ -83,10 +83,11 @@ def test_a_password_in_clear_is_refused_and_not_repeated() -> None:
         assert "hunter2" not in str(refused.value)
 
 
-def test_every_place_that_the_readme_names_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_place_that_the_pages_name_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGPASSWORD", "word")
     monkeypatch.setenv("DATABASE_URL", "postgresql://fleet@db.example/fleet")
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    root = Path(__file__).parents[2]
+    text = (root / "README.md").read_text() + (root / "docs" / "specs.md").read_text()
     named = re.findall(r"^ +database: (\S+)", text, flags=re.M)
     places = {str(store_place(Path("/f"), model(database=one), None)) for one in named}
     assert places == {"/var/lib/reconcile/fleet.db", "postgresql://fleet@db.example/fleet"}
