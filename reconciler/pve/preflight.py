@@ -331,6 +331,8 @@ def firewall_enabled(api: Contact) -> bool:
 def _advice(error: ApiError) -> str:
     if isinstance(error, Forbidden):
         return "check the login in fleet.yaml and the rights below"
+    if isinstance(error, Misconfigured):
+        return "check its entry in fleet.yaml: the endpoints, tls, and what the secret refers to"
     return "check the endpoints in fleet.yaml, the way to them, and pveproxy on the nodes"
 
 

@@ -208,7 +208,7 @@ def test_a_fault_survives_a_save_and_can_then_be_removed(demo: Simulator, kind: 
     ("given", "words"),
     [
         ({"kind": "latency", "nth": "2"}, "Expected `int`, got `str`"),
-        ({"kind": "latency", "acted": 1}, "unknown fields: acted"),
+        ({"kind": "latency", "acted": 1}, "unknown fields: acted; expected some of"),
         ({}, "kind: expected one of"),
     ],
 )

@@ -127,7 +127,8 @@ def read_fault(given: Any, texts: bool = False) -> Fault:
     known = {one.name for one in fields(Fault)} - OWN_FIELDS
     unknown = sorted(given.keys() - known)
     if unknown:
-        raise ValueError(f"unknown fields: {', '.join(unknown)}")
+        names = f"{', '.join(unknown)}; expected some of {', '.join(sorted(known))}"
+        raise ValueError(f"unknown fields: {names}")
     return msgspec.convert(given, Fault, strict=not texts)
 
 

@@ -12,6 +12,7 @@ from desired.hardware import Disk, Nic
 from desired.source import Fleet
 from desired.spec import Placement, VMSpec
 from reconciler.pve.client import ProxmoxApi
+from reconciler.pve.contact import ClosedApi
 from reconciler.pve.inprocess import InProcessApi
 from reconciler.pve.preflight import Finding, Preflight, preflight
 from reconciler.pve.rights import Need, grant, lacking, needs
@@ -176,6 +177,13 @@ def test_a_cluster_that_cannot_be_asked_is_one_line(simulator: Simulator) -> Non
     assert [finding.what for finding in seen.findings] == ["version"]
     assert seen.problem and "No route to host" in seen.problem
     assert "endpoints" in seen.findings[0].advice
+
+
+def test_who_cannot_log_in_is_not_sent_to_the_servers() -> None:
+    """A secret that is not set, or an inventory that cannot be read: the entry is what is wrong."""
+    seen = preflight(ClosedApi("env:PVE_TOKEN: not set"), fleet(), "demo", AT)
+    assert seen.problem and "env:PVE_TOKEN" in seen.problem and "pveproxy" not in seen.problem
+    assert seen.findings[0].advice.startswith("check its entry in fleet.yaml")
 
 
 def test_a_check_that_fails_stops_no_other(simulator: Simulator) -> None:
