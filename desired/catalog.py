@@ -10,6 +10,7 @@ from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE, STORAGE
 from desired.model import Bool, Float, Int, Model
 from desired.rollout import RolloutRules
+from desired.schedule import Schedule
 from desired.units import Duration
 from desired.windows import Window
 
@@ -245,6 +246,7 @@ class FleetFile(Model):
     placement: PlacementRules = PlacementRules()
     rollout: RolloutRules = RolloutRules()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
+    schedule: Schedule = Schedule()
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")
 

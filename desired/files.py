@@ -132,6 +132,7 @@ class FileSource:
             rollout=file.rollout,
             database=file.database,
             verify_every=file.verify_every,
+            schedule=file.schedule,
             revision=self._revision(documents, held),
             folder=str(self._folder),
             broken=frozenset(report.broken),

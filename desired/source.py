@@ -8,6 +8,7 @@ from typing import Protocol
 from desired.catalog import Cluster, Guard, Limits, PlacementRules, Pool
 from desired.errors import SpecError
 from desired.rollout import RolloutRules
+from desired.schedule import Schedule
 from desired.spec import VMSpec
 
 
@@ -44,6 +45,7 @@ class Fleet:
     rollout: RolloutRules = field(default_factory=RolloutRules)
     database: str | None = None
     verify_every: float | None = None
+    schedule: Schedule = field(default_factory=Schedule)
     revision: str = ""
     folder: str = "."
     broken: frozenset[str] = frozenset()

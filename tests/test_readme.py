@@ -25,6 +25,7 @@ from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
 from desired.model import Model
 from desired.rollout import RolloutRules
+from desired.schedule import Schedule
 from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
 from desired.windows import Window
 from reconciler.cli import COMMANDS, cli
@@ -72,6 +73,7 @@ MODELS: tuple[type[Model], ...] = (
     Iso,
     Quota,
     Window,
+    Schedule,
 )
 
 

@@ -38,18 +38,23 @@ def job() -> None:
 @OUTPUT
 @click.pass_obj
 def list_jobs(settings: Settings, output: str) -> None:
-    """List the jobs, and when each ran last."""
+    """List the jobs, how often they run, and when each ran last."""
     from reconciler.cli.opening import now
     from reconciler.config import open_preview
-    from reconciler.show.text import Paint, json_when, show_when, table
+    from reconciler.show.text import Paint, json_when, show_interval, show_when, table
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
         last = next((run for run in opened.store.journal.runs(limit=50) if not run.dry), None)
     when = show_when(last.started_at) if last else "never"
-    rows = [(name, when, about) for name, about in JOBS.items()]
+    every = opened.fleet.schedule.interval("process_vms")
+    pause = show_interval(every) if every else "off"
+    rows = [(name, pause, when, about) for name, about in JOBS.items()]
     ran = json_when(last.started_at) if last else None
-    jobs = [{"job": name, "last_run": ran, "about": about} for name, about in JOBS.items()]
-    answer(output, table(("JOB", "LAST RUN", "WHAT IT DOES"), rows, Paint()), jobs=jobs)
+    jobs = [
+        {"job": name, "every": every, "last_run": ran, "about": about}
+        for name, about in JOBS.items()
+    ]
+    answer(output, table(("JOB", "EVERY", "LAST RUN", "WHAT IT DOES"), rows, Paint()), jobs=jobs)
 
 
 @job.command()

@@ -11,7 +11,7 @@ from reconciler.cli.settings import Settings
 
 @click.command(short_help="Make the fleet what its specs say, again and again.")
 @click.option(
-    "--interval", default="60s", show_default=True, metavar="TIME", help="Start to start."
+    "--interval", metavar="TIME", help="Start to start. Default: `schedule:` of the fleet; 60s."
 )
 @click.option(
     "--jitter",
@@ -43,7 +43,7 @@ from reconciler.cli.settings import Settings
 @click.pass_obj
 def run(
     settings: Settings,
-    interval: str,
+    interval: str | None,
     jitter: str,
     time_limit: float,
     only: tuple[str, ...],
@@ -77,7 +77,8 @@ def run(
     from reconciler.service import Rhythm, Service
     from reconciler.signals import Signals
 
-    rhythm = Rhythm(length(interval).total_seconds(), length(jitter).total_seconds())
+    every = _scheduled(settings) if interval is None else length(interval).total_seconds()
+    rhythm = Rhythm(every, length(jitter).total_seconds())
     if rhythm.interval < 1:
         raise click.UsageError(f"--interval: expected 1s or more, seen {interval}")
     if rhythm.jitter >= rhythm.interval:
@@ -114,3 +115,13 @@ def run(
             random.random,
         )
         service.serve()
+
+
+def _scheduled(settings: Settings) -> float:
+    """The seconds that the fleet's own schedule says (C-01)."""
+    from desired.files import FileSource
+
+    seconds = FileSource(settings.fleet).head().schedule.interval("process_vms")
+    if not seconds:
+        raise click.UsageError("schedule: process_vms is switched off (0); give --interval")
+    return seconds
