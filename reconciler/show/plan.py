@@ -74,9 +74,10 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     else:
         where = ""
     rows = [(mark, f"{mark} {vm.key.ljust(width)} {where}".rstrip(), headline(vm))]
-    listed = vm.changes if vm.kind == "change" else ()
+    asked = unapproved(vm)
+    listed = [change for change in vm.changes if change not in asked and vm.kind == "change"]
     details = [_change_row(change) for change in listed]
-    details += [_change_row(change, asks=True) for change in unapproved(vm)]
+    details += [_change_row(change, asks=True) for change in asked]
     details += [_note_row(note) for note in shown_notes(vm, verbose)]
     field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
     rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
@@ -113,9 +114,10 @@ def headline(vm: PlannedVM) -> str:
         return f"UNKNOWN, not touched: {vm.reason}"
     if vm.kind == "broken":
         return "its spec is broken, not touched"
-    words = [count_of(len(vm.changes), "change")] if vm.changes else []
-    held = len(unapproved(vm))
-    words += [f"{held} withheld"] if held else []
+    asked = unapproved(vm)
+    free = sum(change not in asked for change in vm.changes)
+    words = [count_of(free, "change")] if free else []
+    words += [f"{len(asked)} withheld"] if asked else []
     words = words or [count_of(len(vm.notes), "note")]
     restarts = any(change.effect is Effect.STOP_START for change in vm.changes)
     waits = vm.waits or ("restart needed" if restarts else "")

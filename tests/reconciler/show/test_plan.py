@@ -112,6 +112,18 @@ def test_withheld_changes_name_the_approval_that_they_need() -> None:
     ]
 
 
+def test_c_07_what_waits_for_approval_is_shown_once() -> None:
+    """A real plan has it among its changes too; it is not counted as one that would be made."""
+    erase = Change("c", "reclaim", "scsi1", "20 GiB", None, effect=Effect.DESTROY, approval=True)
+    vm = PlannedVM("c", "change", "pve1", 103, changes=(erase,), withheld=(erase,))
+    lines = render_plan(DryRun(AT, (vm,), digest="ab12cd34"), Paint()).splitlines()
+    assert lines[0].endswith(" 1 withheld")
+    assert "change, " not in lines[0]
+    assert [line for line in lines if "scsi1" in line] == [
+        "    scsi1          20 GiB -> (none)                  destroy, needs approval"
+    ]
+
+
 def test_what_only_waits_for_its_turn_is_shown_when_verbose() -> None:
     clone = Change("cache-3", "exists", "vm", None, "clone 9000")
     wait = Note("cache-3", "exists", "vm", "waits: 2 clones are at work", blocking=True)
