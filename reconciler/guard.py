@@ -163,7 +163,12 @@ class Gate:
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
         if not change.approval or self.approved(seen, change):
             return None
-        reason = "needs approval: see reconcile --once --dry-run, then reconcile approve DIGEST"
+        why = ""
+        if counted(change) is Effect.STOP_START:
+            share = self.thresholds.restarts
+            why = f"more than {share:.0%} of the VMs would be restarted within 24 h (`guard`): "
+        how = "see reconcile --once --dry-run, then reconcile approve DIGEST"
+        reason = f"{why}needs approval: {how}"
         return Note(seen.key, change.handler, change.field, reason, "ApprovalNeeded", blocking=True)
 
     def _too_many_clones(self, seen: SeenVM, change: Change) -> Note | None:

@@ -243,6 +243,12 @@ def test_each_threshold_withholds_its_own_effect_only() -> None:
     assert full.check(plan_of(RESTART)).allowed == (RESTART,)
 
 
+def test_a_restart_beyond_the_share_says_why_it_needs_approval() -> None:
+    full = gate(managed=10, effects=Counter({Effect.STOP_START: 3}))
+    reason = only_note(full.check(plan_of(RESTART)))[1]
+    assert reason.startswith("more than 30% of the VMs would be restarted within 24 h")
+
+
 def several(kinds: list[bool]) -> list[VMPlan]:
     """A plan for each VM: True destroys it, False restarts it."""
     plans = []
