@@ -7,6 +7,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from handlers.waiting import RESTART
 from reconciler.behaviour import is_skipped
 from reconciler.failure import Failure, last_failure
 from reconciler.pipeline import CHANGE, DEPLOY
@@ -22,7 +23,14 @@ LATEST = 10
 READY = "Ready"
 """The condition that every VM has; it is shown as what comes next, not beside the others."""
 
-WAITING = ("RolloutAborted", "RolloutPaused", "RolloutWaiting", "RestartRequired")
+WAITING = (
+    "ApprovalNeeded",
+    "RolloutAborted",
+    "RolloutPaused",
+    "RolloutWaiting",
+    "RestartRequired",
+    "Drifted",
+)
 """Conditions of a VM that is as it should be for now; they say what is still to come."""
 
 
@@ -154,8 +162,10 @@ def next_words(
     label = DEPLOY.next_label(state) or CHANGE.next_label(state)
     if label:
         return label
-    waiting = [c for c in conditions if c.type in WAITING and c.status]
-    return waiting[0].message if waiting else ""
+    found = {c.type: c.message for c in conditions if c.type in WAITING and c.status}
+    words = next((found[one] for one in WAITING if one in found), "")
+    asked = RESTART in memory.intents and words and words == found.get("RestartRequired")
+    return f"the next run restarts it, as asked: {words}" if asked else words
 
 
 def natural(key: str) -> tuple[tuple[int, int, str], ...]:

@@ -26,6 +26,8 @@ ADVICE = {
     "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
     "restart {key} --now` for this one alone",
+    "Drifted": "`reconcile drift {key}` shows all of it; `reconcile adopt-drift {key}` prints what "
+    "to write into the spec; `drift: enforce` in the spec has it put back",
     "FirmwareDiffers": "set the spec to what the disk was made as; or stop the VM and detach that "
     "disk by hand: the next run makes one as wanted, without what the guest kept on the old one",
     "IdentityMismatch": "compare the VM's description with `reconcile status {key}`; if the VM is "
@@ -60,6 +62,9 @@ ADVICE = {
 }
 """What a person can do about each condition; `{key}` is the VM."""
 
+
+UNLIKE = ("BackOff", "FirmwareDiffers", "PlacementDiffers", "PowerDiffers", "ShrinkRefused")
+"""Conditions of a VM that is not as its spec says though nothing is to be done about it."""
 
 QUIET = "nothing: it is as its spec says"
 DENIED = "Permission check failed"
@@ -118,7 +123,7 @@ def _last(runs: Sequence[VMRun], failure: Failure | None) -> tuple[str, ...]:
 
 
 def _waits(status: VMStatus) -> tuple[str, ...]:
-    beside = any(condition.type == "BackOff" for condition in status.conditions)
+    beside = any(condition.type in UNLIKE for condition in status.conditions)
     quiet = "nothing, but not all is as its spec says" if beside else QUIET
     lines = [status.next.removeprefix("waits: ") or quiet]
     for condition in status.conditions:

@@ -17,7 +17,7 @@ from reconciler.status import VMStatus, fleet_status, natural, totals, vm_status
 from reconciler.why import explain
 from state.conditions import Condition
 from state.journal import StepRecord, VMRun
-from state.memory import Attempt, Binding, Hold, Lease, Memory, OpenTask, Phase
+from state.memory import Attempt, Binding, Hold, Intent, Lease, Memory, OpenTask, Phase
 from state.store import Store
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -76,6 +76,24 @@ def test_a_ready_vm_has_nothing_next_unless_a_restart_is_due() -> None:
     restart = Condition("web-1", "RestartRequired", True, "pending", "memory waits", AT)
     assert status(memory).next == ""
     assert status(memory, restart).next == "memory waits"
+
+
+def test_a_ready_vm_that_differs_is_not_told_to_be_as_its_spec_says() -> None:
+    """C-07, CP-06: an unapproved change is what comes next; a refused shrink stays a difference."""
+    asks = Condition("web-1", "ApprovalNeeded", True, "reclaim", "needs approval", AT)
+    memory = Memory(replace(BINDING, phase=Phase.READY))
+    assert status(memory, asks).next == "needs approval"
+    refused = Condition("web-1", "ShrinkRefused", True, "disks", "skip", AT)
+    told = explain(status(memory, refused), memory, (), AT)
+    assert told.waits[0] == "nothing, but not all is as its spec says"
+
+
+def test_a_restart_that_was_asked_for_comes_next() -> None:
+    due = Condition("web-1", "RestartRequired", True, "power", "waits: memory", AT)
+    asked = Memory(
+        replace(BINDING, phase=Phase.READY), intents={"restart": Intent("web-1", "restart", AT)}
+    )
+    assert status(asked, due).next == "the next run restarts it, as asked: waits: memory"
 
 
 def test_a_phase_outside_the_pipelines_is_the_state() -> None:
