@@ -70,10 +70,10 @@ class Reckoner:
         seen = guarded.plan.seen
         turn.last = guarded
         for text in tell_drift(self.store, turn.key, guarded, seen.at):
-            remark = Remark(seen.at, f"{turn.key}: drift: {text}", "warning", turn.key)
+            remark = Remark(seen.at, f"drift: {text}", "warning", turn.key)
             self.narrator.reporter.report(remark)
         for text in tell_refused(self.store, turn.spec, guarded):
-            remark = Remark(seen.at, f"{turn.key}: {text}", "warning", turn.key)
+            remark = Remark(seen.at, text, "warning", turn.key)
             self.narrator.reporter.report(remark)
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
@@ -139,13 +139,11 @@ class Reckoner:
         turn.standing = Standing.ACTIVE
         if end is None or end.ok:
             if end is not None and end.warnings:
-                text = f"{turn.key}: {task.handler} ended with {end.warnings} warnings"
+                text = f"{task.handler} ended with {end.warnings} warnings"
                 self.narrator.reporter.report(Remark(now, text, "warning", turn.key))
             return
         if shutdown_failed(self.store, task):
-            remark = Remark(
-                now, f"{turn.key}: the shutdown failed: {end.text}", "warning", turn.key
-            )
+            remark = Remark(now, f"the shutdown failed: {end.text}", "warning", turn.key)
             self.narrator.reporter.report(remark)
             turn.standing, turn.why = Standing.WAITING, end.text
             turn.not_before = now + ASK_AGAIN

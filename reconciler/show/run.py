@@ -172,6 +172,8 @@ class TextReporter:
         self._speaker = key
         begun = self._vms.get(key)
         vmid = begun.vmid if begun and begun.vmid is not None else "-"
+        if begun is None and not state:
+            return [self._paint.bold(f"--- {key}: going on with what an earlier run began ---")]
         title = TITLES[begun.action if begun else "deploy"]
         status = state or (begun.state if begun else "-")
         return [self._paint.bold(f"--- {title}: service={key} vm={vmid} status={status} ---")]

@@ -89,7 +89,7 @@ def test_a_task_that_ended_with_warnings_is_a_success_and_is_told(tmp_path: Path
     lab.run()
     told = [one for one in lab.told.events if isinstance(one, Remark)]
     assert [(one.text, one.level) for one in told] == [
-        ("one: power ended with 2 warnings", "warning")
+        ("power ended with 2 warnings", "warning")
     ]
 
 

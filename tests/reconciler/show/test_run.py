@@ -32,6 +32,11 @@ def said(*events: Event, verbose: bool = False) -> list[str]:
     return lines
 
 
+def test_a_task_of_an_earlier_run_is_not_told_as_a_deploy() -> None:
+    lines = said(Heartbeat(AT, "b", "power", 53))
+    assert lines[0] == "--- b: going on with what an earlier run began ---"
+
+
 def test_cli_02_a_run_reads_as_the_contract_says() -> None:
     """CLI-02, CLI-03"""
     events = (
