@@ -64,9 +64,7 @@ def restart(
                 opened.store.intents.drop(key, RESTART)
             else:
                 opened.store.intents.put(Intent(key, RESTART, at, 0, NOW if now else ""))
-    words = "{} is not to be restarted" if cancel else "the next run restarts {} for what waits"
-    words += "" if cancel else " for that"
-    lines = [words.format(key) + f" ({waits})" * bool(waits) for key, waits in told.items()]
+    lines = [_told(key, waits, cancel) for key, waits in told.items()]
     text = "\n".join(lines) or "no VM of these waits for a restart"
     answer(output, text, restart=not cancel, vms=told)
 
@@ -87,3 +85,11 @@ def _asked_for(
 
 def _waiting(conditions: "tuple[Condition, ...]") -> str:
     return next((one.message for one in conditions if one.type == "RestartRequired"), "")
+
+
+def _told(key: str, waits: str, cancel: bool) -> str:
+    if cancel:
+        return f"{key} is not to be restarted"
+    if waits:
+        return f"the next run restarts {key} for what waits for that ({waits})"
+    return f"nothing of {key} was seen to wait: the next run restarts it only if something does"
