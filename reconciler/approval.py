@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from reconciler.clock import Clock
 from reconciler.config import Opened
-from reconciler.dryrun import look_once
+from reconciler.glance import look_once
 from reconciler.plan import VMPlan, approval_digest, approval_hashes
 from reconciler.site import Site
 from reconciler.turn import Turn

@@ -7,8 +7,8 @@ from datetime import timedelta
 from desired.spec import VMSpec
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
-from reconciler.dryrun import look_once
 from reconciler.express.document import expressed
+from reconciler.glance import look_once
 from reconciler.options import RunOptions
 from reconciler.prepare import Stage, turns_of
 from reconciler.report import Reporter

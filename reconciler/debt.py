@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from statistics import median
 
 from desired.spec import VMSpec
@@ -13,13 +13,12 @@ from handlers.waiting import EFFECT, RESTART
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opening, open_preview
 from reconciler.drain import PATIENT, Stopped, stopped_by
-from reconciler.dryrun import look_once
+from reconciler.glance import glance
 from reconciler.guard import Guarded
 from reconciler.options import RunOptions
-from reconciler.prepare import Stage, turns_of, unmatched
-from reconciler.report import Remark, Reporter
+from reconciler.report import Reporter
 from state.conditions import Condition
-from state.observed import Presence, SeenVM
+from state.observed import SeenVM
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +64,16 @@ def debts(
 
     Raises UnusableSource, StoreError, BrokenSpecs.
     """
-    clock = clock or SystemClock()
-    start = clock.now()
-    with opening(options.fleet, options.database, start) as opened:
-        options.insist(opened.fleet)
-        for glob in unmatched(opened.fleet, options.only):
-            reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))
-        turns, store = turns_of(opened.fleet, options.only), opened.store
-        stage = Stage(opened, reporter, clock, dry=True)
-        sites = stage.sites((turn.spec for turn in turns.values()), None)
-        until = start + timedelta(seconds=options.time_limit)
-        preview = look_once(opened, sites, turns, clock, until)
-        since, took, found = _since(store.conditions.all()), store.downtimes.all(), []
-        unknown = dict(preview.failed)
-        for key, guarded in sorted(preview.guarded.items()):
-            seen = guarded.plan.seen
-            if seen.presence is Presence.UNKNOWN:
-                unknown[key] = seen.reason
-            elif waits(seen):
-                found.append(_debt(turns[key].spec, guarded, since.get(key), took))
-        problems = tuple(site.problem for site in sites.values() if site.problem)
-        looked = len(turns) - len(unknown)
-        return Debts(start, tuple(found), looked, unknown, problems, stopped_by(store))
+    with glance(options, reporter, clock or SystemClock(), opening) as found:
+        store, vms = found.opened.store, []
+        since, took = _since(store.conditions.all()), store.downtimes.all()
+        for key, seen in found.seen.items():
+            if waits(seen):
+                guarded = found.preview.guarded[key]
+                vms.append(_debt(found.turns[key].spec, guarded, since.get(key), took))
+        unknown = found.unknown
+        looked = len(found.turns) - len(unknown)
+        return Debts(found.at, tuple(vms), looked, unknown, found.problems, stopped_by(store))
 
 
 def waits(seen: SeenVM) -> bool:

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from desired.drift import Policy, policy_for
 from desired.spec import VMSpec
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
 from reconciler.drift import drifted, drifts_of
-from reconciler.dryrun import look_once
 from reconciler.express.patch import Patch, patch_of
+from reconciler.glance import glance
 from reconciler.options import RunOptions
-from reconciler.prepare import Stage, turns_of, unmatched
 from reconciler.registry import vm_handlers
-from reconciler.report import Remark, Reporter
+from reconciler.report import Reporter
 from state.change import Change
-from state.observed import Presence, SeenVM
+from state.observed import SeenVM
 from state.traces import Trace
 
 
@@ -63,30 +62,17 @@ def survey(
 
     Raises UnusableSource, StoreError, BrokenSpecs.
     """
-    clock = clock or SystemClock()
-    start = clock.now()
-    with opening(options.fleet, options.database, start) as opened:
-        options.insist(opened.fleet)
-        for glob in unmatched(opened.fleet, options.only):
-            reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))
-        turns = turns_of(opened.fleet, options.only)
-        stage = Stage(opened, reporter, clock, dry=True)
-        sites = stage.sites((turn.spec for turn in turns.values()), None)
-        until = start + timedelta(seconds=options.time_limit)
-        preview = look_once(opened, sites, turns, clock, until)
-        traces = [one for site in sites.values() for one in site.observer.fresh_traces]
-        found: list[Outside] = []
-        unknown = dict(preview.failed)
-        for key, guarded in sorted(preview.guarded.items()):
-            seen = guarded.plan.seen
-            if seen.presence is Presence.UNKNOWN:
-                unknown[key] = seen.reason
-                continue
-            changes = _changes(opened, turns[key].spec, seen, traces)
+    with glance(options, reporter, clock or SystemClock(), opening) as found:
+        traces = [one for site in found.sites.values() for one in site.observer.fresh_traces]
+        vms = []
+        for key, seen in found.seen.items():
+            spec = found.turns[key].spec
+            changes = _changes(found.opened, spec, seen, traces)
             if changes:
-                found.append(Outside(turns[key].spec, seen, tuple(changes)))
-        problems = tuple(site.problem for site in sites.values() if site.problem)
-        return Survey(start, tuple(found), len(turns) - len(unknown), unknown, problems)
+                vms.append(Outside(spec, seen, tuple(changes)))
+        unknown = found.unknown
+        looked = len(found.turns) - len(unknown)
+        return Survey(found.at, tuple(vms), looked, unknown, found.problems)
 
 
 def _changes(opened: Opened, spec: VMSpec, seen: SeenVM, traces: Sequence[Trace]) -> list[Change]:

@@ -82,7 +82,7 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     from reconciler.cli.output import paint
     from reconciler.clock import SystemClock
     from reconciler.config import open_live
-    from reconciler.dryrun import look_once
+    from reconciler.glance import look_once
     from reconciler.prepare import Stage, turns_of
     from reconciler.show.run import QuietReporter
     from reconciler.show.text import count_of, json_when, show_when

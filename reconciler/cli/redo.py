@@ -85,7 +85,7 @@ def _calls(opened: "Opened", key: str, state: "State") -> list[str]:
 def _looked_at(opened: "Opened", key: str) -> "Guarded":
     from reconciler.cli.output import paint
     from reconciler.clock import SystemClock
-    from reconciler.dryrun import look_once
+    from reconciler.glance import look_once
     from reconciler.prepare import Stage, turns_of
     from reconciler.show.run import QuietReporter
 

@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.approval import ApprovalRefused, grant
 from reconciler.config import Opened, open_live
-from reconciler.dryrun import look_once
+from reconciler.glance import look_once
 from reconciler.plan import VMPlan, approval_digest, approval_hashes
 from reconciler.prepare import Stage, turns_of
 from state.memory import Memory

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from reconciler.sim.cluster.inventory import Storage
-from reconciler.sim.errors import Refusal, failed
+from reconciler.sim.errors import failed
 
 VOLUME_ID = re.compile(r"([a-z][a-z0-9\-_.]*[a-z0-9]):(.+)\Z", re.IGNORECASE)
 FILE_FORMATS = ("raw", "qcow2", "vmdk")
@@ -66,13 +66,6 @@ def parse_name(storage: Storage, name: str) -> VolumeName:
     if owned is None:
         raise failed(f"unable to parse lvm volume name '{name}'\n")
     return VolumeName("images", int(owned[2]), None, owned[1] == "base")
-
-
-def parsed_or_none(storage: Storage, name: str) -> VolumeName | None:
-    try:
-        return parse_name(storage, name)
-    except Refusal:
-        return None
 
 
 def _file_name(name: str) -> VolumeName:
