@@ -240,14 +240,23 @@ def outstanding(spec: VMSpec, guarded: Guarded) -> frozenset[Difference]:
     Values are written before the guest is stopped for them (design 2), but told behind its stop
     as the contract has it: so while one of them may still need it, the stop is open too.
     """
-    plan = guarded.plan
+    plan, changes = guarded.plan, _of_now(guarded)
     blocking = {(note.handler, note.field) for note in guarded.notes if note.blocking}
-    cold = any(change.effect in (Effect.HOTPLUG, Effect.STOP_START) for change in plan.changes)
+    cold = any(change.effect in (Effect.HOTPLUG, Effect.STOP_START) for change in changes)
     stop = {("power", "stop")} if cold and spec.restart != "never" and running(plan.seen) else set()
-    return plan.remaining | blocking | stop
+    later = {(change.handler, change.field) for change in plan.changes if change not in changes}
+    return (plan.remaining - later) | blocking | stop
+
+
+def _of_now(guarded: Guarded) -> list[Change]:
+    """The changes but for a restart that waits for other VMs: one is ready meanwhile."""
+    blocking = {(note.handler, note.field) for note in guarded.notes if note.blocking}
+    later = [one for one in guarded.withheld if one.handler == "power"]
+    later = [one for one in later if (one.handler, one.field) not in blocking]
+    return [change for change in guarded.plan.changes if change not in later]
 
 
 def _worth_telling(turn: Turn, guarded: Guarded) -> bool:
     """A ready VM has a story only when something of its row of states is to be changed."""
     at_work = turn.phase is not Phase.READY
-    return at_work or any(change.handler not in BESIDE for change in guarded.plan.changes)
+    return at_work or any(change.handler not in BESIDE for change in _of_now(guarded))

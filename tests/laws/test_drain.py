@@ -105,6 +105,10 @@ def test_a_window_takes_so_many_and_counts_across_runs(tmp_path: Path) -> None:
     assert len(powered(lab)) == 4
     assert conditions(lab, "WindowFull").keys() == {"c", "d", "e"}
     assert "2 of 2 VMs were restarted in this opening" in conditions(lab, "WindowFull")["c"]
+    with lab.store() as store:
+        told = [(one.state_after, one.result) for one in store.journal.vm_runs("c", 9)]
+    assert told[0] == ("ready", "success")
+    assert len(told) == 2  # the deploy and the edit: no run tells anew that it waits
     lab.clock.sleep(86400.0)
     lab.run()
     assert len(powered(lab)) == 8
