@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from handlers.safeguard import UNAVAILABLE
+from handlers.safeguard import UNAVAILABLE, UNDONE
 from handlers.stop import START
 from reconciler.backoff import soon
 from reconciler.clock import Clock
@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
 WAITS = (None, *PATIENT, UNAVAILABLE, "NotRead")
 """Conditions of a note that is no failure: a short wait, or one for a person or the next tick."""
+ROLLED_BACK = ("safeguard", "hold")
+"""The last change of a rollback: the run that makes it has failed; later ones leave it held."""
 ASK_AGAIN = timedelta(seconds=10)
 """How long after a failed shutdown the guest is asked again."""
 
@@ -96,6 +98,8 @@ class Reckoner:
             turn.standing, turn.why = Standing.WAITING, blocking[0].reason
         else:
             worst = next((n for n in blocking if n.condition not in WAITS), None)
+            if worst is None and any((c.handler, c.field) == ROLLED_BACK for c in turn.changes):
+                worst = next((n for n in guarded.notes if n.condition == UNDONE), None)
             turn.standing = Standing.FAILED if worst else Standing.PAUSED
             first = worst or next(note for note in blocking if note.condition)
             turn.why = first.reason
