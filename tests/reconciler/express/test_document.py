@@ -16,6 +16,8 @@ OURS = {
     "exists": "the clone",
     "firewall": "rules get our id, sets follow the leases",
     "ha": "an HA resource that was not read",
+    "placement": "where a clone is still to go stands in the store",
+    "safeguard": "a snapshot of ours, which no spec asks for",
 }
 HANDLERS = {one.name: one for one in vm_handlers() if one.name not in OURS}
 FILES = [path for path in sorted(CASES.glob("*/*.yaml")) if path.parent.name in HANDLERS]
