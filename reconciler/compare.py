@@ -135,9 +135,11 @@ def _flat(spec: VMSpec) -> dict[str, str]:
 def _leaves(tree: Mapping[str, object], above: str = "") -> Iterator[tuple[str, str]]:
     for name, value in tree.items():
         path = f"{above}{name}"
+        if name in LEFT or value is None:
+            continue
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{path}.")
-        elif value is not None and name not in LEFT:
+        else:
             yield path, _word(name, value)
 
 

@@ -77,6 +77,14 @@ def test_log_08_devices_are_shown_where_the_spec_has_them(tmp_path: Path) -> Non
     assert "agent" not in shown and "iso.state" not in shown
 
 
+def test_log_08_a_leased_address_is_no_difference(tmp_path: Path) -> None:
+    """LOG-08: Proxmox has an address where the spec names a pool; `status` tells which."""
+    nics = {"net0": {"ipv4": {"pool": "public-v4"}}}
+    found = compared(made(tmp_path, {**SEEN, "nics": nics}))
+    text = render_comparison(found, Paint()).splitlines()
+    assert [line for line in text if line.startswith("nics.") and line.endswith("<")] == []
+
+
 def test_log_08_what_cannot_be_seen_is_said(tmp_path: Path) -> None:
     """LOG-08: a VM that is not there, and one whose node is lost."""
     lab = Lab(tmp_path, fleet_files({"a": SEEN}))
