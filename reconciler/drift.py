@@ -16,6 +16,7 @@ from desired.drift import policy_for
 from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
+from handlers.marker import marker_tag, without_marker
 from reconciler.guard import Guarded
 from reconciler.plan import Judge, plan_vm
 from reconciler.show.text import show_change, show_when
@@ -76,6 +77,8 @@ class Drifts:
         """
         if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
             return False
+        if _marks(seen, change):
+            return False
         leased = LEASED.get(handler.name)
         if leased and leased.fullmatch(change.field) and _asked(spec) != _asked(self.applied):
             return False
@@ -95,6 +98,16 @@ class Drifts:
         named = [one for one in self.traces if not words.isdisjoint(one.text.split())]
         last = next(reversed(named or list(self.traces)), None)
         return f"{last.user} at {show_when(last.at)}" if last else SOMEBODY
+
+
+def _marks(seen: SeenVM, change: Change) -> bool:
+    """Whether only our marker is put back: it is no value of anybody's, and always repaired."""
+    if change.handler == "options" and change.field == "description":
+        return without_marker(str(change.old or "")) == without_marker(str(change.new))
+    if change.handler == "tags" and isinstance(change.new, tuple):
+        old = change.old if isinstance(change.old, tuple) else ()
+        return set(change.new) - set(old) == {marker_tag(seen.fleet)} and set(old) < set(change.new)
+    return False
 
 
 def _asked(spec: VMSpec) -> dict[str, tuple[Family | None, Family | None]]:

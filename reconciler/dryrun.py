@@ -3,8 +3,11 @@
 from datetime import datetime
 
 from desired.spec import VMSpec
+from handlers.effects import running
 from handlers.handler import distinct_calls
+from handlers.power import is_wanted_off
 from handlers.safeguard import UNAVAILABLE
+from handlers.waiting import permission
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
 from reconciler.glance import after_renames, glance
@@ -12,12 +15,13 @@ from reconciler.guard import PATIENT, Guarded
 from reconciler.options import RunOptions
 from reconciler.outcome import addresses
 from reconciler.outgoing import turn as first_turn
-from reconciler.plan import approval_digest
+from reconciler.plan import VMPlan, approval_digest
 from reconciler.prepare import fits
 from reconciler.report import DryRun, PlannedRollout, PlannedVM, Remark, Reporter
 from reconciler.rollout import batches
 from reconciler.rollout.course import current, stands
 from reconciler.turn import Turn
+from state.change import Effect
 from state.memory import Phase
 from state.observed import Presence
 
@@ -124,10 +128,23 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
+        waits=_restart(turn.spec, plan),
         calls=tuple(calls),
         place=seen.memory.placing.choice if seen.memory.placing else None,
         cluster=turn.spec.cluster,
     )
+
+
+def _restart(spec: VMSpec, plan: VMPlan) -> str:
+    """Say what the restart policy makes of values that wait for one; empty when none does."""
+    cold = any(change.effect is Effect.STOP_START for change in plan.changes)
+    if not (cold and running(plan.seen)) or is_wanted_off(spec):
+        return ""
+    granted = permission(spec, plan.seen)
+    if granted.granted:
+        return "restart needed"
+    why = granted.until or f"not permitted (restart: {spec.restart})"
+    return f"restart needed: {why}"
 
 
 def _rolled_later(spec: VMSpec) -> str | None:

@@ -70,6 +70,10 @@ class Pipeline:
             done = state.name
         return done
 
+    def owns(self, difference: Difference) -> bool:
+        """Return whether a step of the row is this difference's; the rest is told beside."""
+        return any(state.waits_for(difference) for state in self.states)
+
     def holder(self, difference: Difference) -> str:
         """Return the state that is not reached while this difference stands."""
         for state in self.states:

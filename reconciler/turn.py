@@ -139,7 +139,7 @@ class Narrator:
         after: str,
         at: datetime,
     ) -> Step:
-        row = (c for c in turn.changes if c.handler not in BESIDE)
+        row = (c for c in turn.changes if not _beside(turn, c))
         mine = [c for c in row if turn.pipeline.holder((c.handler, c.field)) == after]
         handlers = {change.handler for change in mine}
         seconds = sum(turn.spent.pop(name, 0.0) for name in sorted(handlers))
@@ -155,7 +155,7 @@ class Narrator:
         """Tell what was changed beside a ready VM's row of states: one line by handler."""
         by_handler: dict[str, list[Change]] = {}
         for change in sent:
-            if change.handler in BESIDE and turn.phase is not Phase.DEPLOY:
+            if turn.phase is not Phase.DEPLOY and _beside(turn, change):
                 by_handler.setdefault(change.handler, []).append(change)
         if by_handler:
             self.begin(turn, seen)
@@ -254,6 +254,12 @@ def _of_now(guarded: Guarded) -> list[Change]:
     later = [one for one in guarded.withheld if one.handler == "power"]
     later = [one for one in later if (one.handler, one.field) not in blocking]
     return [change for change in guarded.plan.changes if change not in later]
+
+
+def _beside(turn: Turn, change: Change) -> bool:
+    """Whether no step of a change's row tells of this, but a line of its own."""
+    told = turn.pipeline.owns((change.handler, change.field))
+    return change.handler in BESIDE or (turn.action == "change" and not told)
 
 
 def _worth_telling(turn: Turn, guarded: Guarded) -> bool:

@@ -109,6 +109,19 @@ def test_a_stopped_guest_is_left_alone_under_alert_only(tmp_path: Path) -> None:
     assert lab.world.vms[100].status == "running"
 
 
+def test_our_marks_are_put_back_whatever_the_policy(tmp_path: Path) -> None:
+    """Design 4: a missing marker of a machine that is known by its uuid is repaired."""
+    lab = lab_of(tmp_path, "tags: [a], description: Shop, drift: alert")
+    lab.ask("PUT", f"{VM}/config", description="Shop", tags="a")
+    lab.run()
+    config = lab.world.vms[100].config
+    assert "key=web" in str(config["description"])
+    assert "reconcile-law" in str(config["tags"])
+    lab.ask("PUT", f"{VM}/config", description="Mine", tags="b;reconcile-law")
+    lab.run()
+    assert str(lab.world.vms[100].config["description"]).startswith("Mine")
+
+
 def test_a_dry_run_says_who(tmp_path: Path) -> None:
     lab = lab_of(tmp_path, "cpu: {cores: 2, limit: 1.5}")
     lab.ask("PUT", f"{VM}/config", cpulimit=3)

@@ -88,9 +88,7 @@ def test_a_task_that_ended_with_warnings_is_a_success_and_is_told(tmp_path: Path
     lab.simulator.faults.add(fault)
     lab.run()
     told = [one for one in lab.told.events if isinstance(one, Remark)]
-    assert [(one.text, one.level) for one in told] == [
-        ("power ended with 2 warnings", "warning")
-    ]
+    assert [(one.text, one.level) for one in told] == [("power ended with 2 warnings", "warning")]
 
 
 def test_a_task_that_met_a_busy_lock_is_tried_again_in_the_same_tick(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_a_refused_key_lets_the_other_handlers_land(lab: Make) -> None:
     assert (summary.ready, summary.failed) == (0, 1)
     sent = [one for one in here.wire.writes() if one.path == f"{VM}/config"]
     assert [bool(one.error) for one in sent] == [True, False]
-    assert "watchdog" in sent[0].params and sent[1].params.keys() == sent[0].params.keys() - {"watchdog"}
+    assert "watchdog" in sent[0].params
+    assert sent[1].params.keys() == sent[0].params.keys() - {"watchdog"}
     assert sent[0].params["digest"] == sent[1].params["digest"]
     assert (config(here)["cores"], config(here)["ciuser"]) == ("2", "ops")
     assert here.shot()["vms"][100]["firewall"]["options"]["policy_in"] == "DROP"
