@@ -48,6 +48,7 @@ LEFT_OUT = (
     "/cluster/ha/rules",
     "/cluster/mapping",
     "/nodes/{node}/capabilities",
+    "/nodes/{node}/dns",
     "/nodes/{node}/hardware",
 )
 """Whole branches that the extract leaves out, or that only 8.x has."""
