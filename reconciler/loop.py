@@ -77,27 +77,9 @@ class Run:
         """Prepare, tick, and set down what came of it."""
         fleet, store = self.opened.fleet, self.opened.store
         turns = turns_of(fleet, self.options.only)
-        last = next(iter(store.journal.runs(1)), None)
-        store.cache.inherit(self.start)
-        run = store.journal.start_run(
-            self.start, self.options.command, fleet.revision, commit=fleet.commit
-        )
-        begun = last.started_at if last else None
-        self.reporter.report(
-            RunStarted(
-                self.start,
-                keys=tuple(turns),
-                interval=self.options.interval,
-                last=begun,
-                run=run,
-                commit=fleet.commit,
-            )
-        )
-        self._remark_on_specs(fleet)
-        for moved in renamed(fleet, store):
-            self._remark(f"renamed {moved}")
+        run, before = self._begin(turns)
         stage = Stage(self.opened, self.reporter, self.clock)
-        sites = stage.sites((turn.spec for turn in turns.values()), begun)
+        sites = stage.sites((turn.spec for turn in turns.values()), before)
         if self.options.approve:
             until = deadline(self.start, self.options.time_limit)
             by = self.options.by
@@ -107,19 +89,45 @@ class Run:
         course = Course.enter(fleet, store, self.clock.now())
         course.hold_back(turns)
         self._side_by_side(self._ticks(run, sites, turns))
-        within = {name: site for name, site in sites.items() if not site.missed}
-        for key in withdraw(fleet, store, within, self.start):
-            self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         course.leave(turns, Health(sites, store), self.clock.now())
-        for rollout in course.rollouts:
-            self._remark(line_of(rollout), "warning" if rollout.why else "note")
-        for copied in (text for site in sites.values() for text in site.copies):
-            self._remark(copied, "warning")
+        self._tell_what_else(course, sites)
         store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
         summary = self._summary(turns, stage)
         store.journal.finish_run(run, self.clock.now(), _plain(summary))
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
+
+    def _begin(self, turns: Mapping[str, Turn]) -> tuple[int, datetime | None]:
+        """Open the run; return its number, and when the one before began."""
+        fleet, store = self.opened.fleet, self.opened.store
+        last = next(iter(store.journal.runs(1)), None)
+        store.cache.inherit(self.start)
+        run = store.journal.start_run(
+            self.start, self.options.command, fleet.revision, commit=fleet.commit
+        )
+        begun = RunStarted(
+            self.start,
+            keys=tuple(turns),
+            interval=self.options.interval,
+            last=last.started_at if last else None,
+            run=run,
+            commit=fleet.commit,
+        )
+        self.reporter.report(begun)
+        self._remark_on_specs(fleet)
+        for moved in renamed(fleet, store):
+            self._remark(f"renamed {moved}")
+        return run, begun.last
+
+    def _tell_what_else(self, course: Course, sites: Mapping[str, Site]) -> None:
+        """Say what concerns no single VM at work: withdrawn specs, rollouts, copies of VMs."""
+        within = {name: site for name, site in sites.items() if not site.missed}
+        for key in withdraw(self.opened.fleet, self.opened.store, within, self.start):
+            self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
+        for rollout in course.rollouts:
+            self._remark(line_of(rollout), "warning" if rollout.why else "note")
+        for copied in (text for site in sites.values() for text in site.copies):
+            self._remark(copied, "warning")
 
     def _remark_on_specs(self, fleet: Fleet) -> None:
         for error in fleet.errors:
