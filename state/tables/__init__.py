@@ -1,0 +1,54 @@
+"""The store's tables, a file for each room of it.
+
+Columns stand in the order of the frozen value that a row becomes. Whatever must never be false is
+a constraint here (design 4), so that no code can break it. A change of these files needs a new
+revision in `migrations/versions` (a test compares the two).
+"""
+
+from state.tables.base import metadata, settings
+from state.tables.consent import approvals, approved, rollout_members, rollouts
+from state.tables.desired import desired_vm, desired_vm_history
+from state.tables.journal import conditions, effects, outbox, runs, steps, vm_runs
+from state.tables.machines import (
+    applied,
+    attempts,
+    bindings,
+    forgotten,
+    holds,
+    intents,
+    leases,
+    placements,
+    tasks,
+)
+from state.tables.secrecy import fingerprints, secrets
+from state.tables.sight import cache, traces
+
+__all__ = [
+    "applied",
+    "approvals",
+    "approved",
+    "attempts",
+    "bindings",
+    "cache",
+    "conditions",
+    "desired_vm",
+    "desired_vm_history",
+    "effects",
+    "fingerprints",
+    "forgotten",
+    "holds",
+    "intents",
+    "leases",
+    "metadata",
+    "outbox",
+    "placements",
+    "rollout_members",
+    "rollouts",
+    "runs",
+    "secrets",
+    "settings",
+    "steps",
+    "tasks",
+    "traces",
+    "vm_runs",
+]
