@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.nameservers import BIND_NEEDS, POWERDNS_NEEDS, Bind, PowerDNS
 from tests.servers.postgres import Postgres, programs
+from tests.servers.scratch import missing
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 REQUIRE_ALL = os.environ.get("RECONCILE_REQUIRE_ALL") == "1"
@@ -37,6 +39,28 @@ def postgres() -> Iterator[Postgres]:
     if found is None:
         pytest.skip("needs PostgreSQL's server programs: apt-get install postgresql")
     server = Postgres(found)
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def bind() -> Iterator[Bind]:
+    """A BIND 9 of this session's own; each test adds zones of its own."""
+    wanting = missing(BIND_NEEDS)
+    if wanting:
+        pytest.skip(wanting)
+    server = Bind()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def powerdns() -> Iterator[PowerDNS]:
+    """A PowerDNS of this session's own; each test adds zones of its own."""
+    wanting = missing(POWERDNS_NEEDS)
+    if wanting:
+        pytest.skip(wanting)
+    server = PowerDNS()
     yield server
     server.close()
 
