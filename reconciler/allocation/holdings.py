@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from reconciler.pve.form import quote_segment
 from state.api import Api, ApiError, Json
 from state.observed import StorageRow
+from state.view import Row, rows
 
 Nodes = frozenset[str]
-Row = Mapping[str, Json]
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class Holdings:
             answer = self.api.get(path, params)
         except ApiError:
             return []
-        return [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
+        return rows(answer)
 
 
 def _texts(value: Json) -> list[str]:

@@ -79,18 +79,17 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     """
     from reconciler.approval import grant
     from reconciler.cli.opening import length, person
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import notes_aside
     from reconciler.clock import SystemClock
     from reconciler.config import open_live
     from reconciler.glance import look_once
     from reconciler.prepare import Stage, turns_of
-    from reconciler.show.run import QuietReporter
     from reconciler.show.text import count_of, json_when, show_when
 
     clock = SystemClock()
     at = clock.now()
     until = at + length(lasts)
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     with open_live(settings.fleet, settings.database, at) as opened:
         turns = turns_of(opened.fleet, ())
         stage = Stage(opened, aside, clock, dry=True)
@@ -116,20 +115,19 @@ def rebuild_state(ctx: click.Context, dry_run: bool, output: str) -> None:
       reconcile rebuild-state --dry-run
       reconcile rebuild-state
     """
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import notes_aside, paint
     from reconciler.clock import SystemClock, Workers
     from reconciler.config import open_live, open_preview
     from reconciler.location import fleet_lock
     from reconciler.prepare import Stage
     from reconciler.rebuild import find_marked, take_in
-    from reconciler.show.run import QuietReporter
     from reconciler.show.status import found_json, render_found
     from reconciler.show.text import count_of
 
     settings: Settings = ctx.obj
     clock = SystemClock()
     at = clock.now()
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     begin = open_preview if dry_run else open_live
     lock = fleet_lock(settings.fleet, settings.database)
     with lock, begin(settings.fleet, settings.database, at) as opened:

@@ -9,6 +9,10 @@ from reconciler.form import SCHEMA_VERSION
 OUTPUT = click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
+OUTPUT_MARKDOWN = click.option(
+    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
+"""The same of a command whose answer may stand in a merge request."""
 
 
 def document(**parts: object) -> str:

@@ -2,16 +2,14 @@
 
 import click
 
-from reconciler.cli.answer import document
+from reconciler.cli.answer import OUTPUT_MARKDOWN, document
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 
 @click.command(short_help="Show which VMs wait for a restart.")
 @click.argument("vms", nargs=-1, metavar="[VM]...")
 @click.option("--resume", is_flag=True, help="Let VMs be restarted again after one has failed.")
-@click.option(
-    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@OUTPUT_MARKDOWN
 @click.pass_context
 def debt(ctx: click.Context, vms: tuple[str, ...], resume: bool, output: str) -> None:
     """Show the VMs that run with other values than their config has, until they are restarted.
@@ -26,17 +24,16 @@ def debt(ctx: click.Context, vms: tuple[str, ...], resume: bool, output: str) ->
       reconcile debt 'db-*' --output markdown
       reconcile debt --resume        a person has looked at the VM that did not come back
     """
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import notes_aside, paint
     from reconciler.debt import debts
     from reconciler.options import RunOptions
     from reconciler.show.debt import debts_json, render_debts, render_markdown
-    from reconciler.show.run import QuietReporter
 
     settings: Settings = ctx.obj
     if resume:
         click.echo(_resumed(settings))
         return
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     found = debts(RunOptions(settings.fleet, settings.database, only=vms), aside)
     if output == "json":
         click.echo(document(**debts_json(found)))

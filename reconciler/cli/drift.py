@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import document
+from reconciler.cli.answer import OUTPUT_MARKDOWN, document
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Show what somebody changed in Proxmox.")
 @click.argument("vms", nargs=-1, metavar="[VM]...")
 @click.option("--history", is_flag=True, help="What drifted in the past, put back or not.")
-@click.option(
-    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@OUTPUT_MARKDOWN
 @click.pass_context
 def drift(ctx: click.Context, vms: tuple[str, ...], history: bool, output: str) -> None:
     """Show what differs because somebody changed it in Proxmox: what, who, when, and the policy.
@@ -93,12 +91,11 @@ def adopt_drift(ctx: click.Context, vm: str, field: str | None, output: str) -> 
 
 
 def _survey(settings: Settings, only: tuple[str, ...]) -> "Survey":
-    from reconciler.cli.output import busy, paint
+    from reconciler.cli.output import busy, notes_aside
     from reconciler.options import RunOptions
     from reconciler.outside import survey
-    from reconciler.show.run import QuietReporter
 
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     with busy("reading clusters"):
         return survey(RunOptions(settings.fleet, settings.database, only=only), aside)
 

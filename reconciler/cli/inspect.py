@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import OUTPUT, document
+from reconciler.cli.answer import OUTPUT, OUTPUT_MARKDOWN, document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check every file; all errors at once.")
 @click.option("--show", metavar="VM", help="Print this VM's spec as merged, rendered and checked.")
-@click.option(
-    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@OUTPUT_MARKDOWN
 @click.pass_context
 def validate(ctx: click.Context, show: str | None, output: str) -> None:
     """Check every file of the fleet; all errors at once, each with file, line and column.

@@ -57,8 +57,7 @@ def list_isos(ctx: click.Context, output: str) -> None:
 
 def _isos(opened: "Opened", cluster: str) -> "list[Stored]":
     from reconciler.pve.files import stored
+    from state.view import rows
 
     api = opened.connect(cluster)
-    answer = api.get("/cluster/resources")
-    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
-    return stored(api, "iso", rows)
+    return stored(api, "iso", rows(api.get("/cluster/resources")))

@@ -8,10 +8,9 @@ import click
 
 from reconciler.cli.answer import document
 from reconciler.cli.opening import person
-from reconciler.cli.output import busy, paint, run_reporter
+from reconciler.cli.output import busy, notes_aside, paint, run_reporter
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 from reconciler.options import RunOptions
-from reconciler.show.run import QuietReporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def _dry(options: RunOptions, once: Once) -> int:
     from reconciler.show.markdown import render_markdown
     from reconciler.show.plan import plan_json, render_plan
 
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     opening: Opening = open_preview if once.as_of is None else AsOf(once.as_of)
     if once.inventories:
         from reconciler.inventory.instead import Copies, files_of

@@ -18,6 +18,11 @@ def paint() -> Paint:
     return Paint(wants_colour(sys.stdout.isatty(), os.environ))
 
 
+def notes_aside() -> Reporter:
+    """Return what tells remarks on standard error, so that the answer stands alone on the other."""
+    return QuietReporter(lambda line: print(line, file=sys.stderr), paint())
+
+
 @contextmanager
 def busy(what: str) -> Iterator[None]:
     """Show on a terminal, while inside, that something is at work; elsewhere nothing."""

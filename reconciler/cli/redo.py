@@ -83,17 +83,16 @@ def _calls(opened: "Opened", key: str, state: "State") -> list[str]:
 
 
 def _looked_at(opened: "Opened", key: str) -> "Guarded":
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import notes_aside
     from reconciler.clock import SystemClock
     from reconciler.glance import look_once
     from reconciler.prepare import Stage, turns_of
-    from reconciler.show.run import QuietReporter
 
     clock = SystemClock()
     turns = {name: turn for name, turn in turns_of(opened.fleet, ()).items() if name == key}
     if not turns:
         raise click.ClickException(f"{key} has no sound spec: see reconcile validate")
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     stage = Stage(opened, aside, clock, dry=True)
     sites = stage.sites((turn.spec for turn in turns.values()), None)
     preview = look_once(opened, sites, turns, clock, clock.now() + PLANNING)

@@ -21,17 +21,16 @@ def show(ctx: click.Context, vm: str, output: str) -> None:
       reconcile show web-1
     """
     from reconciler.cli.opening import known_key, now
-    from reconciler.cli.output import paint
+    from reconciler.cli.output import notes_aside, paint
     from reconciler.compare import compare
     from reconciler.options import RunOptions
     from reconciler.show.compare import render_comparison
-    from reconciler.show.run import QuietReporter
     from reconciler.show.status import as_json
     from reconciler.specs import read_fleet
 
     settings: Settings = ctx.obj
     known_key(vm, read_fleet(settings.fleet, settings.database, now()), ())
-    aside = QuietReporter(lambda line: click.echo(line, err=True), paint())
+    aside = notes_aside()
     try:
         found = compare(RunOptions(settings.fleet, settings.database), vm, aside)
     except KeyError:

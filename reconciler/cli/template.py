@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import document
+from reconciler.cli.answer import OUTPUT_MARKDOWN, document
 from reconciler.cli.settings import EXIT_FAILED, Settings
 from reconciler.cli.template_build import build_template
 
@@ -28,9 +28,7 @@ def template() -> None:
 @template.command("check", short_help="Check whether templates are fit for their VMs.")
 @click.argument("aliases", nargs=-1, metavar="[ALIAS]...")
 @click.option("--cluster", metavar="NAME", help="Only this cluster's copies.")
-@click.option(
-    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
-)
+@OUTPUT_MARKDOWN
 @click.option("-v", "--verbose", is_flag=True, help="Also what is sound.")
 @click.pass_context
 def check_templates(

@@ -16,6 +16,7 @@ from reconciler.pve.form import quote_segment
 from reconciler.pve.rights import Need, Permissions, grant, lacking, needs
 from reconciler.pve.usage import Usage, usage
 from state.api import ApiError, Forbidden, Json, Misconfigured
+from state.view import Row, rows
 
 MAJORS = ("8", "9")
 """Major versions whose behaviour is known; others are only read."""
@@ -29,8 +30,6 @@ FIREWALL_ADVICE = (
 
 FILES = {"iso": "iso", "snippets": "snippet"}
 """What a file of each content is called."""
-
-Row = Mapping[str, Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class _Look:
 
     def _resources(self) -> list[Row]:
         if self._rows is None:
-            self._rows = _rows(self.api.get("/cluster/resources"))
+            self._rows = rows(self.api.get("/cluster/resources"))
         return self._rows
 
     def version(self) -> Iterator[Finding]:
@@ -99,9 +98,9 @@ class _Look:
         yield Finding(known, "version", f"Proxmox VE {text or '?'}", advice, readonly=True)
 
     def cluster(self) -> Iterator[Finding]:
-        rows = _rows(self.api.get("/cluster/status"))
-        whole = [row for row in rows if row.get("type") == "cluster"]
-        nodes = [row for row in rows if row.get("type") == "node"]
+        found = rows(self.api.get("/cluster/status"))
+        whole = [row for row in found if row.get("type") == "cluster"]
+        nodes = [row for row in found if row.get("type") == "node"]
         self.online = sorted(str(row["name"]) for row in nodes if row.get("online"))
         self.facts["nodes"] = {str(row["name"]): row.get("ip") for row in nodes}
         self.facts["servers"] = self._servers(nodes)
@@ -119,7 +118,7 @@ class _Look:
         """Each node by name, address and certificate: what no two clusters have in common."""
         try:
             prints = {
-                row.get("node"): row["ssl_fingerprint"] for row in _rows(self.api.get("/nodes"))
+                row.get("node"): row["ssl_fingerprint"] for row in rows(self.api.get("/nodes"))
             }
         except (ApiError, KeyError):
             return []
@@ -180,9 +179,9 @@ class _Look:
                 yield _file(f"template {alias}", volume, nodes, [])
 
     def storages(self) -> Iterator[Finding]:
-        rows = [row for row in self._resources() if row.get("type") == "storage"]
+        listed = [row for row in self._resources() if row.get("type") == "storage"]
         for name in self.used.storages:
-            own = [row for row in rows if row.get("storage") == name]
+            own = [row for row in listed if row.get("storage") == name]
             nodes = sorted(str(row["node"]) for row in own)
             holds = any("images" in str(row.get("content", "")).split(",") for row in own)
             if not own:
@@ -198,8 +197,8 @@ class _Look:
         there: dict[str, list[str]] = {}
         for node in self.online:
             path = f"/nodes/{quote_segment(node)}/network"
-            rows = _rows(self.api.get(path, {"type": "any_bridge"}))
-            there[node] = sorted(str(row["iface"]) for row in rows)
+            found = rows(self.api.get(path, {"type": "any_bridge"}))
+            there[node] = sorted(str(row["iface"]) for row in found)
         self.facts["bridges"] = {node: list(names) for node, names in there.items()}
         for bridge in self.used.bridges:
             wanted = [n for n in self.used.bridge_nodes[bridge] if n in there] or self.online
@@ -251,10 +250,10 @@ class _Look:
         if all(re.fullmatch(r"vmbr\d+", bridge) for bridge in self.used.bridges):
             return {}
         try:
-            rows = _rows(self.api.get("/cluster/sdn/vnets"))
+            found = rows(self.api.get("/cluster/sdn/vnets"))
         except ApiError:
             return {}  # No SDN there: then every bridge is the nodes' own.
-        return {str(row["vnet"]): str(row["zone"]) for row in rows if row.get("zone")}
+        return {str(row["vnet"]): str(row["zone"]) for row in found if row.get("zone")}
 
     def rights(self) -> Iterator[Finding]:
         had, every = self._had(), needs(self.used, self._zones())
@@ -334,7 +333,3 @@ def _advice(error: ApiError) -> str:
     if isinstance(error, Misconfigured):
         return "check its entry in fleet.yaml: the endpoints, tls, and what the secret refers to"
     return "check the endpoints in fleet.yaml, the way to them, and pveproxy on the nodes"
-
-
-def _rows(answer: Json) -> list[Row]:
-    return [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []

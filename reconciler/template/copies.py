@@ -9,8 +9,7 @@ from reconciler.pve.files import stored
 from reconciler.pve.form import quote_segment
 from state.api import Api, ApiError, Json
 from state.conf import VMConfig
-
-Row = Mapping[str, Json]
+from state.view import Row, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,8 @@ def read_templates(
     Makes three reads for a copy, of an image two at most. Raises ApiError when the cluster itself
     cannot be read; what is wrong with one copy stands in that copy.
     """
-    answer = api.get("/cluster/resources")
-    rows = [row for row in answer if isinstance(row, dict)] if isinstance(answer, list) else []
-    reader, storages = _Reader(api, rows), _storages(rows, fleet.placement.storage_map)
+    seen = rows(api.get("/cluster/resources"))
+    reader, storages = _Reader(api, seen), _storages(seen, fleet.placement.storage_map)
     known = sorted({*fleet.templates, *fleet.images})
     wanted = [alias for alias in known if not aliases or alias in aliases]
     return [
