@@ -14,7 +14,7 @@ from state.outbox import Event, insert_event
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
 # them that a key has but one of. What was forgotten bears the old key in its marker: it stays.
-FOLLOWING = (tables.effects, tables.outbox)
+FOLLOWING = (tables.effects, tables.outbox, tables.quarantine, tables.reservations)
 FOLLOWING_ALONE = (
     tables.tasks,
     tables.intents,

@@ -48,9 +48,16 @@ class Binding:
     image: str | None = None
 
 
+LEAVING = 1000
+"""Ordinals from here on are of addresses that a nic gave up and its guest may still use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One address that is ours to give to one nic of one VM; `address` without the prefix."""
+    """One address that is ours to give to one nic of one VM; `address` without the prefix.
+
+    The first of a nic and family has the ordinal 0; one that it gave up has `LEAVING` added.
+    """
 
     key: str
     nic: str
@@ -61,6 +68,11 @@ class Lease:
     pool: str
     gateway: str | None = None
     dns: tuple[str, ...] = ()
+
+    @property
+    def leaves(self) -> bool:
+        """Whether its nic gave it up, so that it is held only until the guest has let go."""
+        return self.ordinal >= LEAVING
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,9 @@ from state.memory import Memory
 from state.outbox import Outbox
 from state.place import Place, WrongPlace, read_place
 from state.placements import Placements
+from state.quarantine import Quarantine
 from state.recall import recall
+from state.reservations import Reservations
 from state.revision import make_current, revision_of
 from state.rollouts import Rollouts
 from state.secret import Secret
@@ -63,6 +65,8 @@ class Store:
         self.bindings = Bindings(database)
         self.leases = Leases(database)
         self.tasks = Tasks(database)
+        self.quarantine = Quarantine(database)
+        self.reservations = Reservations(database)
         self.attempts = Attempts(database)
         self.intents = Intents(database)
         self.holds = Holds(database)

@@ -5,6 +5,7 @@ a constraint here (design 4), so that no code can break it. A change of these fi
 revision in `migrations/versions` (a test compares the two).
 """
 
+from state.tables.addresses import quarantine, reservations
 from state.tables.base import metadata, settings
 from state.tables.consent import approvals, approved, rollout_members, rollouts
 from state.tables.desired import desired_vm, desired_vm_history
@@ -43,6 +44,8 @@ __all__ = [
     "outbox",
     "placements",
     "rollout_members",
+    "quarantine",
+    "reservations",
     "rollouts",
     "runs",
     "secrets",
