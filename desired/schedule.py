@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from desired.model import Model
-from desired.units import parse_duration
+from desired.timetable import Timetable, read_timetable
+from desired.windows import ZoneName
 
 Job = Literal[
     "process_vms",
@@ -16,6 +17,7 @@ Job = Literal[
     "schedule_backup",
     "collect_statistics",
 ]
+JOBS: tuple[Job, ...] = get_args(Job)
 Profile = Literal["default", "fast"]
 
 MINUTES: Mapping[Profile, tuple[int, ...]] = {
@@ -25,26 +27,42 @@ MINUTES: Mapping[Profile, tuple[int, ...]] = {
 """Minutes between two runs of each job, in the order of `Job`."""
 
 
-def _pause(value: object) -> object:
-    return 0.0 if value == 0 and not isinstance(value, bool) else parse_duration(value)
+def _text(table: Timetable) -> str | int:
+    return table.text if table.runs else 0
 
 
-Pause = Annotated[
-    float,
-    BeforeValidator(_pause),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": r"^\d+ ?(s|min|h|d)$"}, {"const": 0}]}),
+Times = Annotated[
+    Timetable,
+    BeforeValidator(read_timetable),
+    PlainSerializer(_text),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "string"}, {"const": 0}],
+            "examples": ["5min", "daily at 02:30", "weekly on sun at 02:30", "*/10 * * * *"],
+        }
+    ),
 ]
-"""Seconds between two runs, written with the unit; 0 switches the job off."""
+"""When a job is due: `5min`, `daily at 02:30`, a cron line; 0 switches it off."""
 
 
 class Schedule(Model):
-    """The jobs' intervals: `{profile: fast, every: {process_vms: 5min, remove_snapshots: 0}}`."""
+    """When jobs run: `{profile: fast, every: {process_vms: 5min, backup_status: daily at 02:30}}`.
+
+    Times of day are those of `timezone`.
+    """
 
     profile: Profile = "default"
-    every: dict[Job, Pause] = Field(default_factory=dict)
+    timezone: ZoneName = "UTC"
+    every: dict[Job, Times] = Field(default_factory=dict)
 
-    def interval(self, job: Job) -> float:
-        """Seconds between two runs of a job; 0: it is switched off."""
+    def timetable(self, job: Job) -> Timetable:
+        """When a job is due, as the fleet says or its profile."""
         given = self.every.get(job)
-        place = get_args(Job).index(job)
-        return MINUTES[self.profile][place] * 60.0 if given is None else given
+        if given is not None:
+            return given
+        return read_timetable(f"{MINUTES[self.profile][JOBS.index(job)]}min")
+
+    def interval(self, job: Job) -> float | None:
+        """Seconds between two runs of a job; 0: it is switched off, None: by times of day."""
+        found = self.timetable(job)
+        return None if found.kind == "cron" else found.seconds

@@ -48,6 +48,10 @@ def _zone(name: str) -> str:
     return name
 
 
+ZoneName = Annotated[str, AfterValidator(_zone)]
+"""A time zone by its name in the IANA database: `Europe/Berlin`, `UTC`."""
+
+
 def _length(seconds: float) -> float:
     if not 1 <= seconds <= LONGEST:
         raise ValueError(f"expected a length from 1s to 366d, seen {seconds:.0f}s")
@@ -71,7 +75,7 @@ class Window(Model):
     lasts: Annotated[Duration, AfterValidator(_length), PlainSerializer(_seconds)] = Field(
         alias="for"
     )
-    timezone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    timezone: ZoneName = "UTC"
     kind: Literal["allow", "deny"] = "allow"
     tags: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
@@ -170,11 +174,11 @@ def _opening(name: str, window: Window, at: datetime) -> Opening | None:
 
 def _starts(window: Window, after: datetime) -> Iterator[datetime]:
     """Every moment later than `after` at which the window opens."""
-    moments = CronSim(window.start, after.astimezone(_zone_info(window.timezone)))
+    moments = CronSim(window.start, after.astimezone(zone_info(window.timezone)))
     # In the hour that the clocks go through twice the first may be an hour too early.
     return (moment for local in moments if (moment := local.astimezone(UTC)) > after)
 
 
 @lru_cache(maxsize=64)
-def _zone_info(name: str) -> ZoneInfo:
+def zone_info(name: str) -> ZoneInfo:
     return ZoneInfo(name)
