@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import cast
 
-from desired.catalog import Cluster
 from desired.source import Fleet
 from desired.spec import VMSpec
 from reconciler.allocation.ledger import Addresses
@@ -23,7 +22,6 @@ from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
-from reconciler.sim.launch import FLEET_TOKEN, FLEET_USER
 from reconciler.site import Site
 from reconciler.turn import Turn
 from state.api import ApiError, Json
@@ -67,9 +65,7 @@ class Stage:
             name=name,
             cluster=fleet.clusters[name],
             api=api,
-            observer=Observer(
-                name, api, store, self.clock.now, self.dry, own=user_of(fleet.clusters[name])
-            ),
+            observer=Observer(name, api, store, self.clock.now, self.dry, own=api.identity),
             executor=Executor(api, store, handlers, self.clock.now, name),
             neighbours=self.neighbours,
         )
@@ -145,13 +141,6 @@ class Stage:
     def _traced(self, cluster: str, method: str, path: str, seconds: float, status: int) -> None:
         now = self.clock.now()
         self.reporter.report(Traced(now, method, path, status, seconds, cluster))
-
-
-def user_of(cluster: Cluster) -> str:
-    """Return as whom the cluster knows us, as its log writes it."""
-    if cluster.token:
-        return cluster.token.id
-    return cluster.login.user if cluster.login else f"{FLEET_USER}!{FLEET_TOKEN}"
 
 
 def turns_of(fleet: Fleet, only: tuple[str, ...]) -> dict[str, Turn]:

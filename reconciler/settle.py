@@ -23,9 +23,6 @@ ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
 DELETED = "additional_disk_deleted"
 """The event of a disk that was erased (CP-07)."""
 
-FEW = 100
-"""Of more VMs than this all applied specs are read at once."""
-
 VACATE = "vacate"
 """The intent to give an address back when the guest has booted without it."""
 
@@ -68,12 +65,10 @@ class Settler:
     def keep(self) -> None:
         """Keep the specs that the VMs now are as they say, so that drift is told from edits."""
         at, fresh = self.clock.now(), list[AppliedSpec]()
-        before = self.store.applied.all() if len(self.settled) > FEW else None
+        known = self.store.applied.documents({turn.key for turn in self.settled})
         for turn in self.settled:
-            kept = self.store.applied.of(turn.key) if before is None else None
-            known = kept.document if kept else (before or {}).get(turn.key)
             document = turn.spec.document()
-            if known != document or any(change.drift for change in turn.changes):
+            if known.get(turn.key) != document or any(change.drift for change in turn.changes):
                 fresh.append(AppliedSpec(turn.key, document, at))
         self.store.applied.put(*fresh)
         self.settled.clear()

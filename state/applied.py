@@ -1,12 +1,13 @@
 """The spec under which each VM last settled: what differs from it was changed outside."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
 
 from state import tables
-from state.database import Database, upsert
+from state.database import KEYS_IN_ONE_QUERY, Database, upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,15 @@ class Applied:
         with self._database.reading("read the applied specs") as link:
             rows = link.execute(select(columns.key, columns.document).order_by(columns.key))
             return {row.key: row.document for row in rows}
+
+    def documents(self, keys: Collection[str]) -> dict[str, str]:
+        """The documents of these keys, of those that ever settled, in one query."""
+        columns = tables.applied.c
+        statement = select(columns.key, columns.document)
+        if len(keys) <= KEYS_IN_ONE_QUERY:
+            statement = statement.where(columns.key.in_(sorted(keys)))
+        with self._database.reading("read the applied specs") as link:
+            return {row.key: row.document for row in link.execute(statement) if row.key in keys}
 
     def put(self, *specs: AppliedSpec) -> None:
         """Keeps VMs' specs in place of those before, in one transaction."""

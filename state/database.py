@@ -24,6 +24,9 @@ from state.engines import (
 )
 from state.place import Place
 
+# Beyond this many keys it is cheaper to read all, and no database limits the parameters of that.
+KEYS_IN_ONE_QUERY = 500
+
 MISSING_DRIVER = "PostgreSQL needs psycopg: pip install 'pve-reconcile[postgresql]'"
 
 

@@ -111,7 +111,9 @@ class Observer:
         lost = view.nodes if found.everything else found.nodes
         vmids |= {vm.vmid for vm in view.vms.values() if vm.node in lost}
         self._suspect(vmids, view.at)
-        self.fresh_traces = tuple(one for one in log_traces(log, position) if one.user != self.own)
+        mine = self.store.bindings.vmids(self.name)
+        traces = (one for one in log_traces(log, position) if one.user != self.own)
+        self.fresh_traces = tuple(one for one in traces if one.vmid in mine)
         if self.dry:
             return
         self.store.traces.add(self.name, self.fresh_traces)

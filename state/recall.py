@@ -8,13 +8,10 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection, Table, select
 
 from state import tables
-from state.database import Database
+from state.database import KEYS_IN_ONE_QUERY, Database
 from state.leases import grouped
 from state.memory import Attempt, Binding, Hold, Intent, Lease, Memory, OpenTask
 from state.placements import open_places
-
-# Beyond this many keys it is cheaper to read all, and no database limits the parameters of that.
-KEYS_IN_ONE_QUERY = 500
 
 V = TypeVar("V")
 
