@@ -24,6 +24,7 @@ FOLLOWING_ALONE = (
     tables.applied,
     tables.placements,
     tables.rollout_members,
+    tables.verbs,
     tables.vm_runs,
 )
 # Rows that mean nothing without the machine. The journal, effects and events outlive it.

@@ -32,6 +32,7 @@ from state.holds import Holds
 from state.intents import Intents
 from state.journal import Journal
 from state.leases import Leases
+from state.loops import Loops
 from state.memory import Memory
 from state.outbox import Outbox
 from state.place import Place, WrongPlace, read_place
@@ -83,6 +84,7 @@ class Store:
         self.rollouts = Rollouts(database)
         self.downtimes = Downtimes(database)
         self.specs = Specs(database)
+        self.loops = Loops(database)
 
     @classmethod
     def open(cls, where: str | Place, *, at: datetime) -> "Store":

@@ -10,6 +10,7 @@ from state.tables.base import metadata, settings
 from state.tables.consent import approvals, approved, rollout_members, rollouts
 from state.tables.desired import desired_vm, desired_vm_history
 from state.tables.journal import conditions, effects, outbox, runs, steps, vm_runs
+from state.tables.loops import loop_items, loops
 from state.tables.machines import (
     applied,
     attempts,
@@ -40,6 +41,8 @@ __all__ = [
     "holds",
     "intents",
     "leases",
+    "loop_items",
+    "loops",
     "metadata",
     "outbox",
     "placements",

@@ -1,0 +1,133 @@
+"""What was asked of a VM by a word (suspend, reinstall …): open as an intent, then history."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, delete, select, update
+
+from state import tables
+from state.api import Json
+from state.database import Database, insert_once, row_of, upsert
+from state.memory import Intent
+from state.outbox import Event, insert_event
+
+DO = "do."
+"""How the kind of an intent begins that is an open verb: `do.suspend`."""
+
+Result = Literal["", "done", "failed", "refused", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerbRow:
+    """One verb that was asked of a VM; open while it has no `ended_at`, and then `result` is ''."""
+
+    key: str
+    verb: str
+    token: str
+    by: str
+    asked_at: datetime
+    ended_at: datetime | None = None
+    result: Result = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An open verb as its intent holds it: who asks, by which token, with what besides."""
+
+    key: str
+    verb: str
+    token: str
+    by: str
+    at: datetime
+    params: Mapping[str, Json]
+
+    def intent(self) -> Intent:
+        detail = {"by": self.by, "token": self.token, **self.params}
+        return Intent(self.key, DO + self.verb, self.at, 0, json.dumps(detail, sort_keys=True))
+
+    def text(self, name: str) -> str | None:
+        """A parameter that is a text; None where it is not given."""
+        value = self.params.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def row(self) -> VerbRow:
+        return VerbRow(self.key, self.verb, self.token, self.by, self.at)
+
+
+class Verbs:
+    """Verbs by (key, verb, token), which is UNIQUE: the same token asks once."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def ask(self, wish: Wish) -> bool:
+        """Opens a verb, its intent with its row or neither; False when the token was used."""
+        with self._database.writing(f"ask {wish.verb} of {wish.key}") as link:
+            fresh = insert_once(link, tables.verbs, row_of(wish.row(), tables.verbs))
+            if fresh:
+                upsert(link, tables.intents, [row_of(wish.intent(), tables.intents)])
+        return fresh
+
+    def record(self, wish: Wish, result: Result, message: str, at: datetime) -> bool:
+        """Sets down a verb that was over at once; no intent is touched. False: token used."""
+        row = VerbRow(wish.key, wish.verb, wish.token, wish.by, wish.at, at, result, message)
+        with self._database.writing(f"record {wish.verb} of {wish.key}") as link:
+            return insert_once(link, tables.verbs, row_of(row, tables.verbs))
+
+    def keep(self, wish: Wish) -> None:
+        """Stores how far an open verb has come, before what follows from that is sent."""
+        with self._database.writing(f"go on with {wish.verb} of {wish.key}") as link:
+            upsert(link, tables.intents, [row_of(wish.intent(), tables.intents)])
+
+    def end(
+        self,
+        wish: Wish,
+        result: Result,
+        message: str,
+        at: datetime,
+        event: Event | None = None,
+        *,
+        stands: bool = False,
+    ) -> None:
+        """Closes a verb with what came of it, and its event; `stands` leaves its intent.
+
+        A row that another program never wrote is written now. What has ended ends no second time.
+        """
+        with self._database.writing(f"end {wish.verb} of {wish.key}") as link:
+            insert_once(link, tables.verbs, row_of(wish.row(), tables.verbs))
+            _close(link, wish, result, message, at)
+            if not stands:
+                columns = tables.intents.c
+                mine = (columns.key == wish.key, columns.kind == DO + wish.verb)
+                link.execute(delete(tables.intents).where(*mine))
+            if event:
+                insert_event(link, event)
+
+    def of(self, key: str) -> tuple[VerbRow, ...]:
+        """What was asked of a VM, the newest first."""
+        columns = tables.verbs.c
+        statement = select(tables.verbs).where(columns.key == key)
+        with self._database.reading(f"read the verbs of {key}") as link:
+            order = (columns.asked_at.desc(), columns.verb, columns.token)
+            return tuple(VerbRow(*row) for row in link.execute(statement.order_by(*order)))
+
+    def used(self) -> frozenset[tuple[str, str, str]]:
+        """Every (key, verb, token) that was asked."""
+        columns = tables.verbs.c
+        with self._database.reading("read which verbs were asked") as link:
+            rows = link.execute(select(columns.key, columns.verb, columns.token))
+            return frozenset((key, verb, token) for key, verb, token in rows)
+
+
+def _close(link: Connection, wish: Wish, result: Result, message: str, at: datetime) -> None:
+    columns = tables.verbs.c
+    mine = (columns.key == wish.key, columns.verb == wish.verb, columns.token == wish.token)
+    link.execute(
+        update(tables.verbs)
+        .where(*mine, columns.ended_at.is_(None))
+        .values(ended_at=at, result=result, message=message)
+    )
