@@ -48,6 +48,7 @@ from state.specs import Specs
 from state.tasks import Tasks
 from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
+from state.verbs import Verbs
 
 __all__ = ["Lost", "Store", "StoreError", "Taken", "Unreadable"]
 
@@ -85,6 +86,7 @@ class Store:
         self.downtimes = Downtimes(database)
         self.specs = Specs(database)
         self.loops = Loops(database)
+        self.verbs = Verbs(database)
 
     @classmethod
     def open(cls, where: str | Place, *, at: datetime) -> "Store":

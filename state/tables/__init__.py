@@ -24,6 +24,7 @@ from state.tables.machines import (
 )
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
+from state.tables.verbs import verbs
 
 __all__ = [
     "applied",
@@ -56,5 +57,6 @@ __all__ = [
     "steps",
     "tasks",
     "traces",
+    "verbs",
     "vm_runs",
 ]
