@@ -49,6 +49,7 @@ from state.tasks import Tasks
 from state.traces import Traces
 from state.vault import KEY_BYTES, Vault, make_key, read_key
 from state.verbs import Verbs
+from state.zones import Zones
 
 __all__ = ["Lost", "Store", "StoreError", "Taken", "Unreadable"]
 
@@ -85,6 +86,7 @@ class Store:
         self.rollouts = Rollouts(database)
         self.downtimes = Downtimes(database)
         self.specs = Specs(database)
+        self.zones = Zones(database)
         self.loops = Loops(database)
         self.verbs = Verbs(database)
 

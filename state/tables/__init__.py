@@ -25,6 +25,7 @@ from state.tables.machines import (
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
 from state.tables.verbs import verbs
+from state.tables.zones import dns_records, dns_zones
 
 __all__ = [
     "applied",
@@ -36,6 +37,8 @@ __all__ = [
     "conditions",
     "desired_vm",
     "desired_vm_history",
+    "dns_records",
+    "dns_zones",
     "effects",
     "fingerprints",
     "forgotten",
