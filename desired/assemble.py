@@ -201,7 +201,7 @@ def cross_check(
     """Report what two VMs may not share: names, static addresses, `was`."""
     places: dict[tuple[str, ...], Draft] = {}
     for draft in drafts:
-        for wrong, holds in _claims(draft, specs.get(draft.key), known, shared):
+        for wrong, holds in _claims(draft, specs.get(draft.key), known, shared, names):
             first = places.setdefault(holds, draft) if holds else None
             if first is not draft:
                 message = wrong.message.replace("{other}", first.key if first else "")
@@ -209,7 +209,7 @@ def cross_check(
 
 
 def _claims(
-    draft: Draft, spec: VMSpec | None, known: Set[str], shared: Shared
+    draft: Draft, spec: VMSpec | None, known: Set[str], shared: Shared, names: Set[str]
 ) -> Iterator[tuple[Wrong, tuple[str, ...]]]:
     """Yield what only one VM may hold, with what is wrong if another one does (or () if it is)."""
     was = draft.tree.get("was")
@@ -223,6 +223,7 @@ def _claims(
         message = f"the name {draft.name} belongs to {{other}} already"
         yield Wrong(("name",), message), ("name", str(draft.tree["cluster"]), draft.name.lower())
     for slot, nic in spec.nics.items() if spec else ():
+    names = _addressed(specs)
         for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
             if family is None or family.static is None:
                 continue
@@ -231,5 +232,22 @@ def _claims(
             if pool:
                 message = f"{family.static.ip} is for pool {pool} to lease; add it to its exclude"
                 yield Wrong(path, message), ()
+def _addressed(specs: dict[str, VMSpec]) -> Set[str]:
+    """Return every name that gets addresses in DNS, where somebody has an alias at all."""
+    if not any(spec.dns and spec.dns.cnames for spec in specs.values()):
+        return frozenset()
+    own = {str(spec.fqdn).lower() for spec in specs.values() if spec.fqdn}
+    return own | {name for spec in specs.values() if spec.dns for name in spec.dns.names}
+
+
             message = f"{family.static.ip} belongs to {{other}} already"
             yield Wrong(path, message), ("static", str(family.static.ip))
+    if spec and spec.adopt is not None:
+        message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
+        yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
+    for index, alias in enumerate(spec.dns.cnames if spec and spec.dns else ()):
+        where = ("dns", "cnames", index)
+        message = f"{alias} is an alias of {{other}} already; a CNAME points at one name"
+        yield Wrong(where, message), ("cname", alias)
+        if alias in names:
+            yield Wrong(where, f"{alias} is a name with addresses already; drop one of them"), ()

@@ -33,6 +33,7 @@ def spec_wrongs(spec: VMSpec) -> Iterator[Wrong]:
     if spec.cloudinit:
         yield from _cloudinit(spec.cloudinit)
     yield from fitting_wrongs(spec)
+    yield from _dns(spec)
     yield from _lists(spec)
 
 
@@ -115,6 +116,18 @@ def _cloudinit(wanted: CloudInit) -> Iterator[Wrong]:
         message = next(filter(None, map(bad_domain, names)), None)
         if message:
             yield Wrong(("cloudinit", "search"), message)
+
+
+def _dns(spec: VMSpec) -> Iterator[Wrong]:
+    """An alias needs a name of the VM's own to point at; addresses are those of its own nics."""
+    if spec.dns is None:
+        return
+    if spec.dns.cnames and spec.fqdn is None:
+        yield Wrong(("dns", "cnames"), "an alias points at the VM's own name, which needs a domain")
+    for whose in spec.dns.reverse:
+        nic = whose.partition(".")[0]
+        if nic.startswith("net") and nic not in spec.nics:
+            yield Wrong(("dns", "reverse", whose), f"the VM has no nic {nic}", at_key=True)
 
 
 def _lists(spec: VMSpec) -> Iterator[Wrong]:

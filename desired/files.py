@@ -1,4 +1,4 @@
-"""The specs in a folder of YAML files: `fleet.yaml`, `packages/`, `pools/` and `vms/`.
+"""The specs in a folder of YAML files: `fleet.yaml`, `packages/`, `pools/`, `zones/`, `vms/`.
 
 The VMs may stand in a database too, or only there (`sources:` of `fleet.yaml`).
 """
@@ -22,6 +22,7 @@ from desired.report import Fault, Report
 from desired.shared import read_shared
 from desired.shelf import shelve
 from desired.source import Fleet, RolledName
+from desired.zonefiles import read_zones
 
 FLEET_FILE = "fleet.yaml"
 SUFFIXES = (".yaml", ".yml")
@@ -81,6 +82,7 @@ class FileSource:
             ("pools", (self._folder / "pools").glob("*")),
             ("vms", (self._folder / "vms").rglob("*")),
         ):
+            ("zones", (self._folder / "zones").glob("*")),
             found[part] = sorted(path for path in paths if _is_ours(path, self._folder))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
 
@@ -103,6 +105,7 @@ class FileSource:
         shared = read_shared(documents["fleet"][0], packages, pools, report)
         sources = self._sources or shared.file.sources
         held = self._held(documents["vms"], sources)
+        zones = read_zones(documents["zones"], report)
         vms = shelve((one for part in held.values() for one in part), report, of_vms=True)
         for key, fault in vms.broken.items():
             report.add(fault, key)
@@ -128,6 +131,7 @@ class FileSource:
             pools=shared.pools,
             limits=file.limits,
             guard=file.guard,
+            zones=zones,
             placement=file.placement,
             rollout=file.rollout,
             database=file.database,

@@ -10,6 +10,8 @@ from desired.catalog import FleetFile, Pool
 from desired.options import NAMES, PREFIXES
 from desired.render import GROUP_NAMES
 from desired.spec import VMSpec
+from desired.zonefiles import ZONE_KEY
+from desired.zones import ZONE_HIDDEN, ZoneSpec
 
 Json = dict[str, object]
 
@@ -42,7 +44,7 @@ _VARS: Json = {"vars": {"type": "object", "description": "names that templates m
 
 
 def schemas() -> dict[str, Json]:
-    """Return the schema of each kind of file: fleet, packages, pools and vms."""
+    """Return the schema of each kind of file: fleet, packages, pools, zones and vms."""
     spec = _spec()
     package = _without(spec, (*_VM_ONLY, "package"))
     vm = _with(spec, {**_GROUPS, **_VARS, **_OPTIONS})
@@ -56,6 +58,7 @@ def schemas() -> dict[str, Json]:
         "packages": _named(_with(package, _VARS), "Packages by name"),
         "pools": _named(Pool.model_json_schema(), "Address pools by name"),
         "vms": _named(vm, "VMs by key"),
+        "zones": _named(_zone(), "DNS zones by name", ZONE_KEY.pattern),
     }
     return {name: _bounded(schema) for name, schema in found.items()}
 
@@ -131,7 +134,11 @@ def _below(choice: Json) -> Json:
     return {**choice, **loose}
 
 
-def _named(schema: Json, title: str) -> Json:
+def _zone() -> Json:
+    return _without(ZoneSpec.model_json_schema(), tuple(ZONE_HIDDEN))
+
+
+def _named(schema: Json, title: str, name: str = _NAME) -> Json:
     """Return the schema of a file that maps names to such things; `.names` are hidden."""
     inner = {key: value for key, value in schema.items() if key != "$defs"}
     return {

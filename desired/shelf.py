@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from re import Pattern
 from re import compile as pattern
 
 from desired.document import Document, Path
@@ -40,8 +41,18 @@ class Shelf:
         return self.broken.get(name, self.unreadable)
 
 
-def shelve(documents: Iterable[Document], report: Report, *, of_vms: bool = False) -> Shelf:
-    """Gather the entries of all files; a name that stands in two of them is usable in neither."""
+def shelve(
+    documents: Iterable[Document],
+    report: Report,
+    *,
+    of_vms: bool = False,
+    name: Pattern[str] = NAME,
+    bad_name: str = BAD_NAME,
+) -> Shelf:
+    """Gather the entries of all files; a name that stands in two of them is usable in neither.
+
+    `name` is what a key must be, `bad_name` says so.
+    """
     shelf = Shelf()
     for document in documents:
         for error in document.faults:
@@ -53,21 +64,25 @@ def shelve(documents: Iterable[Document], report: Report, *, of_vms: bool = Fals
             elif error.field:
                 shelf.broken[error.field] = fault
         for key, tree in document.entries.items():
-            _put(shelf, Entry(document, key, tree), report)
-    for name in shelf.broken:
-        shelf.entries.pop(name, None)
+            entry = Entry(document, key, tree)
+            if name.fullmatch(key):
+                _put(shelf, entry, report)
+            else:
+                _refuse(shelf, entry, f"{bad_name}, seen {key!r}", report)
+    for unusable in shelf.broken:
+        shelf.entries.pop(unusable, None)
     return shelf
 
 
 def _put(shelf: Shelf, entry: Entry, report: Report) -> None:
     first = shelf.entries.get(entry.key)
-    if not NAME.fullmatch(entry.key):
-        message = f"{BAD_NAME}, seen {entry.key!r}"
-    elif first:
-        message = f"defined twice, first at {first.place()}"
-    else:
+    if first is None:
         shelf.entries[entry.key] = entry
-        return
+    else:
+        _refuse(shelf, entry, f"defined twice, first at {first.place()}", report)
+
+
+def _refuse(shelf: Shelf, entry: Entry, message: str, report: Report) -> None:
     fault = Fault(entry.place((), at_key=True), entry.key, message)
     report.add(fault)
     shelf.broken[entry.key] = fault

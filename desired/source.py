@@ -11,6 +11,7 @@ from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import VMSpec
 
+from desired.zones import ZoneSpec
 
 @dataclass(frozen=True, slots=True)
 class RolledName:
@@ -25,7 +26,7 @@ class Fleet:
     """The desired state of everything.
 
     `templates` maps an alias to {cluster: template vmids}, `images` to {cluster: volumes of disk
-    images}; `vms` holds only sound specs, `broken`
+    images}; `zones` are by id (`example.net@powerdns`); `vms` holds only sound specs, `broken`
     the keys whose spec could not be used (they are known, so they are never taken for removed); a
     broken group stands there under its own key. `incomplete` says that a file of VMs could not be
     read at all, so that nothing may be taken for removed. `revision` names this state of the
@@ -41,6 +42,7 @@ class Fleet:
     pools: Mapping[str, Pool] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
+    zones: Mapping[str, ZoneSpec] = field(default_factory=dict)
     placement: PlacementRules = field(default_factory=PlacementRules)
     rollout: RolloutRules = field(default_factory=RolloutRules)
     database: str | None = None

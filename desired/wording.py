@@ -18,8 +18,9 @@ from desired.firewall import GROUP, IFACE
 from desired.firmware import MACHINE
 from desired.hardware import BRIDGE, CPU_TYPE, STORAGE
 from desired.spec import NODE, POOL, TAG
+from desired.zones import HTTP
 
-SECRET = frozenset({"password", "secret", "token", "cipassword", "keys"})
+SECRET = frozenset({"password", "secret", "token", "cipassword", "keys", "api_key"})
 """Names of fields whose value is never shown."""
 
 _EXPECTED = {
@@ -38,6 +39,7 @@ _PATTERNS = {
     NODE: "a name of letters, digits and hyphens (at most 63)",
     POOL: "a pool name such as web or web/blue",
     TAG: "lower-case letters, digits and _ + . -",
+    HTTP: "an address such as https://dns.example:8081",
     ENDPOINT: "an address such as https://pve1.example:8006",
     FINGERPRINT: "a SHA-256 fingerprint (32 bytes in hex)",
     IMAGE: "a volume with an image such as local:import/debian-12.qcow2",
@@ -186,7 +188,8 @@ def _real(detail: ErrorDetails, tree: object) -> Path:
 def _message(detail: ErrorDetails, path: Path) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     names = [part for part in path if isinstance(part, str)]
-    secret = bool(names) and names[-1] in SECRET
+    login = isinstance(value, str) and "://" in value and "@" in value
+    secret = login or (bool(names) and names[-1] in SECRET)
     seen = "a value that is not shown" if secret else shown(value)
     if kind == "value_error":
         return _secretless(detail["msg"].removeprefix("Value error, "), secret)

@@ -26,6 +26,10 @@ PROVIDERS: tuple[Provider, ...] = ("rfc2136", "powerdns", "cloudflare", "hestiac
 Takes = Literal["A", "AAAA", "PTR", "CNAME"]
 
 
+ZONE_HIDDEN = frozenset({"label"})
+"""Fields of a zone that nobody writes: `label` is what stands behind the @ of its key."""
+
+
 class TsigKey(Model):
     """A shared key of RFC 8945: its name, algorithm and base64 secret, by reference."""
 
@@ -114,7 +118,7 @@ class ZoneSpec(Model):
     cloudflare: Cloudflare | None = None
     hestiacp: HestiaCp | None = None
     octodns: OctoDns | None = None
-    label: str = Field("", description="what stands behind the @ of the key")
+    label: str = ""
 
     @property
     def provider(self) -> Provider:

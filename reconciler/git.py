@@ -18,7 +18,7 @@ from desired.files import FLEET_FILE, SUFFIXES
 PATIENCE, PATIENCE_REMOTE = 30.0, 60.0
 """Seconds that git may take, here and with a remote."""
 
-SPECS = (FLEET_FILE, "packages", "pools", "vms")
+SPECS = (FLEET_FILE, "packages", "pools", "vms", "zones")
 QUIETLY = (
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),

@@ -49,8 +49,8 @@ def validate(ctx: click.Context, show: str | None, output: str) -> None:
 
 
 @click.command(short_help="Print JSON Schemas for editors.")
-@click.argument("kind", type=click.Choice(["fleet", "packages", "pools", "vms"]), required=False)
-@click.option("--write", type=click.Path(file_okay=False), help="Write all four to this folder.")
+@click.argument("kind", type=click.Choice(["fleet", "packages", "pools", "vms", "zones"]), required=False)
+@click.option("--write", type=click.Path(file_okay=False), help="Write all of them to this folder.")
 def schema(kind: str | None, write: str | None) -> None:
     """Print the JSON Schema of a kind of file, or write all of them, for editors.
 
