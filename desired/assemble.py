@@ -200,12 +200,21 @@ def cross_check(
 ) -> None:
     """Report what two VMs may not share: names, static addresses, `was`."""
     places: dict[tuple[str, ...], Draft] = {}
+    names = _addressed(specs)
     for draft in drafts:
         for wrong, holds in _claims(draft, specs.get(draft.key), known, shared, names):
             first = places.setdefault(holds, draft) if holds else None
             if first is not draft:
                 message = wrong.message.replace("{other}", first.key if first else "")
                 report.add(draft.fault(Wrong(wrong.path, message)), draft.key)
+
+
+def _addressed(specs: dict[str, VMSpec]) -> Set[str]:
+    """Return every name that gets addresses in DNS, where somebody has an alias at all."""
+    if not any(spec.dns and spec.dns.cnames for spec in specs.values()):
+        return frozenset()
+    own = {str(spec.fqdn).lower() for spec in specs.values() if spec.fqdn}
+    return own | {name for spec in specs.values() if spec.dns for name in spec.dns.names}
 
 
 def _claims(
@@ -222,26 +231,6 @@ def _claims(
     if draft.name:
         message = f"the name {draft.name} belongs to {{other}} already"
         yield Wrong(("name",), message), ("name", str(draft.tree["cluster"]), draft.name.lower())
-    for slot, nic in spec.nics.items() if spec else ():
-    names = _addressed(specs)
-        for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
-            if family is None or family.static is None:
-                continue
-            path = ("nics", slot, name, "static")
-            pool = holder(shared.pools, family.static)
-            if pool:
-                message = f"{family.static.ip} is for pool {pool} to lease; add it to its exclude"
-                yield Wrong(path, message), ()
-def _addressed(specs: dict[str, VMSpec]) -> Set[str]:
-    """Return every name that gets addresses in DNS, where somebody has an alias at all."""
-    if not any(spec.dns and spec.dns.cnames for spec in specs.values()):
-        return frozenset()
-    own = {str(spec.fqdn).lower() for spec in specs.values() if spec.fqdn}
-    return own | {name for spec in specs.values() if spec.dns for name in spec.dns.names}
-
-
-            message = f"{family.static.ip} belongs to {{other}} already"
-            yield Wrong(path, message), ("static", str(family.static.ip))
     if spec and spec.adopt is not None:
         message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
         yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
@@ -251,3 +240,14 @@ def _addressed(specs: dict[str, VMSpec]) -> Set[str]:
         yield Wrong(where, message), ("cname", alias)
         if alias in names:
             yield Wrong(where, f"{alias} is a name with addresses already; drop one of them"), ()
+    for slot, nic in spec.nics.items() if spec else ():
+        for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
+            if family is None or family.static is None:
+                continue
+            path = ("nics", slot, name, "static")
+            pool = holder(shared.pools, family.static)
+            if pool:
+                message = f"{family.static.ip} is for pool {pool} to lease; add it to its exclude"
+                yield Wrong(path, message), ()
+            message = f"{family.static.ip} belongs to {{other}} already"
+            yield Wrong(path, message), ("static", str(family.static.ip))

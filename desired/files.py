@@ -80,9 +80,9 @@ class FileSource:
         for part, paths in (
             ("packages", (self._folder / "packages").glob("*")),
             ("pools", (self._folder / "pools").glob("*")),
+            ("zones", (self._folder / "zones").glob("*")),
             ("vms", (self._folder / "vms").rglob("*")),
         ):
-            ("zones", (self._folder / "zones").glob("*")),
             found[part] = sorted(path for path in paths if _is_ours(path, self._folder))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
 
@@ -103,9 +103,9 @@ class FileSource:
         packages = shelve(documents["packages"], report)
         pools = shelve(documents["pools"], report)
         shared = read_shared(documents["fleet"][0], packages, pools, report)
+        zones = read_zones(documents["zones"], report)
         sources = self._sources or shared.file.sources
         held = self._held(documents["vms"], sources)
-        zones = read_zones(documents["zones"], report)
         vms = shelve((one for part in held.values() for one in part), report, of_vms=True)
         for key, fault in vms.broken.items():
             report.add(fault, key)
@@ -129,9 +129,9 @@ class FileSource:
             templates=file.templates,
             images=file.images,
             pools=shared.pools,
+            zones=zones,
             limits=file.limits,
             guard=file.guard,
-            zones=zones,
             placement=file.placement,
             rollout=file.rollout,
             database=file.database,

@@ -57,8 +57,8 @@ def schemas() -> dict[str, Json]:
         "fleet": {"$schema": DRAFT, **fleet},
         "packages": _named(_with(package, _VARS), "Packages by name"),
         "pools": _named(Pool.model_json_schema(), "Address pools by name"),
-        "vms": _named(vm, "VMs by key"),
         "zones": _named(_zone(), "DNS zones by name", ZONE_KEY.pattern),
+        "vms": _named(vm, "VMs by key"),
     }
     return {name: _bounded(schema) for name, schema in found.items()}
 

@@ -10,8 +10,8 @@ from desired.errors import SpecError
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import VMSpec
-
 from desired.zones import ZoneSpec
+
 
 @dataclass(frozen=True, slots=True)
 class RolledName:
@@ -40,9 +40,9 @@ class Fleet:
     templates: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     images: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    zones: Mapping[str, ZoneSpec] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     guard: Guard = field(default_factory=Guard)
-    zones: Mapping[str, ZoneSpec] = field(default_factory=dict)
     placement: PlacementRules = field(default_factory=PlacementRules)
     rollout: RolloutRules = field(default_factory=RolloutRules)
     database: str | None = None

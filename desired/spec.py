@@ -10,8 +10,8 @@ from desired.drift import Drift
 from desired.firewall import Firewall
 from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
-from desired.model import Bool, Int, Model
 from desired.hostnames import Dns
+from desired.model import Bool, Int, Model
 from desired.safeguard import Guard
 from desired.units import Size
 from desired.windows import Window
@@ -122,8 +122,8 @@ class VMSpec(Model):
     virtiofs: dict[str, Share] = Field(default_factory=dict)
     iso: Iso | None = None
     firewall: Firewall | None = None
-    cloudinit: CloudInit | None = None
     dns: Dns | None = None
+    cloudinit: CloudInit | None = None
     tags: tuple[Annotated[str, Field(pattern=TAG)], ...] | None = None
     description: str | None = Field(None, max_length=7500)
     boot: tuple[str, ...] | None = None
