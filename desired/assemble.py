@@ -231,9 +231,6 @@ def _claims(
     if draft.name:
         message = f"the name {draft.name} belongs to {{other}} already"
         yield Wrong(("name",), message), ("name", str(draft.tree["cluster"]), draft.name.lower())
-    if spec and spec.adopt is not None:
-        message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
-        yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
     for index, alias in enumerate(spec.dns.cnames if spec and spec.dns else ()):
         where = ("dns", "cnames", index)
         message = f"{alias} is an alias of {{other}} already; a CNAME points at one name"
