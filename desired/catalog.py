@@ -9,6 +9,7 @@ from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE, STORAGE
 from desired.model import Bool, Float, Int, Model
+from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.units import Duration
@@ -245,6 +246,7 @@ class FleetFile(Model):
     guard: Guard = Guard()
     placement: PlacementRules = PlacementRules()
     rollout: RolloutRules = RolloutRules()
+    prune: Prune = Prune()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
     database: str | None = Field(None, min_length=1, description="file or URL of the store")

@@ -134,6 +134,7 @@ class FileSource:
             guard=file.guard,
             placement=file.placement,
             rollout=file.rollout,
+            prune=file.prune,
             database=file.database,
             verify_every=file.verify_every,
             schedule=file.schedule,

@@ -51,6 +51,7 @@ def schemas() -> dict[str, Json]:
     fleet = FleetFile.model_json_schema()
     fleet["$defs"] = {**_part(fleet, "$defs"), **_part(spec, "$defs")}
     fleet["$defs"]["RolloutRules"] = {"anyOf": [fleet["$defs"]["RolloutRules"], {"const": "off"}]}
+    fleet["$defs"]["Prune"] = {"anyOf": [fleet["$defs"]["Prune"], {"type": "boolean"}]}
     defaults = {key: value for key, value in _without(spec, _VM_ONLY).items() if key != "$defs"}
     fleet["properties"]["defaults"] = _with(defaults, _VARS)
     found: dict[str, Json] = {

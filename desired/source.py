@@ -7,6 +7,7 @@ from typing import Protocol
 
 from desired.catalog import Cluster, Guard, Limits, PlacementRules, Pool
 from desired.errors import SpecError
+from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import VMSpec
@@ -31,7 +32,8 @@ class Fleet:
     broken group stands there under its own key. `incomplete` says that a file of VMs could not be
     read at all, so that nothing may be taken for removed. `revision` names this state of the
     source (a content hash), `commit` the commit of its folder (`+dirty` when that differs; empty
-    outside of git). `folder` resolves relative paths.
+    outside of git). `folder` resolves relative paths. `pruned` are those of `vms` that no source
+    names any more: they are there to be made absent.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Fleet:
     guard: Guard = field(default_factory=Guard)
     placement: PlacementRules = field(default_factory=PlacementRules)
     rollout: RolloutRules = field(default_factory=RolloutRules)
+    prune: Prune = field(default_factory=Prune)
     database: str | None = None
     verify_every: float | None = None
     schedule: Schedule = field(default_factory=Schedule)
@@ -54,6 +57,7 @@ class Fleet:
     errors: tuple[SpecError, ...] = ()
     incomplete: bool = False
     commit: str = ""
+    pruned: frozenset[str] = frozenset()
 
     def knows(self, key: str) -> bool:
         """Whether the source still mentions the VM, or may do so where it could not be read."""

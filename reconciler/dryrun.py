@@ -1,5 +1,6 @@
 """A dry run: one look at everything, nothing written anywhere, every change as data."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from desired.spec import VMSpec
@@ -13,6 +14,7 @@ from reconciler.config import Opened, Opening, open_preview
 from reconciler.glance import after_renames, glance
 from reconciler.guard import PATIENT, Guarded
 from reconciler.options import RunOptions
+from reconciler.orphans.orphan import Orphan
 from reconciler.outcome import addresses
 from reconciler.outgoing import turn as first_turn
 from reconciler.plan import VMPlan, approval_digest
@@ -52,7 +54,7 @@ def dry_run(
             for key in sorted(opened.fleet.broken)
             if fits(key, options.only)
         ]
-        planned += _unmanaged(opened, options.only)
+        planned += _unmanaged(opened, found.orphans, options.only)
         return DryRun(
             at=start,
             vms=tuple(sorted(planned, key=lambda vm: vm.key)),
@@ -79,8 +81,10 @@ def _rollouts(opened: Opened, at: datetime) -> tuple[PlannedRollout, ...]:
     )
 
 
-def _unmanaged(opened: Opened, only: tuple[str, ...]) -> list[PlannedVM]:
-    """Return our machines that no spec wants any more; they are left alone."""
+def _unmanaged(
+    opened: Opened, orphans: Mapping[str, Orphan], only: tuple[str, ...]
+) -> list[PlannedVM]:
+    """Return our machines that no spec wants any more, and what becomes of them."""
     fleet, found = opened.fleet, []
     for key, memory in after_renames(fleet, opened.store.memories()).items():
         binding, spec = memory.binding, fleet.vms.get(key)
@@ -88,8 +92,9 @@ def _unmanaged(opened: Opened, only: tuple[str, ...]) -> list[PlannedVM]:
             continue
         if spec.state == "present" if spec else fleet.incomplete or fleet.knows(key):
             continue
-        why = "no spec names it any more" if spec is None else "its spec says `state: absent`"
-        reason = f"{why}: left alone"
+        reason = "its spec says `state: absent`: left alone"
+        if spec is None:
+            reason = orphans[key].told
         node, cluster = binding.node or "", binding.cluster
         found.append(
             PlannedVM(key, "unmanaged", node, binding.vmid, reason=reason, cluster=cluster)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from desired.source import Fleet
@@ -11,6 +11,8 @@ from reconciler.config import Opened, Opening
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
+from reconciler.orphans.orphan import Orphan
+from reconciler.orphans.watch import watched
 from reconciler.plan import VMPlan
 from reconciler.prepare import Stage, addresses_in_use, renames, turns_of, unmatched
 from reconciler.registry import vm_handlers
@@ -45,6 +47,7 @@ class Glance:
     sites: Mapping[str, Site]
     turns: Mapping[str, Turn]
     preview: Preview
+    orphans: Mapping[str, Orphan] = field(default_factory=dict)
 
     @property
     def unknown(self) -> dict[str, str]:
@@ -73,6 +76,7 @@ def glance(
     start = clock.now()
     with opening(options.fleet, options.database, start) as opened:
         options.insist(opened.fleet)
+        opened.fleet, found = watched(opened.fleet, opened.store, start)
         for glob in unmatched(opened.fleet, options.only):
             reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))
         turns = turns_of(opened.fleet, options.only)
@@ -80,7 +84,7 @@ def glance(
         sites = stage.sites((turn.spec for turn in turns.values()), None)
         until = start + timedelta(seconds=options.time_limit)
         preview = look_once(opened, sites, turns, clock, until)
-        yield Glance(start, opened, stage, sites, turns, preview)
+        yield Glance(start, opened, stage, sites, turns, preview, found.orphans)
 
 
 def look_once(

@@ -13,6 +13,7 @@ from desired.catalog import Limits
 from desired.spec import VMSpec
 from desired.windows import Window, closed_window
 from handlers.effects import running
+from handlers.marker import read_marker
 from handlers.stop import STOP, open_stop
 from handlers.waiting import NOW, RESTART
 from reconciler.behaviour import is_skipped
@@ -49,7 +50,8 @@ class Gate:
     `approved` says whether a person granted that change; `spent` are the VMs that were destroyed
     and restarted in the last 24 h, of `managed` ones; `clones` counts clone tasks at work by
     template or image and by place (where the data goes: `place_of` tells, by template and storage;
-    of an image's copy `storage_place`, by storage and node), `moves` migrations by node.
+    of an image's copy `storage_place`, by storage and node), `moves` migrations by node. `pruned`
+    are VMs that end because their spec has gone, each by approval where the fleet is `small`.
     """
 
     thresholds: Thresholds
@@ -62,6 +64,8 @@ class Gate:
     spent: Spent = field(default_factory=Spent)
     clones: Counter[str] = field(default_factory=Counter)
     moves: Moves = field(default_factory=Moves)
+    pruned: frozenset[str] = frozenset()
+    small: bool = False
 
     def check(
         self,
@@ -110,7 +114,15 @@ class Gate:
 
     def stop(self, seen: SeenVM) -> Note | None:
         """Return why nothing at all may be written to the VM now (DEP-26)."""
-        return _left_alone(seen) or self._held(seen) or self._locked(seen)
+        return _left_alone(seen) or self._strayed(seen) or self._held(seen) or self._locked(seen)
+
+    def _strayed(self, seen: SeenVM) -> Note | None:
+        """What another fleet has marked as its own meanwhile is not this one's to prune."""
+        mark = read_marker(seen.config.live.description) if seen.config else None
+        if seen.key not in self.pruned or mark is None or mark.fleet == seen.fleet:
+            return None
+        reason = f"its marker says fleet {mark.fleet}, not {seen.fleet}: nothing is pruned"
+        return Note(seen.key, "guard", "vm", reason, "IdentityMismatch", blocking=True)
 
     def _held(self, seen: SeenVM) -> Note | None:
         hold = seen.memory.hold
@@ -157,8 +169,13 @@ class Gate:
         else:
             share = self.thresholds.restarts
             most = max(1.0, share * self.managed) if share else 0.0
-        room = self.spent.has_room(effect, seen.key, most)
+        room = self.spent.has_room(effect, seen.key, most) and not self._asks(seen)
         return change if room else replace(change, approval=True)
+
+    def _asks(self, seen: SeenVM) -> bool:
+        """Whether a person must agree to the end of a VM, because few would be left without it."""
+        begun = seen.key in self.spent.keys[Effect.DESTROY]
+        return self.small and seen.key in self.pruned and not begun
 
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
         if not change.approval or self.approved(seen, change):
@@ -167,6 +184,9 @@ class Gate:
         if counted(change) is Effect.STOP_START:
             share = self.thresholds.restarts
             why = f"more than {share:.0%} of the VMs would be restarted within 24 h (`guard`): "
+        if counted(change) is Effect.DESTROY and self._asks(seen):
+            least = count_of(self.thresholds.minimum, "VM")
+            why = f"its spec is gone, in a fleet of fewer than {least} (`guard`): "
         how = "see reconcile --once --dry-run, then reconcile approve DIGEST"
         reason = f"{why}needs approval: {how}"
         return Note(seen.key, change.handler, change.field, reason, "ApprovalNeeded", blocking=True)

@@ -208,7 +208,7 @@ class SiteLook:
         return Gate(
             thresholds=self.fleet.guard,
             limits=self.fleet.limits,
-            managed=max(1, len(self.fleet.vms)),
+            managed=max(1, len(self.fleet.vms) - len(self.fleet.pruned)),
             approved=self._approved,
             beside=frozenset(one.name for one in self.handlers if not one.blocking),
             place_of=place_of,
@@ -216,7 +216,14 @@ class SiteLook:
             spent=self.spent,
             clones=clones,
             moves=self._moves(),
+            pruned=self.fleet.pruned,
+            small=self._is_small(),
         )
+
+    def _is_small(self) -> bool:
+        """Whether so few VMs are wanted that each pruned one needs approval (design 4)."""
+        wanted = sum(spec.state == "present" for spec in self.fleet.vms.values())
+        return wanted < self.fleet.guard.minimum
 
     def _moves(self) -> Moves:
         targets = self.store.placements.targets()

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from desired.source import Fleet
@@ -14,6 +14,8 @@ from reconciler.follow import Follower
 from reconciler.location import fleet_lock
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
+from reconciler.orphans.orphan import Orphan
+from reconciler.orphans.watch import watched
 from reconciler.outcome import conditions_of, results_of
 from reconciler.past import pull
 from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
@@ -72,10 +74,13 @@ class Run:
     clock: Clock
     start: datetime
     stopped: threading.Event
+    orphans: Mapping[str, Orphan] = field(default_factory=dict)
 
     def go(self) -> Summary:
         """Prepare, tick, and set down what came of it."""
-        fleet, store = self.opened.fleet, self.opened.store
+        store = self.opened.store
+        self._watch()
+        fleet = self.opened.fleet
         turns = turns_of(fleet, self.options.only)
         run, before = self._begin(turns)
         stage = Stage(self.opened, self.reporter, self.clock)
@@ -91,11 +96,21 @@ class Run:
         self._side_by_side(self._ticks(run, sites, turns))
         course.leave(turns, Health(sites, store), self.clock.now())
         self._tell_what_else(course, sites)
-        store.conditions.replace_many(conditions_of(fleet, store, turns, self.clock.now()))
+        found = conditions_of(fleet, store, turns, self.orphans, self.clock.now())
+        store.conditions.replace_many(found)
         summary = self._summary(turns, stage)
         store.journal.finish_run(run, self.clock.now(), _plain(summary))
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
+
+    def _watch(self) -> None:
+        """Note whose spec has gone; those that prune ends are in the fleet, as absent ones."""
+        store = self.opened.store
+        fleet, found = watched(self.opened.fleet, store, self.start)
+        found.keep(store)
+        for one in found.new:
+            self._remark(f"{one.key}: {one.told}")
+        self.opened.fleet, self.orphans = fleet, found.orphans
 
     def _begin(self, turns: Mapping[str, Turn]) -> tuple[int, datetime | None]:
         """Open the run; return its number, and when the one before began."""

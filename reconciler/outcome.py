@@ -5,6 +5,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from handlers.handler import why as split_condition
+from reconciler.orphans.orphan import Orphan
 from reconciler.turn import Standing, Turn
 from state.conditions import Condition
 from state.observed import SeenVM
@@ -30,14 +31,19 @@ def _result(turn: Turn) -> str:
 
 
 def conditions_of(
-    fleet: Fleet, store: Store, turns: Mapping[str, Turn], at: datetime
+    fleet: Fleet,
+    store: Store,
+    turns: Mapping[str, Turn],
+    orphans: Mapping[str, Orphan],
+    at: datetime,
 ) -> dict[str, list[Condition]]:
     """Return all conditions of the VMs that were looked at, and of those without a spec."""
     found = {key: _conditions(turn, at) for key, turn in turns.items()}
-    gone = [] if fleet.incomplete else [k for k in store.bindings.names() if not fleet.knows(k)]
-    for key in gone:
-        text = "its spec is gone; the VM is left as it is"
-        found[key] = [Condition(key, "Unmanaged", True, "NoSpec", text, at)]
+    bound = store.bindings.names()
+    for key, one in orphans.items():
+        if key in bound and (key in fleet.pruned or not fleet.knows(key)):
+            unmanaged = Condition(key, "Unmanaged", True, "NoSpec", one.told, at)
+            found[key] = [*found.get(key, ()), unmanaged]
     return found
 
 

@@ -140,7 +140,8 @@ def next_words(
     if key in fleet.broken:
         return "its spec is broken: reconcile validate"
     if key not in fleet.vms:
-        return "no spec names it any more: left alone"
+        said = (one.message for one in conditions if one.type == "Unmanaged")
+        return next(said, "no spec names it any more: `reconcile orphans` says what becomes of it")
     if fleet.vms[key].state == "absent":
         return "its spec says `state: absent`: left alone"
     if is_skipped(state):

@@ -45,3 +45,10 @@ class Intents:
         )
         with self._database.reading(f"read intents of {key}") as link:
             return {row.kind: Intent(*row) for row in link.execute(statement)}
+
+    def of_kind(self, kind: str) -> dict[str, Intent]:
+        """Every intent of a kind, by key."""
+        columns = tables.intents.c
+        statement = select(tables.intents).where(columns.kind == kind).order_by(columns.key)
+        with self._database.reading(f"read every intent {kind}") as link:
+            return {row.key: Intent(*row) for row in link.execute(statement)}

@@ -83,6 +83,7 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     from reconciler.clock import SystemClock
     from reconciler.config import open_live
     from reconciler.glance import look_once
+    from reconciler.orphans.watch import watched
     from reconciler.prepare import Stage, turns_of
     from reconciler.show.text import count_of, json_when, show_when
 
@@ -91,6 +92,7 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     until = at + length(lasts)
     aside = notes_aside()
     with open_live(settings.fleet, settings.database, at) as opened:
+        opened.fleet, _ = watched(opened.fleet, opened.store, at)
         turns = turns_of(opened.fleet, ())
         stage = Stage(opened, aside, clock, dry=True)
         sites = stage.sites((turn.spec for turn in turns.values()), None)

@@ -110,7 +110,7 @@ def test_machines_that_no_spec_wants_are_listed(tmp_path: Path) -> None:
     dry = lab.dry()
     assert text(dry).splitlines() == [
         f"{'= b pve1/101':53}UNMANAGED: its spec says `state: absent`: left alone",
-        f"{'= c pve1/102':53}UNMANAGED: no spec names it any more: left alone",
+        f"{'= c pve1/102':53}UNMANAGED: its spec is gone; left as it is: `prune` is off",
         "Plan: 0 to create, 0 to change, 0 to destroy, 1 unchanged, 2 unmanaged. "
         "Nothing needs approval.",
     ]

@@ -6,6 +6,7 @@ import pytest
 
 from desired.source import Fleet
 from reconciler.guard import Guarded
+from reconciler.orphans.watch import Watch
 from reconciler.outcome import addresses, conditions_of, results_of
 from reconciler.plan import VMPlan
 from reconciler.turn import Standing, Turn
@@ -24,7 +25,7 @@ def turn(standing: Standing, why: str = "", *notes: Note) -> Turn:
 
 def conditions(one: Turn) -> list[Condition]:
     store = Store.temporary(at=AT)
-    return conditions_of(fleet(ONE), store, {one.key: one}, AT)["web-1"]
+    return conditions_of(fleet(ONE), store, {one.key: one}, {}, AT)["web-1"]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,8 @@ def unmanaged(source: Fleet, *keys: str) -> list[str]:
     store = Store.temporary(at=AT)
     for number, key in enumerate(keys):
         store.bindings.bind(binding(key, 100 + number))
-    found = conditions_of(source, store, {}, AT)
+    orphans = Watch(source, store, AT).look().orphans
+    found = conditions_of(source, store, {}, orphans, AT)
     assert all(one.type == "Unmanaged" for each in found.values() for one in each)
     return sorted(found)
 

@@ -135,7 +135,7 @@ def test_vms_without_a_sound_spec_say_so(tmp_path: Path) -> None:
         seen = {vm.key: vm.next for vm in fleet_status(FLEET, store, AT)}
     assert seen == {
         "bad": "its spec is broken: reconcile validate",
-        "gone": "no spec names it any more: left alone",
+        "gone": "no spec names it any more: `reconcile orphans` says what becomes of it",
         "web-1": "Allocate IP",
     }
 
