@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from desired.spec import VMSpec
 from state.api import Api
@@ -35,8 +35,16 @@ class Context:
     at: datetime
 
 
-class Handler(Protocol):
+Spec = TypeVar("Spec", contravariant=True)
+Seen = TypeVar("Seen", contravariant=True)
+Tools = TypeVar("Tools", contravariant=True)
+Result = TypeVar("Result", covariant=True)
+
+
+class Aspect(Protocol[Spec, Seen, Tools, Result]):
     """One aspect of one kind of subject: what differs, and how it is made right.
+
+    Of a VM it is a `Handler`; of a zone, spec and seen are the zone's, and the tools its driver.
 
     `after` names the handlers that must have nothing left to do; `blocking` says whether this
     one holds back those that name it; `keys` are regular expressions, full matches of the config
@@ -58,7 +66,7 @@ class Handler(Protocol):
     @property
     def keys(self) -> tuple[str, ...]: ...
 
-    def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
+    def diff(self, spec: Spec, seen: Seen) -> Iterable[Change | Note]:
         """Yield what differs between `spec` and `seen`; pure.
 
         A VM of which no handler yields anything is not looked at again until something of it
@@ -66,9 +74,16 @@ class Handler(Protocol):
         """
         ...
 
-    def apply(self, changes: Sequence[Change], ctx: Context) -> Outcome:
-        """Make the changes of one group right; raises ApiError, which the engine sorts."""
+    def apply(self, changes: Sequence[Change], ctx: Tools) -> Result:
+        """Make the changes of one group right.
+
+        Raises ApiError (of a zone: DNSError), which the engine sorts.
+        """
         ...
+
+
+Handler = Aspect[VMSpec, SeenVM, Context, Outcome]
+"""One aspect of a VM."""
 
 
 def send_calls(changes: Sequence[Change], ctx: Context) -> Outcome:
