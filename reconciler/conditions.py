@@ -51,7 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "TemplateMissing": "its template is unknown, or is not there",
     "TemplateUnreachable": "no node that may take it can read its template",
     "Unknown": "its node or its cluster was not reached; it is not touched",
-    "Unmanaged": "no spec names it any more; it is left as it is",
+    "Unmanaged": "no spec names it any more; `prune` in `fleet.yaml` says whether it is destroyed",
     "WindowClosed": "a deny window withholds the change",
     "WindowFull": "as many VMs as may be were restarted in this window",
 }

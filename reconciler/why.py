@@ -57,8 +57,8 @@ ADVICE = {
     "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",
     "WindowClosed": "wait for the window's end, or change `windows:` in fleet.yaml",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
-    "Unmanaged": "write its spec again, or remove the VM in Proxmox by hand; nothing is destroyed "
-    "by this version",
+    "Unmanaged": "write its spec again to keep it, or `state: absent` in its place to end it; "
+    "`reconcile orphans` says who removed it and what `prune` does",
 }
 """What a person can do about each condition; `{key}` is the VM."""
 

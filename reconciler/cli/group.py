@@ -41,6 +41,7 @@ COMMANDS = {
     "unhold": "act",
     "restart": "restart",
     "debt": "debt",
+    "orphans": "orphans",
     "rollout": "rollout",
     "approve": "act",
     "password": "password",
