@@ -19,8 +19,17 @@ from desired.wording import Wrong, near, wrongs
 HIDDEN = frozenset({"key", "name_template", "windows", "copies"})
 """Fields of a spec that nobody writes."""
 
-ABSENT = ("cluster", "name", "name_template", "domain", "was", "state", "protection")
-"""What counts of a spec whose VM shall not be there."""
+ABSENT = (
+    "cluster",
+    "name",
+    "name_template",
+    "domain",
+    "was",
+    "state",
+    "protection",
+    "terminate",
+)
+"""What counts of a spec whose VM shall not be there, beside tags and disks that are retained."""
 
 
 ATTEMPTS = 6
@@ -48,7 +57,7 @@ class Assembler:
             message = f"expected a cluster, seen nothing{hint}; name one here, or in defaults"
             wrong.append(Wrong(("cluster",), message))
         if draft.absent:
-            tree = {name: tree[name] for name in ABSENT if name in tree}
+            tree = _ending(tree)
         elif draft.templated:
             tree = self._rendered(draft, wrong)
         tree["key"] = draft.key
@@ -152,6 +161,18 @@ class Assembler:
 
 def _mapped(value: object, path: Path, text: Callable[[str, Path], object]) -> object:
     """Return the value with `text` applied to every template below it."""
+def _ending(tree: Tree) -> Tree:
+    """Return what counts of the end of a VM: its windows go by its tags, too."""
+    kept = {name: tree[name] for name in ABSENT if name in tree}
+    tags, disks = tree.get("tags"), tree.get("disks")
+    if isinstance(tags, list):
+        kept["tags"] = [tag for tag in tags if isinstance(tag, str) and not is_template(tag)]
+    if isinstance(disks, dict):
+        named = {slot: one.get("reclaim") for slot, one in disks.items() if isinstance(one, dict)}
+        kept["disks"] = {s: {"reclaim": r} for s, r in named.items() if r == "retain"}
+    return kept
+
+
     if isinstance(value, str):
         return text(value, path) if is_template(value) else value
     if isinstance(value, dict):

@@ -51,7 +51,9 @@ class Disk(Model):
     iothread: Bool | None = None
     cache: Literal["none", "writethrough", "writeback", "unsafe", "directsync"] | None = None
     backup: Bool | None = None
-    reclaim: Literal["retain", "delete"] = "retain"
+    reclaim: Literal["retain", "delete"] | None = Field(
+        None, description="of a disk given up; retain: it outlives its VM too"
+    )
 
 
 class Family(Model):

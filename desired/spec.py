@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from desired.cloudinit import CloudInit
 from desired.devices import Iso, Pci, Rng, SerialPort, Share, Usb, Vga
 from desired.drift import Drift
+from desired.ending import End
 from desired.firewall import Firewall
 from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
@@ -143,6 +144,8 @@ class VMSpec(Model):
     rollout: Literal["on", "off"] = Field("on", description="off: edits never wait for a batch")
     state: Literal["present", "absent"] = "present"
     was: str | None = None
+    do: Do | None = Field(None, description="verbs, each done once for every token")
+    terminate: End | None = None
     config: dict[str, Scalar] = Field(default_factory=dict)
     extensions: dict[str, object] = Field(default_factory=dict)
 

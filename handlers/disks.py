@@ -110,7 +110,7 @@ class Disks:
     def _size(self, target: Target, drive: Drive, seen: SeenVM) -> Iterator[Change | Note]:
         label, slot, disk = target
         field = f"{label}.size"
-        if disk.size == 0 and label != "system" and disk.reclaim == "retain":
+        if disk.size == 0 and label != "system" and disk.reclaim != "delete":
             yield self._note(seen, label, _kept(drive, "size: 0 keeps it"), "DiskUnmanaged")
         if not disk.size:
             return

@@ -49,7 +49,7 @@ class Exists:
         elif lock in UNFINISHED:
             yield self._note(seen, f"{work} runs{_idle(seen)}")
         else:
-            yield from (self._note(seen, text, "IdentityMismatch") for text in _strange(seen))
+            yield from (self._note(seen, text, "IdentityMismatch") for text in strange(seen))
             if note := outdated(spec, binding):
                 yield note
 
@@ -115,7 +115,7 @@ def outdated(spec: VMSpec, binding: Binding | None) -> Note | None:
     return Note(spec.key, "exists", "template", reason, OUTDATED)
 
 
-def _strange(seen: SeenVM) -> Iterator[str]:
+def strange(seen: SeenVM) -> Iterator[str]:
     """Why this may not be the machine that we made: the first reason is enough."""
     config, vmid, binding = wanted(seen), vmid_of(seen), seen.memory.binding
     mark, known = read_marker(config.description), binding and binding.uuid

@@ -8,6 +8,7 @@ from handlers.effects import running
 from handlers.handler import distinct_calls
 from handlers.power import is_wanted_off
 from handlers.safeguard import UNAVAILABLE
+from handlers.terminate import losses
 from handlers.waiting import permission
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
@@ -90,11 +91,9 @@ def _unmanaged(
         binding, spec = memory.binding, fleet.vms.get(key)
         if binding is None or binding.phase is Phase.REMOVED or not fits(key, only):
             continue
-        if spec.state == "present" if spec else fleet.incomplete or fleet.knows(key):
+        if spec is not None or fleet.incomplete or fleet.knows(key):
             continue
-        reason = "its spec says `state: absent`: left alone"
-        if spec is None:
-            reason = orphans[key].told
+        reason = orphans[key].told
         node, cluster = binding.node or "", binding.cluster
         found.append(
             PlannedVM(key, "unmanaged", node, binding.vmid, reason=reason, cluster=cluster)
@@ -114,6 +113,8 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         kind = "unknown"
     elif stuck:
         kind = "stuck"
+    elif turn.spec.state == "absent":
+        kind = "destroy"
     elif seen.presence is Presence.ABSENT:
         kind = "create"
     elif plan.changes:
@@ -132,6 +133,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         image=binding.image if binding else None,
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
+        details=tuple(losses(seen)) if kind == "destroy" and seen.config else (),
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         waits=_restart(turn.spec, plan),
         calls=tuple(calls),

@@ -14,7 +14,7 @@ from reconciler.options import RunOptions
 from reconciler.orphans.orphan import Orphan
 from reconciler.orphans.watch import watched
 from reconciler.plan import VMPlan
-from reconciler.prepare import Stage, addresses_in_use, renames, turns_of, unmatched
+from reconciler.prepare import Stage, addresses_in_use, renames, told_of, turns_of, unmatched
 from reconciler.registry import vm_handlers
 from reconciler.report import Remark, Reporter
 from reconciler.secrets import SecretError
@@ -79,7 +79,7 @@ def glance(
         opened.fleet, found = watched(opened.fleet, opened.store, start)
         for glob in unmatched(opened.fleet, options.only):
             reporter.report(Remark(start, f"--only {glob}: no VM", "warning"))
-        turns = turns_of(opened.fleet, options.only)
+        turns = turns_of(opened.fleet, options.only, told_of(opened.fleet, opened.store))
         stage = Stage(opened, reporter, clock, dry=True)
         sites = stage.sites((turn.spec for turn in turns.values()), None)
         until = start + timedelta(seconds=options.time_limit)

@@ -15,6 +15,7 @@ from desired.windows import Window, closed_window
 from handlers.effects import running
 from handlers.marker import read_marker
 from handlers.stop import STOP, open_stop
+from handlers.terminate import destroys
 from handlers.waiting import NOW, RESTART
 from reconciler.behaviour import is_skipped
 from reconciler.drain import PATIENT as DRAINING
@@ -256,9 +257,10 @@ def _may_wait(note: Note, change: Change) -> bool:
 def counted(change: Change) -> Effect | None:
     """The effect that thresholds count by VM: a destroy, or a stop and start of the guest.
 
-    A disk that is erased is no VM: each takes an approval of its own.
+    A disk that is erased is no VM: each takes an approval of its own. Of a VM's end the one change
+    counts that destroys it, and what comes before waits for that.
     """
     if change.effect is Effect.DESTROY:
-        return change.effect if change.handler != "reclaim" else None
+        return change.effect if destroys(change) else None
     restart = change.handler == "power" and change.effect is Effect.STOP_START
     return change.effect if restart else None

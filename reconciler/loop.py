@@ -18,7 +18,7 @@ from reconciler.orphans.orphan import Orphan
 from reconciler.orphans.watch import watched
 from reconciler.outcome import conditions_of, results_of
 from reconciler.past import pull
-from reconciler.prepare import Stage, addresses_in_use, fits, renamed, turns_of, unmatched
+from reconciler.prepare import Stage, addresses_in_use, fits, renamed, told_of, turns_of, unmatched
 from reconciler.reckon import Reckoner
 from reconciler.registry import vm_handlers
 from reconciler.report import Level, Remark, Reporter, RunDone, RunStarted, Summary
@@ -81,7 +81,7 @@ class Run:
         store = self.opened.store
         self._watch()
         fleet = self.opened.fleet
-        turns = turns_of(fleet, self.options.only)
+        turns = turns_of(fleet, self.options.only, told_of(fleet, store))
         run, before = self._begin(turns)
         stage = Stage(self.opened, self.reporter, self.clock)
         sites = stage.sites((turn.spec for turn in turns.values()), before)

@@ -8,6 +8,7 @@ from handlers.handler import why as split_condition
 from reconciler.orphans.orphan import Orphan
 from reconciler.turn import Standing, Turn
 from state.conditions import Condition
+from state.memory import Phase
 from state.observed import SeenVM
 from state.store import Store
 
@@ -48,6 +49,8 @@ def conditions_of(
 
 
 def _conditions(turn: Turn, at: datetime) -> list[Condition]:
+    if turn.phase is Phase.REMOVED:
+        return []
     ready = turn.standing is Standing.READY
     reason = "Settled" if ready else turn.standing.value.capitalize()
     conditions = {READY: Condition(turn.key, READY, ready, reason, turn.why, at)}

@@ -13,7 +13,9 @@ Difference = tuple[str, str]
 """(handler, field) of a change that is still wanted, or of a note that blocks."""
 
 SLOT = r"(?:scsi|virtio|sata|ide)\d+"
-BESIDE = frozenset({"tags", "pool", "ha", "safeguard", "reclaim", "migration"})
+BESIDE = frozenset(
+    {"tags", "pool", "ha", "safeguard", "reclaim", "migration", "snapshots", "move"}
+)
 """Handlers that hold nothing back: a VM is ready with their work still open."""
 
 
@@ -157,6 +159,17 @@ CHANGE = Pipeline(
     rest="cp_start",
 )
 """A changed VM's way: 13 states, 12 steps (CP-01, C4)."""
+
+TERMINATE = Pipeline(
+    (
+        State("terminate"),
+        State("stopped", "Stop VM", (("power", ".*"), ("terminate", "ha"))),
+        State("deleted", "DELETE VM", (("terminate", "(?!ha$|record$).*"),)),
+        State("removed", "Clear record", (("terminate", "record"),)),
+    ),
+    rest="deleted",
+)
+"""The end of a VM (TERM-02): backups, DNS and the record follow once it is surely gone."""
 
 
 def derive(remaining: Collection[Difference]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import cast
 
 from desired.source import Fleet
@@ -13,21 +14,24 @@ from desired.spec import VMSpec
 from reconciler.allocation.ledger import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
+from reconciler.effective import REMOVED, TERMINATE, effective, has_turn
 from reconciler.execute import Executor
 from reconciler.neighbours import Neighbours
 from reconciler.pve.contact import ClosedApi, CountingApi
 from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
-from reconciler.registry import vm_handlers
+from reconciler.registry import ending_handlers, vm_handlers
 from reconciler.report import Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.site import Site
 from reconciler.turn import Turn
 from state.api import ApiError, Json
+from state.memory import Memory
 from state.observe import Observer, rotation_share
 from state.store import Store
 
+NOTHING: Mapping[str, Memory] = MappingProxyType({})
 KEPT, KEPT_WITH_FINDINGS = timedelta(hours=24), timedelta(minutes=10)
 """How long what preflight learned is believed; less while something is missing."""
 RECENT = timedelta(hours=1)
@@ -60,7 +64,7 @@ class Stage:
     def _site(self, name: str, last_run: datetime | None) -> Site:
         api, fleet, store = self._api(name), self.opened.fleet, self.opened.store
         self.apis.append(api)
-        handlers = {handler.name: handler for handler in vm_handlers()}
+        handlers = {handler.name: handler for handler in (*vm_handlers(), *ending_handlers())}
         site = Site(
             name=name,
             cluster=fleet.clusters[name],
@@ -143,13 +147,27 @@ class Stage:
         self.reporter.report(Traced(now, method, path, status, seconds, cluster))
 
 
-def turns_of(fleet: Fleet, only: tuple[str, ...]) -> dict[str, Turn]:
-    """Return a turn for each sound, wanted spec whose key fits one of the globs (all without)."""
-    return {
-        key: Turn(spec)
-        for key, spec in sorted(fleet.vms.items())
-        if spec.state == "present" and fits(key, only)
-    }
+def told_of(fleet: Fleet, store: Store) -> dict[str, Memory]:
+    """Return what is remembered of each VM whose spec alone does not say what it is to be."""
+    ending = {key for key, spec in fleet.vms.items() if spec.state == "absent"}
+    keys = ending | store.intents.keys(TERMINATE, REMOVED)
+    return store.memories(keys) if keys else {}
+
+
+def turns_of(
+    fleet: Fleet, only: tuple[str, ...], memories: Mapping[str, Memory] = NOTHING
+) -> dict[str, Turn]:
+    """Return a turn for each sound spec whose key fits one of the globs (all without).
+
+    `memories` are those of `told_of`: without them nothing that is to be absent has a turn.
+    """
+    found = {}
+    for key, written in sorted(fleet.vms.items()):
+        memory = memories.get(key, Memory())
+        spec = effective(written, memory)
+        if fits(key, only) and has_turn(spec, memory):
+            found[key] = Turn(spec)
+    return found
 
 
 def fits(key: str, only: tuple[str, ...]) -> bool:

@@ -4,14 +4,18 @@ The one place where an exception of one VM is made that VM's error.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from handlers.safeguard import UNAVAILABLE, UNDONE
 from handlers.stop import START
+from handlers.terminate import BLOCKED
 from reconciler.backoff import soon
 from reconciler.clock import Clock
 from reconciler.drift import tell_drift
+from reconciler.ending import WAITS as END_WAITS
+from reconciler.ending import Ending, Farewell
 from reconciler.execute import Done
 from reconciler.guard import PATIENT, Guarded
 from reconciler.moves import MOVING
@@ -23,6 +27,7 @@ from reconciler.site import Site
 from reconciler.skips import tell_refused
 from reconciler.stopping import kind_of, looked, shutdown_failed, stop_failed
 from reconciler.turn import Narrator, Standing, Turn
+from reconciler.verbs.following import followed
 from state.api import ApiError, Contention, Locked
 from state.change import Change
 from state.memory import Memory, OpenTask, Phase
@@ -31,7 +36,7 @@ from state.store import Lost, Store
 
 logger = logging.getLogger(__name__)
 MOST_AGAIN = 10
-WAITS = (None, *PATIENT, UNAVAILABLE, "NotRead")
+WAITS = (None, *PATIENT, UNAVAILABLE, "NotRead", BLOCKED, END_WAITS)
 """Conditions of a note that is no failure: a short wait, or one for a person or the next tick."""
 ROLLED_BACK = ("safeguard", "hold")
 """The last change of a rollback: the run that makes it has failed; later ones leave it held."""
@@ -53,6 +58,11 @@ class Reckoner:
     settler: Settler
     tasks: dict[str, OpenTask] = field(default_factory=dict)
     trouble: str = ""
+    farewells: Sequence[Farewell] = ()
+
+    @property
+    def ending(self) -> Ending:
+        return Ending(self.store, self.site, self.clock, self.narrator, self.farewells)
 
     def broke(self, turn: Turn, error: Exception) -> None:
         """One VM's exception is that VM's error; the others go on (DEP-27).
@@ -77,6 +87,8 @@ class Reckoner:
         for text in tell_refused(self.store, turn.spec, guarded):
             remark = Remark(seen.at, text, "warning", turn.key)
             self.narrator.reporter.report(remark)
+        for text in followed(self.store, guarded.plan):
+            self.narrator.reporter.report(Remark(seen.at, text, "note", turn.key))
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
         if seen.presence is not Presence.UNKNOWN:
@@ -157,6 +169,9 @@ class Reckoner:
         if isinstance(end.error, Contention | Locked):
             turn.standing, turn.why = Standing.WAITING, end.text
             turn.not_before = soon(turn.key, now)
+            return
+        if kind_of(task) == "qmdestroy" and task.handler == "terminate":
+            self.ending.failed(turn, end.text)
             return
         self.site.executor.fail(turn.key, task.handler, end.text, now)
         # A VM that could not be migrated goes on where it is (DEP-16).

@@ -9,6 +9,7 @@ from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.waiting import RESTART
 from reconciler.behaviour import is_skipped
+from reconciler.effective import is_removed
 from reconciler.failure import Failure, last_failure
 from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.show.text import count_of, show_duration, show_when
@@ -99,7 +100,7 @@ def vm_status(
     failure = last_failure(runs, memory)
     return VMStatus(
         key=key,
-        phase=str(binding.phase) if binding else "new",
+        phase=phase_of(spec, memory),
         state=state,
         next=next_words(key, fleet, memory, standing, state, at),
         error=failure.message if failure else "",
@@ -111,6 +112,14 @@ def vm_status(
         conditions=tuple(condition for condition in standing if condition.type != READY),
         failure=failure,
     )
+
+
+def phase_of(spec: VMSpec | None, memory: Memory) -> str:
+    """Return the phase in a word; `new` of a VM that has no machine yet."""
+    if memory.binding is not None:
+        return str(memory.binding.phase)
+    absent = spec is not None and spec.state == "absent"
+    return str(Phase.REMOVED) if absent or is_removed(memory) else "new"
 
 
 def _cluster_of(spec: VMSpec | None) -> str:
@@ -142,8 +151,9 @@ def next_words(
     if key not in fleet.vms:
         said = (one.message for one in conditions if one.type == "Unmanaged")
         return next(said, "no spec names it any more: `reconcile orphans` says what becomes of it")
-    if fleet.vms[key].state == "absent":
-        return "its spec says `state: absent`: left alone"
+    if memory.binding is None and phase_of(fleet.vms[key], memory) == Phase.REMOVED:
+        asks = fleet.vms[key].state == "present"
+        return "ended as asked: `reconcile redeploy` makes it anew" if asks else ""
     if is_skipped(state):
         return f"{state}: left alone until a person has looked"
     if memory.hold and (memory.hold.until is None or memory.hold.until > at):

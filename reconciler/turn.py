@@ -9,7 +9,7 @@ from desired.spec import VMSpec
 from handlers.effects import running
 from reconciler.execute import Done
 from reconciler.guard import Guarded
-from reconciler.pipeline import BESIDE, CHANGE, DEPLOY, Difference, Pipeline
+from reconciler.pipeline import BESIDE, CHANGE, DEPLOY, TERMINATE, Difference, Pipeline
 from reconciler.report import (
     Action,
     Reporter,
@@ -74,12 +74,16 @@ class Turn:
     @property
     def pipeline(self) -> Pipeline:
         """The row of states that the VM goes through."""
+        if self.action == "terminate":
+            return TERMINATE
         return DEPLOY if self.action == "deploy" else CHANGE
 
     def enter(self, phase: Phase) -> None:
         """Set the phase; until the story has begun it says whether this is a deploy or a change."""
         self.phase = phase
         action: Action = "deploy" if phase is Phase.DEPLOY else "change"
+        if self.spec.state == "absent":
+            self.action = action = "terminate"
         if self.started_at is None and action != self.action:
             self.action, self.state = action, "ready" if action == "change" else ""
 
@@ -148,7 +152,8 @@ class Narrator:
         made = bool(mine) or (deploys and after in ("set_ip", "clone", "starting", "ready"))
         made = made or (after == "ready" and started)
         result: StepResult = "success" if made else "skip"
-        detail = "" if deploys else ", ".join(map(_shown, mine)) or skipped.get(after, "")
+        shown = ", ".join(map(_shown, mine)) or skipped.get(after, "")
+        detail = shown if turn.action == "change" else ""
         return Step(at, turn.key, label, before, after, result, detail, seconds)
 
     def changed(self, turn: Turn, seen: SeenVM, done: Done, sent: Iterable[Change]) -> None:
@@ -172,6 +177,13 @@ class Narrator:
             )
             steps.append(step)
         self._steps(turn, steps)
+
+    def landed(self, turn: Turn, at: datetime, after: str, detail: str, seconds: float) -> None:
+        """Tell one step that was made beside the looks; the turn is at its end state then."""
+        label = turn.pipeline.next_label(turn.state)
+        step = Step(at, turn.key, label, turn.state, after, "success", detail, seconds)
+        turn.state = after
+        self._steps(turn, [step])
 
     def failed(self, turn: Turn, at: datetime, handler: str, error: str) -> None:
         """Tell a step that failed: the state stays where it is (DEP-05)."""
@@ -244,6 +256,8 @@ def outstanding(spec: VMSpec, guarded: Guarded) -> frozenset[Difference]:
     blocking = {(note.handler, note.field) for note in guarded.notes if note.blocking}
     cold = any(change.effect in (Effect.HOTPLUG, Effect.STOP_START) for change in changes)
     stop = {("power", "stop")} if cold and spec.restart != "never" and running(plan.seen) else set()
+    if spec.state == "absent" and running(plan.seen):
+        stop = {("power", "stop")}
     later = {(change.handler, change.field) for change in plan.changes if change not in changes}
     return (plan.remaining - later) | blocking | stop
 
@@ -263,6 +277,11 @@ def _beside(turn: Turn, change: Change) -> bool:
 
 
 def _worth_telling(turn: Turn, guarded: Guarded) -> bool:
-    """A ready VM has a story only when something of its row of states is to be changed."""
+    """A ready VM has a story only when something of its row of states is to be changed.
+
+    The end of a VM is one as soon as something of it may be done.
+    """
+    if turn.action == "terminate" and turn.phase is not Phase.TERMINATE:
+        return bool(guarded.allowed)
     at_work = turn.phase is not Phase.READY
     return at_work or any(change.handler not in BESIDE for change in _of_now(guarded))

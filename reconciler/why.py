@@ -60,6 +60,8 @@ ADVICE = {
     "Unmanaged": "write its spec again to keep it, or `state: absent` in its place to end it; "
     "`reconcile orphans` says who removed it and what `prune` does",
 }
+    "TerminateBlocked": "mend what it names, or take back what asks for its end",
+    "TerminateWaits": "`reconcile show {key}` tells what is kept, and until when",
 """What a person can do about each condition; `{key}` is the VM."""
 
 

@@ -29,14 +29,14 @@ def withdraw(fleet: Fleet, store: Store, sites: Mapping[str, Site], at: datetime
         ]
         cached = store.cache.all(site.name) if promised else {}
         for binding in promised:
-            sent = _maybe_sent(cached.get(binding.vmid), at)
+            sent = maybe_sent(cached.get(binding.vmid), at)
             if not sent and _is_free(site, binding.vmid):
                 store.bindings.withdraw(binding.key)
                 done.append(binding.key)
     return done
 
 
-def _maybe_sent(kept: CachedVM | None, at: datetime) -> bool:
+def maybe_sent(kept: CachedVM | None, at: datetime) -> bool:
     """Whether a clone may still come: the mark that is made before any write is not a day old."""
     return kept is not None and (kept.dirty_since is None or at - kept.dirty_since < LATE)
 

@@ -60,8 +60,19 @@ class Work:
             return
         try:
             turn.wrote = True
+            if turn.spec.state == "absent":
+                self._end(turn, guarded, own)
+                return
             done = carry_out(here.store, here.site, here.clock, turn.spec, guarded, own)
             here.account(turn, done, own, here.clock.now())
             here.narrator.changed(turn, seen, done, own)
         except Exception as error:
             self.reckoner.broke(turn, error)
+
+    def _end(self, turn: Turn, guarded: Guarded, own: tuple[Change, ...]) -> None:
+        """Make the next step of a VM's end."""
+        here = self.reckoner
+        done = here.ending.carry(turn, guarded, own)
+        if done is not None:
+            here.account(turn, done, own, here.clock.now())
+            here.narrator.changed(turn, guarded.plan.seen, done, own)

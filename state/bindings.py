@@ -9,7 +9,7 @@ from desired.source import RolledName
 from state import tables
 from state.database import Database, StoreError, row_of, upsert
 from state.leases import insert_lease
-from state.memory import Binding, Lease, Phase
+from state.memory import Binding, Intent, Lease, Phase
 from state.outbox import Event, insert_event
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
@@ -150,6 +150,23 @@ class Bindings:
             ).all()
             if held:
                 raise StoreError(
+    def end(self, key: str, event: Event, tombstone: Intent | None = None) -> bool:
+        """Unbinds a key whose machine is surely gone: addresses, vmid and record, in one.
+
+        The event is written with it or not at all; a tombstone keeps the key from being made
+        again. False when it is not bound (any more).
+        """
+        with self._database.writing(f"end {key}") as link:
+            binding = binding_of(link, key)
+            if binding is None:
+                return False
+            link.execute(delete(tables.leases).where(tables.leases.c.key == key))
+            _drop_rows(link, binding)
+            insert_event(link, event)
+            if tombstone is not None:
+                upsert(link, tables.intents, [row_of(tombstone, tables.intents)])
+        return True
+
                     f"{key}: still holds {', '.join(sorted(held))}; release that first"
                 )
             gone = {"cluster": binding.cluster, "vmid": binding.vmid, "key": key, "at": at}

@@ -52,3 +52,9 @@ class Intents:
         statement = select(tables.intents).where(columns.kind == kind).order_by(columns.key)
         with self._database.reading(f"read every intent {kind}") as link:
             return {row.key: Intent(*row) for row in link.execute(statement)}
+
+    def keys(self, *kinds: str) -> set[str]:
+        """The keys that have an intent of one of these kinds."""
+        columns = tables.intents.c
+        with self._database.reading("read whose intents") as link:
+            return set(link.scalars(select(columns.key).where(columns.kind.in_(kinds))))

@@ -81,7 +81,7 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
         seen = answer
     elif binding.name != spec.name or binding.name_template != spec.name_template:
         seen = _rebound(seen, ground, name=spec.name, name_template=spec.name_template)
-    seen = _located(_identified(seen, ground), ground)
+    seen = _located(identified(seen, ground), ground)
     seen = with_place(spec, seen, ground.terrain, None if ground.dry else ground.store)
     leases, notes = lease_addresses(
         spec,
@@ -198,7 +198,7 @@ def _keep(binding: Binding, old: Binding | None, ground: Ground) -> Binding:
             binding = replace(binding, vmid=ground.vmids.take())
 
 
-def _identified(seen: SeenVM, ground: Ground) -> SeenVM:
+def identified(seen: SeenVM, ground: Ground) -> SeenVM:
     """Keep the machine's uuid when it is first seen unlocked and bears our marker."""
     binding = seen.memory.binding
     if binding is None or binding.uuid is not None or seen.config is None or not seen.row:

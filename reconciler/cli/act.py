@@ -84,7 +84,7 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     from reconciler.config import open_live
     from reconciler.glance import look_once
     from reconciler.orphans.watch import watched
-    from reconciler.prepare import Stage, turns_of
+    from reconciler.prepare import Stage, told_of, turns_of
     from reconciler.show.text import count_of, json_when, show_when
 
     clock = SystemClock()
@@ -93,7 +93,7 @@ def approve(settings: Settings, digest: str, lasts: str, output: str) -> None:
     aside = notes_aside()
     with open_live(settings.fleet, settings.database, at) as opened:
         opened.fleet, _ = watched(opened.fleet, opened.store, at)
-        turns = turns_of(opened.fleet, ())
+        turns = turns_of(opened.fleet, (), told_of(opened.fleet, opened.store))
         stage = Stage(opened, aside, clock, dry=True)
         sites = stage.sites((turn.spec for turn in turns.values()), None)
         plans = look_once(opened, sites, turns, clock, at + PLANNING).plans()

@@ -78,7 +78,7 @@ class Course:
         waiting = [(one, member.key) for one in self.rollouts for member in one.of("waiting")]
         applied = self.store.applied.all() if waiting else {}
         for rollout, key in waiting:
-            if key in turns and key in applied:
+            if key in turns and key in applied and turns[key].spec.state == "present":
                 turns[key].spec = held_back(applied[key], turns[key].spec, rollout.edits)
         self._tell(turns)
 

@@ -35,6 +35,8 @@ PASSIVE = frozenset(
         "drift",
         "rollout",
         "state",
+        "do",
+        "terminate",
         "was",
         "extensions",
     }

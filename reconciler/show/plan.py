@@ -77,7 +77,7 @@ def _rows(vm: PlannedVM, width: int, verbose: bool) -> list[tuple[str, str, str]
     asked = unapproved(vm)
     listed = [change for change in vm.changes if change not in asked and vm.kind == "change"]
     details = [_change_row(change) for change in listed]
-    details += [_change_row(change, asks=True) for change in asked]
+    details += [_change_row(change, asks=True) for change in asked if vm.kind != "destroy"]
     details += [_note_row(note) for note in shown_notes(vm, verbose)]
     field_width = max([15, *(len(field) + 2 for field, _, _ in details)])
     rows += [("", f"    {field.ljust(field_width)}{text}", word) for field, text, word in details]
@@ -105,7 +105,8 @@ def headline(vm: PlannedVM) -> str:
         source = f"copy {vm.image}" if vm.image is not None else source
         return ", ".join(filter(None, (source, *vm.addresses, vm.fqdn, vm.waits)))
     if vm.kind == "destroy":
-        return f"DESTROY  {', '.join(vm.details)}".rstrip()
+        asks = "needs approval: " if unapproved(vm) else ""
+        return f"{asks}DESTROY  {', '.join(vm.details)}".rstrip()
     if vm.kind == "unmanaged":
         return f"UNMANAGED: {vm.reason}"
     if vm.kind == "stuck":

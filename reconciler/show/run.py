@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from reconciler.git import short
-from reconciler.pipeline import CHANGE, DEPLOY
+from reconciler.pipeline import CHANGE, DEPLOY, TERMINATE
 from reconciler.report import (
     Action,
     Event,
@@ -46,7 +46,7 @@ TITLES: dict[Action, str] = {
 
 def step_line(step: Step, paint: Paint) -> str:
     """Return `[+]  1. Allocate IP   success (creation -> set_ip) [0.11s]`."""
-    pipeline = CHANGE if step.action == "change" else DEPLOY
+    pipeline = {"change": CHANGE, "terminate": TERMINATE}.get(step.action, DEPLOY)
     number = pipeline.number(step.label)
     count = f"{number:2}." if number else "   "
     moved = step.before != step.after or step.result == "error"

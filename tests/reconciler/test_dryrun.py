@@ -109,13 +109,15 @@ def test_machines_that_no_spec_wants_are_listed(tmp_path: Path) -> None:
     lab.write(fleet_files({"a": SMALL, "b": {**SMALL, "state": "absent"}}))
     dry = lab.dry()
     assert text(dry).splitlines() == [
-        f"{'= b pve1/101':53}UNMANAGED: its spec says `state: absent`: left alone",
+        f"{'- b pve1/101':53}needs approval: DESTROY  scsi0 3 GiB (local-lvm:vm-101-disk-0), "
+        "ide2 4 MiB (local-lvm:vm-101-cloudinit)",
+        *[line for line in text(dry).splitlines() if "ApprovalNeeded" in line],
         f"{'= c pve1/102':53}UNMANAGED: its spec is gone; left as it is: `prune` is off",
-        "Plan: 0 to create, 0 to change, 0 to destroy, 1 unchanged, 2 unmanaged. "
-        "Nothing needs approval.",
+        "Plan: 0 to create, 0 to change, 1 to destroy (state: absent), 1 unchanged, 1 unmanaged. "
+        f"1 change needs approval: reconcile approve {dry.digest}",
     ]
-    assert not (dry.differs or dry.failed)
-    assert plan_json(dry)["plan"]["unmanaged"] == 2  # type: ignore[index, call-overload]
+    assert dry.differs and not dry.failed
+    assert plan_json(dry)["plan"]["unmanaged"] == 1  # type: ignore[index, call-overload]
     assert [vm.key for vm in lab.dry(only=("a",)).vms] == ["a"]
 
 

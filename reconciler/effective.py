@@ -1,0 +1,33 @@
+"""What the engine is to reach of a VM now: its spec, and what was asked of it besides. Pure."""
+
+from desired.spec import VMSpec
+from state.memory import Memory, Phase
+
+TERMINATE = "do.terminate"
+"""The intent of a person who asked for a VM's end, whatever its spec says."""
+
+REMOVED = "removed"
+"""The intent that stands in the place of a VM that was ended while its spec wanted it."""
+
+
+def effective(spec: VMSpec, memory: Memory) -> VMSpec:
+    """Return the spec that counts in the VM's present phase."""
+    if spec.state == "present" and TERMINATE in memory.intents:
+        return spec.model_copy(update={"state": "absent"})
+    return spec
+
+
+def has_turn(spec: VMSpec, memory: Memory) -> bool:
+    """Whether there is anything to be seen to, by an effective spec.
+
+    What is to be absent and is bound to no machine is as it should be; so is what was ended.
+    """
+    if spec.state == "absent":
+        return memory.binding is not None
+    return REMOVED not in memory.intents or memory.binding is not None
+
+
+def is_removed(memory: Memory) -> bool:
+    """Whether the VM was ended, and its spec wants it all the same."""
+    ended = memory.binding is not None and memory.binding.phase is Phase.REMOVED
+    return ended or (memory.binding is None and REMOVED in memory.intents)

@@ -1,0 +1,262 @@
+"""The end of a VM beyond its plan: its phase, what follows once it is gone, and its failure.
+
+Told in the lines of TERM-11. Each step may be made again: who comes after a crash goes on.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from desired.ending import End
+from desired.spec import VMSpec
+from handlers.effects import running
+from handlers.stop import SKEW, STAY_OFF, begun_stop
+from handlers.terminate import VM, destroys
+from reconciler.clock import Clock
+from reconciler.effective import REMOVED, TERMINATE
+from reconciler.execute import Done
+from reconciler.guard import Guarded
+from reconciler.plan import VMPlan, plan_vm
+from reconciler.registry import ending_handlers
+from reconciler.remains import Backup, backups_of, remove
+from reconciler.report import Remark
+from reconciler.show.text import count_of
+from reconciler.site import Site
+from reconciler.turn import Narrator, Standing, Turn
+from state.api import ApiError, Json
+from state.change import Change, Effect, Note
+from state.memory import Binding, Intent, Phase
+from state.observed import Presence, SeenVM
+from state.outbox import Event
+from state.store import Store
+
+logger = logging.getLogger(__name__)
+RECORD = "record"
+"""The field of the change that is left when the machine is gone: the record, and what follows."""
+
+DELETE = "delete"
+"""The intent of a DELETE that was sent: what came of it is looked up after a crash."""
+
+GONE, FAILED = "vm_terminated", "terminate_failed"
+"""Events."""
+
+FAILURE = "termination FAILED - admin attention required: "
+PURGE = "purge=1"
+
+
+WAITS = "TerminateWaits"
+"""Its end was begun, or asked for, and waits for a time."""
+
+
+class Farewell(Protocol):
+    """What else knows of a VM, and is told when the machine is surely gone (DNS)."""
+
+    def records(self, key: str) -> Iterable[str]:
+        """Remove what stands there of the VM; yields the lines of the log (TERM-05, TERM-11)."""
+        ...
+
+
+def plan_end(spec: VMSpec, seen: SeenVM) -> VMPlan:
+    """Plan the end of one VM; a machine that is surely gone leaves its record."""
+    plan = plan_vm(spec, seen, ending_handlers())
+    if seen.presence is not Presence.ABSENT:
+        return plan
+    binding = seen.memory.binding
+    old = f"vm {binding.vmid}" if binding else None
+    return replace(plan, changes=(Change(seen.key, "terminate", RECORD, old, None),))
+
+
+def in_turn(found: Guarded) -> Guarded:
+    """Let pass only what comes next, and nothing at all while anything is forbidden (C-19).
+
+    All of a VM's end is planned at once, to be seen and approved as one; so a destroy that is
+    withheld stops no guest.
+    """
+    changes = found.plan.changes
+    own = [note for note in found.plan.notes if note.blocking]
+    if own or any(note.blocking and note.condition for note in found.notes):
+        return replace(found, allowed=())
+    plain = tuple(change for change in changes if not change.gate)
+    return replace(
+        found, allowed=plain or changes[:1], notes=tuple(n for n in found.notes if not n.blocking)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Carries out the end of one cluster's VMs."""
+
+    store: Store
+    site: Site
+    clock: Clock
+    narrator: Narrator
+    farewells: Sequence[Farewell] = ()
+
+    def carry(self, turn: Turn, guarded: Guarded, own: Sequence[Change]) -> Done | None:
+        """Make the next step; None when the turn is over with it."""
+        seen, first = guarded.plan.seen, next(iter(own), None)
+        if first is not None and first.field == RECORD:
+            self._close(turn, seen, first)
+            return None
+        seen = self._begin(turn, seen)
+        if first is not None and destroys(first):
+            if reason := self._failed_before(seen):
+                self.failed(turn, reason)
+                return None
+            self._tell_destroy(turn, seen)
+        done = self.site.executor.run(seen, own)
+        if first is not None:
+            self._judge(turn, seen, first, done)
+        return None if turn.standing is Standing.FAILED else done
+
+    def failed(self, turn: Turn, reason: str) -> None:
+        """The DELETE failed: all is kept, none is tried again, one entry tells of it (TERM-08)."""
+        now, binding = self.clock.now(), self.store.bindings.of(turn.key)
+        if binding is None:
+            return
+        asked = self.store.intents.of(turn.key).get(DELETE)
+        stamp = (asked.at if asked else now).isoformat()
+        detail: dict[str, Json] = {
+            "vmid": binding.vmid,
+            "node": binding.node,
+            "text": FAILURE + reason,
+        }
+        event = Event(FAILED, turn.key, now, detail, f"{FAILED}/{turn.key}/{binding.uuid}/{stamp}")
+        self.store.bindings.change(replace(binding, phase=Phase.ERROR_TERMINATE), event=event)
+        self.store.attempts.clear(turn.key, "terminate")
+        turn.phase, turn.standing, turn.why = (
+            Phase.ERROR_TERMINATE,
+            Standing.FAILED,
+            FAILURE + reason,
+        )
+        self.narrator.failed(turn, now, "terminate", FAILURE + reason)
+
+    def _begin(self, turn: Turn, seen: SeenVM) -> SeenVM:
+        """From now on the VM is one that ends (TERM-01)."""
+        binding = seen.memory.binding
+        if binding is None or binding.phase is Phase.TERMINATE:
+            return seen
+        ends = replace(binding, phase=Phase.TERMINATE)
+        self.store.bindings.change(ends)
+        # A guest that is stopped for its end counts for the thresholds from then on.
+        self.store.journal.effect(turn.key, Effect.DESTROY, self.clock.now())
+        turn.enter(Phase.TERMINATE)
+        self._tell(turn, "[terminate] starting")
+        self._tell(turn, f"remote status: {seen.status}, vmid: {binding.vmid}")
+        return replace(seen, memory=replace(seen.memory, binding=ends))
+
+    def _tell_destroy(self, turn: Turn, seen: SeenVM) -> None:
+        stop, binding = begun_stop(seen), seen.memory.binding
+        assert binding is not None
+        if stop and not running(seen):
+            seconds = (seen.at - stop.intent.at).total_seconds()
+            self._tell(turn, f"stopped after ~{seconds:.0f}s")
+        self._tell(turn, f"DELETE VM vmid={binding.vmid} node={seen.node} {PURGE}")
+        self.store.intents.put(Intent(turn.key, DELETE, self.clock.now()))
+
+    def _judge(self, turn: Turn, seen: SeenVM, first: Change, done: Done) -> None:
+        """What was refused of a DELETE ends in `error_terminate`; what was not begun does not."""
+        if first.field == STAY_OFF and done.landed(first.handler):
+            self._tell(turn, "stop request sent")
+        outcome = done.outcomes.get(first.handler)
+        if destroys(first) and outcome and outcome.error and not done.over:
+            self.failed(turn, outcome.error)
+
+    def _failed_before(self, seen: SeenVM) -> str:
+        """Why a DELETE that was sent by a process that died has failed; empty if it has not."""
+        asked, binding = seen.memory.intents.get(DELETE), seen.memory.binding
+        if asked is None or binding is None:
+            return ""
+        began = (asked.at - SKEW).timestamp()
+        for task in seen.cluster.tasks:
+            mine = task.kind == "qmdestroy" and task.id == str(binding.vmid)
+            if mine and task.starttime >= began and task.status not in (None, "OK"):
+                return str(task.status)
+        return ""
+
+    def _close(self, turn: Turn, seen: SeenVM, change: Change) -> None:
+        """The machine is gone: DNS, backups, and then the record in one transaction (TERM-07)."""
+        began, binding = self.clock.now(), seen.memory.binding
+        assert binding is not None
+        self._begin(turn, seen)
+        self.narrator.begin(turn, seen)
+        self._tell(turn, "VM deleted")
+        self._bid_farewell(turn)
+        self._backups(turn, binding, seen)
+        now = self.clock.now()
+        self.store.bindings.end(turn.key, self._gone(turn, binding, seen), _tombstone(seen, turn))
+        turn.changes.append(change)
+        took = (now - began).total_seconds()
+        freed = ", ".join(lease.address for lease in seen.memory.leases) or "no addresses"
+        self.narrator.landed(turn, now, "removed", f"vmid {binding.vmid}, {freed}", took)
+        turn.phase, turn.standing, turn.why = Phase.REMOVED, Standing.READY, ""
+        since = turn.started_at or began
+        took = (now - since).total_seconds()
+        self._tell(turn, f"[terminate] done ({took:.2f}s) result=success")
+
+    def _gone(self, turn: Turn, binding: Binding, seen: SeenVM) -> Event:
+        detail: dict[str, Json] = {
+            "vmid": binding.vmid,
+            "cluster": binding.cluster,
+            "name": binding.name,
+            "addresses": [lease.address for lease in seen.memory.leases],
+        }
+        stamp = binding.created_at.isoformat() if binding.created_at else ""
+        occurrence = f"{GONE}/{turn.key}/{binding.cluster}/{binding.vmid}/{binding.uuid}/{stamp}"
+        return Event(GONE, turn.key, self.clock.now(), detail, occurrence)
+
+    def _bid_farewell(self, turn: Turn) -> None:
+        """What fails here is told, and holds nothing back (TERM-05)."""
+        if self.farewells:
+            self._tell(turn, "deleting DNS records")
+        for one in self.farewells:
+            try:
+                for line in one.records(turn.key):
+                    self._tell(turn, line)
+            except Exception as error:
+                logger.exception("%s: a farewell failed", turn.key)
+                self._warn(turn, f"deleting DNS records failed: {error}")
+
+    def _backups(self, turn: Turn, binding: Binding, seen: SeenVM) -> None:
+        """Remove its backups where the policy says so, as far as that goes (TERM-04, C-22)."""
+        end = turn.spec.terminate or End()
+        if end.kept_for != 0:
+            return
+        left = backups_of(self.site.api, seen.cluster, binding)
+        self._tell(turn, "removing backups")
+        gone = [backup for backup in left.backups if self._removed(turn, backup)]
+        for problem in left.problems:
+            self._warn(turn, f"backups: {problem}")
+        self._tell(
+            turn, f"backups removed ({len(gone)} of {count_of(len(left.backups), 'backup')})"
+        )
+
+    def _removed(self, turn: Turn, backup: Backup) -> bool:
+        if backup.protected:
+            self._warn(turn, f"backup {backup.volume} is protected, and stays")
+            return False
+        try:
+            remove(self.site.api, backup)
+        except ApiError as error:
+            self._warn(turn, f"backup {backup.volume} stays: {error.text}")
+            return False
+        return True
+
+    def _tell(self, turn: Turn, text: str) -> None:
+        self.narrator.reporter.report(Remark(self.clock.now(), text, "note", turn.key))
+
+    def _warn(self, turn: Turn, text: str) -> None:
+        self.narrator.reporter.report(Remark(self.clock.now(), text, "warning", turn.key))
+
+
+def _tombstone(seen: SeenVM, turn: Turn) -> Intent | None:
+    """What keeps a VM that was ended by word of mouth from being made again by its spec."""
+    asked = seen.memory.intents.get(TERMINATE)
+    return Intent(turn.key, REMOVED, seen.at, 0, asked.detail) if asked else None
+
+
+def not_proven(seen: SeenVM) -> Note:
+    """A machine that was never seen may still come: its record stays until that is over."""
+    reason = "it was asked for and not seen yet: its vmid and addresses stay until it is sure that "
+    return Note(seen.key, "terminate", VM, reason + "none comes", WAITS, blocking=True)
