@@ -31,7 +31,7 @@ class Attempts:
             "not_before": not_before,
         }
         with self._database.writing(f"count a failure of {subject}/{handler}") as link:
-            upsert(link, tables.attempts, [row], counted="count")
+            upsert(link, tables.attempts, [row], counted=("count",))
             statement = select(tables.attempts).where(
                 columns.subject == subject, columns.handler == handler
             )

@@ -4,7 +4,7 @@ What differs between SQLite and PostgreSQL stands in `state.engines`.
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
@@ -177,11 +177,11 @@ def upsert(
     link: Connection,
     table: Table,
     rows: Sequence[Mapping[str, object]],
-    counted: str = "",
+    counted: Collection[str] = (),
 ) -> None:
     """Inserts rows, or replaces what rows of the same primary key hold of the named columns.
 
-    A column named `counted` grows by the new value instead.
+    Columns named in `counted` grow by the new values instead.
     """
     if not rows:
         return
@@ -190,8 +190,7 @@ def upsert(
     fresh: dict[str, object] = {
         name: statement.excluded[name] for name in rows[0] if name not in keys
     }
-    if counted:
-        fresh[counted] = table.c[counted] + statement.excluded[counted]
+    fresh |= {name: table.c[name] + statement.excluded[name] for name in counted}
     link.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=fresh), [dict(r) for r in rows]
     )

@@ -47,6 +47,7 @@ from state.settings import Settings
 from state.specs import Specs
 from state.tasks import Tasks
 from state.traces import Traces
+from state.usage import Usage
 from state.vault import KEY_BYTES, Vault, make_key, read_key
 from state.verbs import Verbs
 from state.zones import Zones
@@ -67,9 +68,9 @@ class Store:
         self.created = created
         self.bindings = Bindings(database)
         self.leases = Leases(database)
-        self.tasks = Tasks(database)
         self.quarantine = Quarantine(database)
         self.reservations = Reservations(database)
+        self.tasks = Tasks(database)
         self.attempts = Attempts(database)
         self.intents = Intents(database)
         self.holds = Holds(database)
@@ -89,6 +90,7 @@ class Store:
         self.zones = Zones(database)
         self.loops = Loops(database)
         self.verbs = Verbs(database)
+        self.usage = Usage(database)
 
     @classmethod
     def open(cls, where: str | Place, *, at: datetime) -> "Store":

@@ -24,6 +24,7 @@ from state.tables.machines import (
 )
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
+from state.tables.usage import meters, usage_hours, usage_months
 from state.tables.verbs import verbs
 from state.tables.zones import dns_records, dns_zones
 
@@ -48,11 +49,12 @@ __all__ = [
     "loop_items",
     "loops",
     "metadata",
+    "meters",
     "outbox",
     "placements",
-    "rollout_members",
     "quarantine",
     "reservations",
+    "rollout_members",
     "rollouts",
     "runs",
     "secrets",
@@ -60,6 +62,8 @@ __all__ = [
     "steps",
     "tasks",
     "traces",
+    "usage_hours",
+    "usage_months",
     "verbs",
     "vm_runs",
 ]

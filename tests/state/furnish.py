@@ -53,7 +53,7 @@ def _some(column: Column[object], at: datetime) -> object:
     """A value that a column may hold."""
     if column.foreign_keys or column.name == "key":
         return "web-1"
-    kinds = {"INTEGER": 100, "BOOLEAN": True, "DATETIME": at, "TEXT": "{}", "FLOAT": 0.5}
+    kinds = {"INTEGER": 100, "BIGINT": 100, "BOOLEAN": True, "DATETIME": at, "TEXT": "{}", "FLOAT": 0.5}
     return {**kinds, "JSON": {"a": 1}, "BLOB": b"\x00\xff"}[str(column.type)]
 
 

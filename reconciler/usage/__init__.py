@@ -1,0 +1,1 @@
+"""Traffic: metered every tick, billed by the month."""

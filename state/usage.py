@@ -1,0 +1,195 @@
+"""Traffic by machine: meters as they last stood, bytes of each hour and of each month."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
+from sqlalchemy import Column, Connection, Select, delete, insert, select, update
+
+from state import tables
+from state.database import KEYS_IN_ONE_QUERY, Database, upsert
+from state.meter import HourBytes, Meter, Reading
+
+ADDED = ("bytes_in", "bytes_out", "spread", "repaired")
+WHOLE = ""
+"""The nic of a row that counts all of a machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """The bytes of one machine, or of one nic of it, in an hour that begins at `hour` (UTC).
+
+    `spread` of them have no exact moment, `repaired` of them come from Proxmox's own history.
+    """
+
+    key: str
+    nic: str
+    hour: datetime
+    bytes_in: int = 0
+    bytes_out: int = 0
+    spread: int = 0
+    repaired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """The bytes of one machine, or of one nic of it, in a month (`2026-11`) of the site's zone."""
+
+    key: str
+    nic: str
+    month: str
+    bytes_in: int = 0
+    bytes_out: int = 0
+    spread: int = 0
+    repaired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Meters:
+    """The meters of a cluster by vmid; `at` is when they were last kept, None: never."""
+
+    at: datetime | None
+    by_vmid: Mapping[int, Meter]
+
+
+class Usage:
+    """Meters, hours and months. Bytes enter once: with the meter that they were read from."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def meters(self, cluster: str) -> Meters:
+        """The meters of a cluster as they were last kept."""
+        statement = select(tables.meters).where(tables.meters.c.cluster == cluster)
+        with self._database.reading(f"read the meters of {cluster}") as link:
+            row = link.execute(statement).first()
+        return Meters(row.at, _meters(row.document)) if row else Meters(None, {})
+
+    def keep(
+        self,
+        cluster: str,
+        before: Meters,
+        now: Meters,
+        hours: Sequence[Hour],
+        zone: tzinfo,
+    ) -> bool:
+        """Keeps meters and the hours that they closed, all or nothing.
+
+        False, and nothing is kept, when somebody else kept newer ones since `before` was read.
+        """
+        if now.at is None:
+            raise ValueError("meters are kept as of a moment")
+        with self._database.writing(f"keep the meters of {cluster}") as link:
+            if not _replace(link, cluster, before.at, now):
+                return False
+            add_hours(link, hours, zone)
+            return True
+
+    def hours(
+        self, keys: Collection[str] | None, since: datetime, until: datetime
+    ) -> tuple[Hour, ...]:
+        """The hours of these machines (all without) that began in [since, until), in order."""
+        columns = tables.usage_hours.c
+        statement = select(tables.usage_hours).where(columns.hour >= since, columns.hour < until)
+        statement = statement.order_by(columns.key, columns.hour, columns.nic)
+        with self._database.reading("read the traffic of hours") as link:
+            rows = link.execute(_of_keys(statement, columns.key, keys))
+            return tuple(Hour(*row) for row in rows if keys is None or row.key in keys)
+
+    def months(self, keys: Collection[str] | None, month: str | None = None) -> tuple[Month, ...]:
+        """The months of these machines (all without), in order; one month with `month`."""
+        columns = tables.usage_months.c
+        statement = select(tables.usage_months)
+        if month is not None:
+            statement = statement.where(columns.month == month)
+        statement = statement.order_by(columns.key, columns.month, columns.nic)
+        with self._database.reading("read the traffic of months") as link:
+            rows = link.execute(_of_keys(statement, columns.key, keys))
+            return tuple(Month(*row) for row in rows if keys is None or row.key in keys)
+
+    def add(self, hours: Sequence[Hour], zone: tzinfo) -> None:
+        """Adds bytes to hours and their months: of single nics, or found by a repair."""
+        if hours:
+            with self._database.writing("add traffic") as link:
+                add_hours(link, hours, zone)
+
+    def purge(self, before: datetime) -> int:
+        """Deletes the hours that began before a moment; the months stay. Returns how many."""
+        columns = tables.usage_hours.c
+        with self._database.writing("purge old traffic") as link:
+            return link.execute(delete(tables.usage_hours).where(columns.hour < before)).rowcount
+
+
+def month_of(hour: datetime, zone: tzinfo) -> str:
+    """The month that an hour is billed in: that of its begin, by the site's clock."""
+    return f"{hour.astimezone(zone):%Y-%m}"
+
+
+def add_hours(link: Connection, hours: Sequence[Hour], zone: tzinfo) -> None:
+    """Adds hours and their months in a transaction of the caller's."""
+    upsert(link, tables.usage_hours, [asdict(one) for one in hours], ADDED)
+    months: dict[tuple[str, str, str], Month] = {}
+    for one in hours:
+        named = (one.key, one.nic, month_of(one.hour, zone))
+        month = months.get(named, Month(*named))
+        months[named] = replace(
+            month, **{name: getattr(month, name) + getattr(one, name) for name in ADDED}
+        )
+    upsert(link, tables.usage_months, [asdict(one) for one in months.values()], ADDED)
+
+
+def _replace(link: Connection, cluster: str, before: datetime | None, now: Meters) -> bool:
+    table, document = tables.meters, _document(now.by_vmid)
+    if before is None:
+        there = link.execute(select(table.c.at).where(table.c.cluster == cluster)).first()
+        if there is None:
+            link.execute(insert(table).values(cluster=cluster, at=now.at, document=document))
+        return there is None
+    mine = update(table).where(table.c.cluster == cluster, table.c.at == before)
+    return bool(link.execute(mine.values(at=now.at, document=document)).rowcount)
+
+
+def _of_keys(
+    statement: Select[tuple[Any, ...]], column: Column[Any], keys: Collection[str] | None
+) -> Select[tuple[Any, ...]]:
+    """The statement for few keys; many are sorted out afterwards."""
+    few = keys is not None and len(keys) <= KEYS_IN_ONE_QUERY
+    return statement.where(column.in_(sorted(keys or ()))) if few else statement
+
+
+def _document(meters: Mapping[int, Meter]) -> str:
+    rows = [
+        (
+            vmid,
+            one.key,
+            one.last.at.timestamp(),
+            one.last.bytes_in,
+            one.last.bytes_out,
+            one.last.uptime,
+            one.open.hour.timestamp(),
+            one.open.bytes_in,
+            one.open.bytes_out,
+            one.open.spread,
+        )
+        for vmid, one in sorted(meters.items())
+    ]
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def _meters(document: str) -> dict[int, Meter]:
+    return {
+        vmid: Meter(
+            key,
+            Reading(_at(at), last_in, last_out, uptime),
+            HourBytes(_at(hour), open_in, open_out, spread),
+        )
+        for vmid, key, at, last_in, last_out, uptime, hour, open_in, open_out, spread in json.loads(
+            document
+        )
+    }
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
