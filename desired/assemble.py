@@ -159,8 +159,6 @@ class Assembler:
             yield Wrong(("template",), message)
 
 
-def _mapped(value: object, path: Path, text: Callable[[str, Path], object]) -> object:
-    """Return the value with `text` applied to every template below it."""
 def _ending(tree: Tree) -> Tree:
     """Return what counts of the end of a VM: its windows go by its tags, too."""
     kept = {name: tree[name] for name in ABSENT if name in tree}
@@ -173,6 +171,8 @@ def _ending(tree: Tree) -> Tree:
     return kept
 
 
+def _mapped(value: object, path: Path, text: Callable[[str, Path], object]) -> object:
+    """Return the value with `text` applied to every template below it."""
     if isinstance(value, str):
         return text(value, path) if is_template(value) else value
     if isinstance(value, dict):

@@ -143,9 +143,8 @@ class VMSpec(Model):
     guard: Guard | None = None
     rollout: Literal["on", "off"] = Field("on", description="off: edits never wait for a batch")
     state: Literal["present", "absent"] = "present"
-    was: str | None = None
-    do: Do | None = Field(None, description="verbs, each done once for every token")
     terminate: End | None = None
+    was: str | None = None
     config: dict[str, Scalar] = Field(default_factory=dict)
     extensions: dict[str, object] = Field(default_factory=dict)
 

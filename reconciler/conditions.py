@@ -50,10 +50,10 @@ MEANINGS: Mapping[str, str] = {
     "SystemDiskMissing": "its template has no disk that could be the system disk",
     "TemplateMissing": "its template is unknown, or is not there",
     "TemplateUnreachable": "no node that may take it can read its template",
-    "Unknown": "its node or its cluster was not reached; it is not touched",
-    "Unmanaged": "no spec names it any more; `prune` in `fleet.yaml` says whether it is destroyed",
     "TerminateBlocked": "its end was asked for, and something forbids that; nothing is touched",
     "TerminateWaits": "its end was asked for, and goes on when a time has come",
+    "Unknown": "its node or its cluster was not reached; it is not touched",
+    "Unmanaged": "no spec names it any more; `prune` in `fleet.yaml` says whether it is destroyed",
     "WindowClosed": "a deny window withholds the change",
     "WindowFull": "as many VMs as may be were restarted in this window",
 }

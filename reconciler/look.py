@@ -12,9 +12,7 @@ from handlers.exists import outdated
 from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
-from reconciler.adopt.watch import is_watched, waits
-from reconciler.allocation.addresses import Addresses
-from reconciler.allocation.addressing import has_all
+from reconciler.allocation.addressing import wanted_slots
 from reconciler.allocation.allocate import Ground, Vmids, allocate, identified
 from reconciler.allocation.capacity import Capacity
 from reconciler.allocation.credentials import Resolve
@@ -22,8 +20,8 @@ from reconciler.allocation.ledger import Addresses, clones_at_work
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
-from reconciler.guard import Gate, Guarded
 from reconciler.ending import in_turn, not_proven, plan_end
+from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.redo import redone
@@ -33,10 +31,8 @@ from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.spent import Spent
 from reconciler.turn import Turn
-from state.change import Change, Effect, Note
-from reconciler.verbs.suspend import asked_of
-from reconciler.verbs.taking import previewed, unclear_notes
 from reconciler.withdraw import maybe_sent
+from state.change import Change, Effect, Note
 from state.machine import Machine
 from state.memory import Memory, Phase
 from state.observe import Reading
@@ -296,6 +292,12 @@ class SiteLook:
         )
         if seen.reason:
             return self.gate.check(plan_vm(spec, seen, self.handlers))
+        if stranger := waits(spec, memory):
+            return self.gate.check(
+                VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
+            )
+        if spec.state == "absent":
+            return self._ended(spec, seen)
         wait = self._waits(spec, seen)
         if wait:
             return self.gate.check(VMPlan(seen, notes=(wait,)))
@@ -310,15 +312,20 @@ class SiteLook:
             spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows, spec)
         )
 
+    def _ended(self, spec: VMSpec, seen: SeenVM) -> Guarded:
+        """Plan and guard the end of one VM; nothing is given to it any more."""
+        seen = identified(seen, self.ground)
+        binding = seen.memory.binding
+        if binding is None or seen.presence is not Presence.ABSENT or binding.uuid is not None:
+            return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
+        kept = self.store.cache.all(self.site.name).get(binding.vmid)
+        if maybe_sent(kept, seen.at) or not self.site.vmid_free(binding.vmid):
+            return self.gate.check(VMPlan(seen, notes=(not_proven(seen),)))
+        return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
+
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools.
 
-        if stranger := waits(spec, memory):
-            return self.gate.check(
-                VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
-            )
-        if spec.state == "absent":
-            return self._ended(spec, seen)
         They are looked at first, and may turn out to be this very cluster.
         """
         twin = self.site.neighbours.twin(self.site.name)
@@ -337,17 +344,6 @@ class SiteLook:
 
 
 def clone_place(
-    def _ended(self, spec: VMSpec, seen: SeenVM) -> Guarded:
-        """Plan and guard the end of one VM; nothing is given to it any more."""
-        seen = identified(seen, self.ground)
-        binding = seen.memory.binding
-        if binding is None or seen.presence is not Presence.ABSENT or binding.uuid is not None:
-            return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
-        kept = self.store.cache.all(self.site.name).get(binding.vmid)
-        if maybe_sent(kept, seen.at) or not self.site.vmid_free(binding.vmid):
-            return self.gate.check(VMPlan(seen, notes=(not_proven(seen),)))
-        return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
-
     view: ClusterView, machines: Mapping[int, Machine], template: int, storage: str | None
 ) -> str:
     """Name the storage that a clone's data goes to: `local-lvm on pve1`, `ceph`.

@@ -57,11 +57,11 @@ ADVICE = {
     "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",
     "WindowClosed": "wait for the window's end, or change `windows:` in fleet.yaml",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",
+    "TerminateBlocked": "mend what it names, or take back what asks for its end",
+    "TerminateWaits": "`reconcile show {key}` tells what is kept, and until when",
     "Unmanaged": "write its spec again to keep it, or `state: absent` in its place to end it; "
     "`reconcile orphans` says who removed it and what `prune` does",
 }
-    "TerminateBlocked": "mend what it names, or take back what asks for its end",
-    "TerminateWaits": "`reconcile show {key}` tells what is kept, and until when",
 """What a person can do about each condition; `{key}` is the VM."""
 
 

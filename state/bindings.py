@@ -136,20 +136,6 @@ class Bindings:
                 link.execute(delete(tables.leases).where(tables.leases.c.key == key))
                 _drop_rows(link, binding)
 
-    def forget(self, key: str, at: datetime) -> None:
-        """Unbinds a key and remembers its vmid as forgotten, so that its marker alarms nobody.
-
-        StoreError while the key holds addresses: they are released first, when the VM is gone.
-        """
-        with self._database.writing(f"forget {key}") as link:
-            binding = binding_of(link, key)
-            if binding is None:
-                return
-            held = link.scalars(
-                select(tables.leases.c.address).where(tables.leases.c.key == key)
-            ).all()
-            if held:
-                raise StoreError(
     def end(self, key: str, event: Event, tombstone: Intent | None = None) -> bool:
         """Unbinds a key whose machine is surely gone: addresses, vmid and record, in one.
 
@@ -167,6 +153,20 @@ class Bindings:
                 upsert(link, tables.intents, [row_of(tombstone, tables.intents)])
         return True
 
+    def forget(self, key: str, at: datetime) -> None:
+        """Unbinds a key and remembers its vmid as forgotten, so that its marker alarms nobody.
+
+        StoreError while the key holds addresses: they are released first, when the VM is gone.
+        """
+        with self._database.writing(f"forget {key}") as link:
+            binding = binding_of(link, key)
+            if binding is None:
+                return
+            held = link.scalars(
+                select(tables.leases.c.address).where(tables.leases.c.key == key)
+            ).all()
+            if held:
+                raise StoreError(
                     f"{key}: still holds {', '.join(sorted(held))}; release that first"
                 )
             gone = {"cluster": binding.cluster, "vmid": binding.vmid, "key": key, "at": at}

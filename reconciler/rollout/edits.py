@@ -35,7 +35,6 @@ PASSIVE = frozenset(
         "drift",
         "rollout",
         "state",
-        "do",
         "terminate",
         "was",
         "extensions",
