@@ -292,10 +292,6 @@ class SiteLook:
         )
         if seen.reason:
             return self.gate.check(plan_vm(spec, seen, self.handlers))
-        if stranger := waits(spec, memory):
-            return self.gate.check(
-                VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
-            )
         if spec.state == "absent":
             return self._ended(spec, seen)
         wait = self._waits(spec, seen)
