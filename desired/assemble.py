@@ -147,6 +147,8 @@ class Assembler:
     def _template_wrongs(self, draft: Draft, spec: VMSpec) -> Iterator[Wrong]:
         known = sorted({*self._shared.file.templates, *self._shared.file.images})
         fault = self._shared.why_no_template(spec.template or "")
+        if spec.template is None and spec.adopt is not None:
+            return
         if spec.template is None:
             yield Wrong(("template",), f"expected a template, seen nothing{near('', known)}")
         elif fault:
@@ -258,6 +260,9 @@ def _claims(
         yield Wrong(where, message), ("cname", alias)
         if alias in names:
             yield Wrong(where, f"{alias} is a name with addresses already; drop one of them"), ()
+    if spec and spec.adopt is not None:
+        message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
+        yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
     for slot, nic in spec.nics.items() if spec else ():
         for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
             if family is None or family.static is None:

@@ -16,7 +16,7 @@ from desired.wording import Wrong, dotted, near, shown
 MOST = 10_000
 """VMs that one group may have."""
 
-VM_ONLY = ("state", "was", "count", "for_each", "options")
+VM_ONLY = ("state", "was", "adopt", "count", "for_each", "options")
 """Keys that no package and no defaults may set."""
 
 EXTRA = ("count", "for_each", "vars", "options")

@@ -32,8 +32,8 @@ class FileSource:
     """A folder as a source (design.md 7). `seed` keys the random parts of names.
 
     `records` are the specs of the database, asked for only if `sources:` names it; without them
-    such a fleet is incomplete. `sources` go before those of `fleet.yaml`. Files that have not
-    changed since the last load are not parsed again.
+    such a fleet is incomplete. `sources` go before those of `fleet.yaml`; a `bare` fleet may be
+    without any VM. Files that have not changed since the last load are not parsed again.
     """
 
     def __init__(
@@ -42,11 +42,13 @@ class FileSource:
         seed: bytes = b"",
         records: Records | None = None,
         sources: Sequence[SourceName] = (),
+        bare: bool = False,
     ) -> None:
         self._folder = folder
         self._seed = seed
         self._records = records
         self._sources = sources
+        self._bare = bare
         self._read: dict[str, tuple[bytes, Document]] = {}
 
     def load(self, names: Mapping[str, RolledName], at: datetime) -> Fleet:
@@ -110,7 +112,7 @@ class FileSource:
         for key, fault in vms.broken.items():
             report.add(fault, key)
         empty = [name for name, part in held.items() if not any(map(_says_something, part))]
-        if not vms.entries and not vms.broken:
+        if not (vms.entries or vms.broken or self._bare):
             raise self._nothing(empty, report)
         for name in empty:
             report.add(self._empty(name))

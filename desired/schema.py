@@ -19,7 +19,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 TEMPLATE: Json = {"type": "string", "pattern": r"\{[{%]", "description": "a jinja2 template"}
 _NAME = "^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 _INTERNAL = ("key", "name_template", "windows", "copies")
-_VM_ONLY = ("state", "was")
+_VM_ONLY = ("state", "was", "adopt")
 _GROUPS: Json = {
     "count": {"type": "integer", "minimum": 0, "description": "machines KEY/1 to KEY/N"},
     "for_each": {

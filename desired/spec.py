@@ -145,6 +145,9 @@ class VMSpec(Model):
     state: Literal["present", "absent"] = "present"
     terminate: End | None = None
     was: str | None = None
+    adopt: Int | None = Field(
+        None, ge=100, le=999_999_999, description="the vmid of a VM that others made; never cloned"
+    )
     config: dict[str, Scalar] = Field(default_factory=dict)
     extensions: dict[str, object] = Field(default_factory=dict)
 

@@ -154,6 +154,7 @@ def _open(
     *,
     preview: bool,
     specs: Path | None = None,
+    bare: bool = False,
 ) -> Iterator[Opened]:
     """`specs` is a folder to read instead (of another commit); paths in it lead from `folder`."""
     now = at or datetime.now(UTC)
@@ -163,7 +164,7 @@ def _open(
         store = stack.enter_context(begin(place, at=now))
         with _uncollected(stack):
             commit = "" if specs else stamp(folder)
-            source = FileSource(specs or folder, store.vault.key, store.specs)
+            source = FileSource(specs or folder, store.vault.key, store.specs, bare=bare)
             read = source.load(store.bindings.names(), now)
             fleet = replace(read, folder=str(folder), commit=commit)
         yield Opened(fleet, store, place.beside, preview, stack)
@@ -174,3 +175,6 @@ open_live = partial(_open, preview=False)
 
 open_preview = partial(_open, preview=True)
 """Open for looking only; where there is no store yet it is as an empty one would be."""
+
+open_bare = partial(_open, preview=True, bare=True)
+"""Open for looking at a fleet that may have no VM yet."""

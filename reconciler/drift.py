@@ -17,6 +17,7 @@ from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from handlers.marker import marker_tag, without_marker
+from reconciler.adopt.watch import is_watched, watched
 from reconciler.guard import Guarded
 from reconciler.plan import Judge, plan_vm
 from reconciler.show.text import show_change, show_when
@@ -77,7 +78,7 @@ class Drifts:
         """
         if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
             return False
-        if _marks(seen, change):
+        if marks_only(seen, change):
             return False
         leased = LEASED.get(handler.name)
         if leased and leased.fullmatch(change.field) and _asked(spec) != _asked(self.applied):
@@ -100,7 +101,7 @@ class Drifts:
         return f"{last.user} at {show_when(last.at)}" if last else SOMEBODY
 
 
-def _marks(seen: SeenVM, change: Change) -> bool:
+def marks_only(seen: SeenVM, change: Change) -> bool:
     """Whether only our marker is put back: it is no value of anybody's, and always repaired."""
     if change.handler == "options" and change.field == "description":
         return without_marker(str(change.old or "")) == without_marker(str(change.new))
@@ -146,7 +147,10 @@ def judging(store: Store, more: Iterable[Trace] = ()) -> Judge:
     def judge(handler: Handler, spec: VMSpec, seen: SeenVM, change: Change) -> Change | Note | None:
         if not asked:
             asked.append(drifts_of(store, seen, more))
-        return asked[0](handler, spec, seen, change) if asked[0] else change
+        found = asked[0](handler, spec, seen, change) if asked[0] else change
+        if isinstance(found, Change) and is_watched(spec, handler.name):
+            return found if marks_only(seen, found) else watched(spec, found)
+        return found
 
     return judge
 

@@ -12,6 +12,7 @@ from handlers.exists import outdated
 from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
+from reconciler.adopt.watch import is_watched, waits
 from reconciler.allocation.addressing import wanted_slots
 from reconciler.allocation.allocate import Ground, Vmids, allocate, identified
 from reconciler.allocation.capacity import Capacity
@@ -263,11 +264,13 @@ class SiteLook:
 
     def is_settled(self, turn: Turn) -> bool:
         """Whether to decide on this VM again would come to nothing."""
-        return self.settled.knows(turn.spec, self.memories.get(turn.key, Memory()))
+        memory = self.memories.get(turn.key, Memory())
+        return waits(turn.spec, memory) is not None or self.settled.knows(turn.spec, memory)
 
     def standing_note(self, turn: Turn) -> Note | None:
         """What is to be said of a VM that is settled."""
-        return outdated(turn.spec, self.memories.get(turn.key, Memory()).binding)
+        memory = self.memories.get(turn.key, Memory())
+        return waits(turn.spec, memory) or outdated(turn.spec, memory.binding)
 
     def decide(self, turn: Turn) -> Guarded:
         """Allocate, plan and guard one VM."""
@@ -292,6 +295,10 @@ class SiteLook:
         )
         if seen.reason:
             return self.gate.check(plan_vm(spec, seen, self.handlers))
+        if stranger := waits(spec, memory):
+            return self.gate.check(
+                VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
+            )
         if spec.state == "absent":
             return self._ended(spec, seen)
         wait = self._waits(spec, seen)
@@ -303,7 +310,11 @@ class SiteLook:
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
         plan = plan_vm(spec, given.seen, self.handlers, self._judge())
-        plan = redone(spec, replace(plan, notes=(*given.notes, *plan.notes)))
+        plan = replace(plan, notes=(*given.notes, *plan.notes))
+        if is_watched(spec, "default"):
+            spec = spec.model_copy(update={"guard": None})
+        else:
+            plan = redone(spec, plan)
         return safeguarded(
             spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows, spec)
         )

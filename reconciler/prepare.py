@@ -52,7 +52,11 @@ class Stage:
 
     def sites(self, specs: Iterable[VMSpec], last_run: datetime | None) -> dict[str, Site]:
         """Return a site for each cluster that the specs name."""
-        names = sorted({spec.cluster for spec in specs})
+        return self.sites_of({spec.cluster for spec in specs}, last_run)
+
+    def sites_of(self, clusters: Iterable[str], last_run: datetime | None) -> dict[str, Site]:
+        """Return a site for each of these clusters."""
+        names = sorted(clusters)
         fleet, store = self.opened.fleet, self.opened.store
         self.neighbours = Neighbours.of(fleet, store, keeps=not self.dry)
         if last_run is None or self.clock.now() - last_run > RECENT:

@@ -35,6 +35,8 @@ ADVICE = {
     "GuardPartial": "see that what it names can stay as the change makes it, should it be undone",
     "GuardUnavailable": "mend what it names; or `guard: {{required: false}}` lets changes be made "
     "without a snapshot",
+    "NotAdopted": "`reconcile adopt --all --apply` takes over what the specs name by `adopt:`",
+    "ObserveOnly": "take `drift: alert` out of its spec, and runs make it what the spec says",
     "PlacementDiffers": "move the VM by hand, set `node` to where it is, or `enforce: true` beside "
     "its name to have it migrated",
     "PowerDiffers": "start or stop the VM by hand, or change `power` in its spec",

@@ -7,6 +7,7 @@ from sqlalchemy import Column, Connection, delete, exists, insert, select, updat
 
 from desired.source import RolledName
 from state import tables
+from state.applied import AppliedSpec
 from state.database import Database, StoreError, row_of, upsert
 from state.leases import insert_lease
 from state.memory import Binding, Intent, Lease, Phase
@@ -46,8 +47,17 @@ class Bindings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def bind(self, binding: Binding, leases: Sequence[Lease] = ()) -> None:
-        """Binds a new key, with its first leases; Taken when any of it is somebody's already."""
+    def bind(
+        self,
+        binding: Binding,
+        leases: Sequence[Lease] = (),
+        applied: AppliedSpec | None = None,
+        event: Event | None = None,
+    ) -> None:
+        """Binds a new key, with its first leases; Taken when any of it is somebody's already.
+
+        A machine that is there already comes with the spec that it is as, and with an event.
+        """
         table = tables.forgotten
         with self._database.writing(f"bind {binding.key} to {_machine(binding)}") as link:
             link.execute(insert(tables.bindings), row_of(binding, tables.bindings))
@@ -58,6 +68,10 @@ class Bindings:
             )
             for lease in leases:
                 insert_lease(link, lease)
+            if applied:
+                upsert(link, tables.applied, [row_of(applied, tables.applied)])
+            if event:
+                insert_event(link, event)
 
     def change(self, binding: Binding, event: Event | None = None) -> None:
         """Replaces what is bound to the key; an event is written with it or not at all.

@@ -122,6 +122,8 @@ def _bind(spec: VMSpec, seen: SeenVM, ground: Ground) -> SeenVM | Note:
         return problem(spec, "vm", "StoreIncomplete", ground.frozen)
     if spec.template is None:
         reason = "no template: a new VM needs one; set template: in the VM, its package or defaults"
+        if spec.adopt is not None:
+            reason = f"vm {spec.adopt}, which was adopted, is gone: set template: for another one"
         return problem(spec, "template", "TemplateMissing", reason)
     old = seen.memory.binding
     # Where a machine was that is gone a clone may not be able to land: it may have moved there.

@@ -19,7 +19,13 @@ from reconciler.show.events import EVENT_NAMES
 from reconciler.why import ADVICE
 
 ROOT = Path(__file__).parents[3]
-ROOMS = ("handlers", "reconciler/allocation", "reconciler/rollout", "reconciler/safeguard")
+ROOMS = (
+    "handlers",
+    "reconciler/adopt",
+    "reconciler/allocation",
+    "reconciler/rollout",
+    "reconciler/safeguard",
+)
 NAME = re.compile(r"[A-Z]+[a-z]+([A-Z][a-z]+)*")
 NO_CONDITIONS = frozenset({"False", "NoSpec", "Settled", "Course"})
 """Words of that form which are none."""
