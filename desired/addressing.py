@@ -155,9 +155,4 @@ def pool_clashes(pools: Mapping[str, Pool]) -> Iterator[tuple[str, str]]:
 
 def holder(pools: Mapping[str, Pool], static: AnyInterface) -> str | None:
     """Return the pool that could lease out a static address, if any."""
-    address = static.ip
-    for name, pool in pools.items():
-        inside = pool.network.version == address.version and pool.first <= address <= pool.last  # type: ignore[operator]
-        if inside and address not in pool.exclude and address != pool.gateway:
-            return name
-    return None
+    return next((name for name, pool in pools.items() if pool.leases(static.ip)), None)

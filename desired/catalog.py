@@ -115,20 +115,32 @@ class Pool(Model):
     stop: Address | None = None
     dns: tuple[Address, ...] = Field((), max_length=2)
     exclude: tuple[Address, ...] = ()
+    only: tuple[Address, ...] = Field((), description="in place of start and stop: just these")
+    quarantine: Duration | None = Field(None, description="None = as the fleet says")
 
     @property
     def family(self) -> Literal["ipv4", "ipv6"]:
         return "ipv4" if self.network.version == 4 else "ipv6"
 
+    def leases(self, address: Address) -> bool:
+        """Whether it could lease an address out: in its range, and neither excluded nor its own."""
+        inside = address in self.network and int(self.first) <= int(address) <= int(self.last)
+        listed = not self.only or address in self.only
+        return inside and listed and address not in (*self.exclude, self.gateway, *self.dns)
+
     @property
     def first(self) -> Address:
         """The first address that may be leased."""
+        if self.only:
+            return min(self.only, key=int)
         skip = 0 if self.network.num_addresses <= 2 else 1
         return self.start or self.network[skip]
 
     @property
     def last(self) -> Address:
         """The last address that may be leased; never IPv4's broadcast address."""
+        if self.only:
+            return max(self.only, key=int)
         skip = 1 if self.network.version == 4 and self.network.num_addresses > 2 else 0
         return self.stop or self.network[-1 - skip]
 
@@ -138,9 +150,12 @@ class Pool(Model):
             value = getattr(self, field)
             if value is not None and value not in self.network:
                 raise ValueError(f"{field} {value} is not in {self.network}")
-        for address in self.exclude:
-            if address not in self.network:
-                raise ValueError(f"exclude {address} is not in {self.network}")
+        for field, addresses in (("exclude", self.exclude), ("only", self.only)):
+            for address in addresses:
+                if address not in self.network:
+                    raise ValueError(f"{field} {address} is not in {self.network}")
+        if self.only and (self.start or self.stop):
+            raise ValueError("only stands in place of start and stop, not beside them")
         if int(self.first) > int(self.last):
             raise ValueError(f"start {self.first} comes after stop {self.last}")
         return self
@@ -251,6 +266,9 @@ class FleetFile(Model):
     schedule: Schedule = Schedule()
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")
+    quarantine: Duration = Field(
+        86400.0, description="a released address is nobody else's for this long"
+    )
 
     def copies(self, alias: str, cluster: str) -> tuple[int | str, ...]:
         """What a template's alias stands for in a cluster: vmids, or volumes of images."""

@@ -139,6 +139,7 @@ class FileSource:
             prune=file.prune,
             database=file.database,
             verify_every=file.verify_every,
+            quarantine=file.quarantine,
             schedule=file.schedule,
             revision=self._revision(documents, held),
             folder=str(self._folder),

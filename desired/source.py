@@ -50,6 +50,7 @@ class Fleet:
     prune: Prune = field(default_factory=Prune)
     database: str | None = None
     verify_every: float | None = None
+    quarantine: float = 86400.0
     schedule: Schedule = field(default_factory=Schedule)
     revision: str = ""
     folder: str = "."

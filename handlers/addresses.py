@@ -18,13 +18,16 @@ def family_of(nic: Nic, family: FamilyName) -> Family | None:
 
 
 def leases_of(seen: SeenVM, slot: str, family: FamilyName) -> list[Lease]:
-    """The leases of one nic and family, by ordinal."""
+    """The leases of one nic and family, by ordinal; not those that it gave up."""
     found = [one for one in seen.memory.leases if (one.nic, one.family) == (slot, family)]
-    return sorted(found, key=lambda lease: lease.ordinal)
+    return sorted((one for one in found if not one.leaves), key=lambda lease: lease.ordinal)
 
 
 def known_addresses(spec: VMSpec, seen: SeenVM, slot: str) -> tuple[str, ...]:
-    """Every address that the nic may use: all its leases and its static ones, in order."""
+    """Every address that the nic may use: all its leases and its static ones, in order.
+
+    One that it gave up is among them until the guest has let go of it.
+    """
     found: list[str] = []
     for name in FAMILIES:
         family = family_of(spec.nics[slot], name)
@@ -32,7 +35,8 @@ def known_addresses(spec: VMSpec, seen: SeenVM, slot: str) -> tuple[str, ...]:
             found += [lease.address for lease in leases_of(seen, slot, name)]
         elif family is not None and family.mode == "static" and family.static is not None:
             found.append(str(family.static.ip))
-    return tuple(found)
+    left = (one for one in seen.memory.leases if one.leaves and one.nic == slot)
+    return (*found, *(lease.address for lease in left))
 
 
 def unknown_families(nic: Nic) -> tuple[str, ...]:

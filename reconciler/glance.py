@@ -95,7 +95,7 @@ def look_once(
     until: datetime,
 ) -> Preview:
     """Observe the clusters side by side; then preview allocations, plan and guard in order."""
-    shared, spent = addresses_in_use(opened.fleet, opened.store), Spent()
+    shared, spent = addresses_in_use(opened.fleet, opened.store, clock.now()), Spent()
     memories = after_renames(opened.fleet, opened.store.memories())
     workers = Workers(opened.fleet.limits.workers)
 

@@ -13,11 +13,13 @@ from handlers.ha import HA
 from handlers.handler import Handler
 from handlers.marker import Marker, marker_tag, read_marker
 from reconciler.adopt.watch import is_watched, waits
-from reconciler.allocation.addressing import wanted_slots
+from reconciler.allocation.addresses import Addresses
+from reconciler.allocation.addressing import has_all
 from reconciler.allocation.allocate import Ground, Vmids, allocate, identified
 from reconciler.allocation.capacity import Capacity
 from reconciler.allocation.credentials import Resolve
-from reconciler.allocation.ledger import Addresses, clones_at_work
+from reconciler.allocation.ledger import clones_at_work
+from reconciler.allocation.sightings import sightings, strangers
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
@@ -76,14 +78,18 @@ class SiteLook:
         self.memories = memories
         self.view = self._seen()
         bound = self.store.bindings.vmids(site.name)
-        strangers = self._strangers(bound)
-        reading = self._reading(turns, strangers)
+        marked = self._strangers(bound)
+        leases = self._leases(turns)
+        others = marked | (strangers(self.view, bound) if leases else set())
+        reading = self._reading(turns, others)
         machines = site.observer.machines(self.view, reading, workers, out_of_time)
+        if leases:
+            self.addresses.learn(site.name, sightings(self.store, self.view, machines))
         if self.first and not self.view.problem:
-            marked = self._marked(strangers, machines)
-            site.frozen = _frozen([one for vmid, one in marked if one.vmid == vmid])
+            found = self._marked(marked, machines)
+            site.frozen = _frozen([one for vmid, one in found if one.vmid == vmid])
             site.copies = tuple(
-                _copied(site.name, vmid, one) for vmid, one in marked if one.vmid != vmid
+                _copied(site.name, vmid, one) for vmid, one in found if one.vmid != vmid
             )
             site.neighbours.looked_at(site.name, site.frozen)
         used = bound | self.view.vms.keys()
@@ -167,6 +173,13 @@ class SiteLook:
                 if turn.spec.firewall is not None:
                     firewalls.add(binding.vmid)
         return Reading(vmids, others, firewalls, self.site.rotation if self.first else 0)
+
+    def _leases(self, turns: Sequence[Turn]) -> bool:
+        """Whether addresses may be leased here by this look, and what is in use is not known."""
+        if self.view.problem or self.site.name in self.addresses.learned:
+            return False
+        held = {turn.key: self.memories.get(turn.key, Memory()).leases for turn in turns}
+        return not all(has_all(turn.spec, held[turn.key], self.fleet) for turn in turns)
 
     def _strangers(self, bound: set[int]) -> set[int]:
         """VMs that bear the fleet's tag, but that the store does not know."""
@@ -341,8 +354,7 @@ class SiteLook:
         why = self.site.neighbours.waits_for(self.site.name)
         if why is None:
             return None
-        have = {(lease.nic, lease.family, lease.ordinal) for lease in seen.memory.leases}
-        if all(slot[:3] in have for slot in wanted_slots(spec)):
+        if has_all(spec, seen.memory.leases, self.fleet):
             return None
         return Note(seen.key, "allocate", "vm", why, blocking=True)
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 
 from desired.source import Fleet
 from reconciler.approval import grant_now
@@ -74,6 +75,7 @@ class Run:
     clock: Clock
     start: datetime
     stopped: threading.Event
+    skipped: Mapping[str, str] = field(default_factory=dict)
     orphans: Mapping[str, Orphan] = field(default_factory=dict)
 
     def go(self) -> Summary:
@@ -141,6 +143,8 @@ class Run:
             self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         for rollout in course.rollouts:
             self._remark(line_of(rollout), "warning" if rollout.why else "note")
+        for _, skipped in sorted(self.skipped.items()):
+            self._remark(f"AddressInUse: {skipped}", "warning")
         for copied in (text for site in sites.values() for text in site.copies):
             self._remark(copied, "warning")
 
@@ -178,8 +182,11 @@ class Run:
     def _ticks(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> list[Tick]:
         """One tick for each cluster; they share what no two of them may give away twice."""
         fleet, store = self.opened.fleet, self.opened.store
-        addresses, spent = addresses_in_use(fleet, store), Spent()
+        store.quarantine.expire(self.start)
+        addresses, spent = addresses_in_use(fleet, store, self.start), Spent()
+        self.skipped = addresses.skipped
         narrator = Narrator(self.reporter, store.journal, run)
+        settler = partial(Settler, store, self.clock, fleet)
 
         def look(site: Site, first: bool) -> SiteLook:
             return SiteLook(
@@ -196,7 +203,7 @@ class Run:
 
         return [
             Tick(
-                reckoner=Reckoner(store, site, narrator, self.clock, Settler(store, self.clock)),
+                reckoner=Reckoner(store, site, narrator, self.clock, settler()),
                 workers=Workers(fleet.limits.workers),
                 deadline=deadline(self.start, self.options.time_limit),
                 turns={key: one for key, one in turns.items() if one.spec.cluster == name},

@@ -11,7 +11,7 @@ from typing import cast
 
 from desired.source import Fleet
 from desired.spec import VMSpec
-from reconciler.allocation.ledger import Addresses
+from reconciler.allocation.addresses import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
 from reconciler.effective import REMOVED, TERMINATE, effective, has_turn
@@ -184,8 +184,8 @@ def unmatched(fleet: Fleet, only: tuple[str, ...]) -> list[str]:
     return [glob for glob in only if not any(fnmatch.fnmatchcase(key, glob) for key in keys)]
 
 
-def addresses_in_use(fleet: Fleet, store: Store) -> Addresses:
-    """Return the leased addresses, and those that specs give by hand."""
+def addresses_in_use(fleet: Fleet, store: Store, at: datetime) -> Addresses:
+    """Return the leased addresses, and those that specs give by hand, rest or are reserved."""
     static = {
         str(family.static.ip)
         for spec in fleet.vms.values()
@@ -193,7 +193,16 @@ def addresses_in_use(fleet: Fleet, store: Store) -> Addresses:
         for family in (nic.ipv4, nic.ipv6)
         if family is not None and family.static is not None
     }
-    return Addresses(set(store.leases.taken()), frozenset(static))
+    return Addresses(
+        set(store.leases.taken()),
+        frozenset(static),
+        {one.address: one.key for one in store.reservations.all().values()},
+        {
+            address: one.key
+            for address, one in store.quarantine.all().items()
+            if one.until is None or one.until > at
+        },
+    )
 
 
 def renamed(fleet: Fleet, store: Store) -> list[str]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
+from desired.source import Fleet
 from handlers.reclaim import ERASE, erases, given_up
-from reconciler.allocation.addressing import in_use, surplus
+from reconciler.allocation.addressing import VACATE, in_use, rest_of, surplus
 from reconciler.clock import Clock
 from reconciler.drift import WISHES
 from reconciler.execute import WRITE
@@ -23,16 +24,13 @@ ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
 DELETED = "additional_disk_deleted"
 """The event of a disk that was erased (CP-07)."""
 
-VACATE = "vacate"
-"""The intent to give an address back when the guest has booted without it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Settler:
     """Writes down that a VM is ready; each step is a transaction that may be made again."""
 
     store: Store
     clock: Clock
+    fleet: Fleet
     settled: list[Turn] = field(default_factory=list)
 
     def settle(self, turn: Turn, guarded: Guarded, memory: Memory) -> None:
@@ -75,18 +73,20 @@ class Settler:
 
     def _give_back(self, turn: Turn, seen: SeenVM, memory: Memory) -> None:
         """Release what the spec no longer asks for, once the guest cannot use it any more."""
-        given_up = seen.memory.intents.get(VACATE)
-        since = given_up.at if given_up else None
         there = seen.config.live.nics if seen.config else ()
-        over = surplus(turn.spec, memory.leases, there)
-        kept = [lease for lease in over if in_use(lease, seen, since)]
-        for lease in over:
-            if lease not in kept:
-                self.store.leases.release(lease)
-        if kept and given_up is None:
-            self.store.intents.put(Intent(turn.key, VACATE, self.clock.now()))
-        elif given_up is not None and not kept:
-            self.store.intents.drop(turn.key, VACATE)
+        now, waiting = self.clock.now(), dict(seen.memory.intents)
+        for lease in surplus(turn.spec, memory.leases, there):
+            kind = VACATE + lease.address
+            since = waiting.pop(kind, None)
+            if not in_use(lease, seen, since.at if since else None):
+                why = f"given back by {lease.key}/{lease.nic}"
+                self.store.leases.release(lease, rest_of(lease, self.fleet, now, why))
+                waiting |= {kind: since} if since else {}
+            elif since is None:
+                self.store.intents.put(Intent(turn.key, kind, now))
+        for kind in waiting:
+            if kind.startswith(VACATE):  # What is wanted again, or was given back just now.
+                self.store.intents.drop(turn.key, kind)
 
     def _erased(self, turn: Turn, seen: SeenVM) -> None:
         """Tell of disks that are gone for good; what is no longer given up may not be erased."""

@@ -1,7 +1,9 @@
 """Leases: which addresses each nic of a VM has (DEP-11, IP-05, IP-07, IP-09, IP-10, IP-11)."""
 
-from collections.abc import Collection, Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import NamedTuple
 
 from desired.catalog import Pool
@@ -11,12 +13,17 @@ from desired.spec import VMSpec
 from handlers.addresses import FAMILIES, FamilyName, family_of
 from handlers.effects import running
 from handlers.slots import in_order
-from reconciler.allocation.ledger import Addresses
+from reconciler.allocation.addresses import Addresses
 from reconciler.allocation.problem import problem
 from state.change import Note
-from state.memory import Lease
+from state.leases import leaving
+from state.memory import LEAVING, Lease
 from state.observed import SeenVM
+from state.quarantine import Rest
 from state.store import Store, Taken
+
+VACATE = "vacate/"
+"""The intent to give an address back when the guest has booted without it: `vacate/ADDRESS`."""
 
 
 class Slot(NamedTuple):
@@ -58,6 +65,26 @@ def wanted_slots(spec: VMSpec) -> list[tuple[str, FamilyName, int, str]]:
     ]
 
 
+def has_all(spec: VMSpec, held: tuple[Lease, ...], fleet: Fleet) -> bool:
+    """Whether nothing is to be leased for a VM."""
+    have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
+    return all(
+        (lease := have.get((nic, family, ordinal))) and not moved(lease, pool, fleet.pools)
+        for nic, family, ordinal, pool in wanted_slots(spec)
+    )
+
+
+def moved(lease: Lease, pool: str, pools: Mapping[str, Pool]) -> bool:
+    """Whether a nic was given another pool than its address is from.
+
+    An edit of the pools is none: an address stays whose own pool is gone, or renamed, and one that
+    lies in the new pool's network (IP-05).
+    """
+    if lease.pool == pool or lease.pool not in pools or pool not in pools:
+        return False
+    return ip_address(lease.address) not in pools[pool].network
+
+
 def lease_addresses(
     spec: VMSpec,
     held: tuple[Lease, ...],
@@ -68,43 +95,85 @@ def lease_addresses(
 ) -> tuple[tuple[Lease, ...], list[Note]]:
     """Return the VM's wanted leases, taking the missing ones; a VM keeps what it has.
 
-    Without a store it only previews; `frozen` says why nothing may be taken. A dry pool is a
-    blocking note; what was taken before stays.
+    A nic that was given another pool has an address of that one; what it had is among the leases
+    until the guest has let go of it. Without a store it only previews; `frozen` says why nothing
+    may be taken. A dry pool is a blocking note; what was taken before stays.
     """
     have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
     leases: list[Lease] = []
+    left = [lease for lease in held if lease.leaves]
     notes: list[Note] = []
     for nic, family, ordinal, pool_name in wanted_slots(spec):
-        lease = have.get((nic, family, ordinal))
-        if lease is None and frozen:
+        old = have.get((nic, family, ordinal))
+        stays = old is not None and (frozen or not moved(old, pool_name, fleet.pools))
+        if old is not None and stays:
+            leases.append(old)
+            continue
+        if frozen:
             notes.append(problem(spec, f"{nic}.{family}", "StoreIncomplete", frozen))
             continue
+        slot = Slot(spec.key, nic, family, ordinal)
+        taker = _Taker(slot, pool_name, fleet.pools[pool_name], addresses, store)
+        lease = taker.exchange(old, left) if old else taker.take()
         if lease is None:
-            pool = fleet.pools[pool_name]
-            free = Slot(spec.key, nic, family, ordinal)
-            lease = _take(free, pool_name, pool, addresses, store)
+            notes.append(_dry_pool(spec, nic, pool_name, fleet.pools[pool_name]))
+            lease = old
         if lease is not None:
             leases.append(lease)
-        else:
-            notes.append(_dry_pool(spec, nic, pool_name, fleet.pools[pool_name]))
-    return tuple(leases), notes
+    return (*leases, *left), notes
 
 
-def _take(
-    slot: Slot, name: str, pool: Pool, addresses: Addresses, store: Store | None
-) -> Lease | None:
-    while (address := addresses.free(name, pool)) is not None:
-        lease = lease_from(name, pool, slot, str(address))
-        if store is None:
+class _Taker(NamedTuple):
+    """Takes an address of a pool for one slot; without a store it only previews."""
+
+    slot: Slot
+    name: str
+    pool: Pool
+    addresses: Addresses
+    store: Store | None
+
+    def take(self) -> Lease | None:
+        while (address := self.addresses.free(self.name, self.pool, self.slot.key)) is not None:
+            lease = lease_from(self.name, self.pool, self.slot, str(address))
+            if self.store is None:
+                return lease
+            try:
+                self.store.leases.take(lease)
+            except Taken:
+                if not self._is_gone(lease.address):
+                    raise
+                continue
             return lease
-        try:
-            store.leases.take(lease)
-        except Taken:
-            if lease.address not in store.leases.taken():
-                raise
-            continue
+        return None
+
+    def exchange(self, old: Lease, left: list[Lease]) -> Lease | None:
+        """Take an address in the place of `old`, which joins those that are `left`."""
+        for back in left:
+            same = (back.nic, back.family, back.ordinal % LEAVING) == self.slot[1:]
+            if same and self.pool.leases(ip_address(back.address)):
+                left.remove(back)
+                return self._exchanged(old, back.address, left)
+        while (address := self.addresses.free(self.name, self.pool, self.slot.key)) is not None:
+            try:
+                return self._exchanged(old, str(address), left)
+            except Taken:
+                if not self._is_gone(str(address)):
+                    raise
+        return None
+
+    def _exchanged(self, old: Lease, address: str, left: list[Lease]) -> Lease:
+        lease = lease_from(self.name, self.pool, self.slot, address)
+        if self.store is not None:
+            left.append(self.store.leases.exchange(old, lease))
+        else:
+            left.append(replace(old, ordinal=leaving(old.ordinal, (one.ordinal for one in left))))
         return lease
-    return None
+
+    def _is_gone(self, address: str) -> bool:
+        """Whether another process was first, which makes known all that it took."""
+        gone = self.store.leases.unavailable() if self.store else set()
+        self.addresses.taken |= gone
+        return address in gone
 
 
 def _dry_pool(spec: VMSpec, nic: str, name: str, pool: Pool) -> Note:
@@ -135,7 +204,25 @@ def in_use(lease: Lease, seen: SeenVM, since: datetime | None) -> bool:
     A guest reads the first address of a nic when it boots, so it has it until it boots again.
     """
     there = seen.config.live.nics if seen.config else ()
-    if lease.ordinal or lease.nic not in there or not running(seen):
+    if lease.ordinal % LEAVING or lease.nic not in there or not running(seen):
         return False
     boot = seen.boot_instant
     return since is None or boot is None or boot <= since
+
+
+def still_used(leases: tuple[Lease, ...], seen: SeenVM) -> tuple[Lease, ...]:
+    """Return the leases without those that are leaving and that the guest has let go of."""
+    since = {kind: intent.at for kind, intent in seen.memory.intents.items()}
+    return tuple(
+        one
+        for one in leases
+        if not one.leaves or in_use(one, seen, since.get(VACATE + one.address))
+    )
+
+
+def rest_of(lease: Lease, fleet: Fleet, at: datetime, why: str) -> Rest | None:
+    """How an address rests that is given back: as its pool says, else the fleet; None = not."""
+    pool = fleet.pools.get(lease.pool)
+    own = pool.quarantine if pool else None
+    seconds = fleet.quarantine if own is None else own
+    return Rest(at, at + timedelta(seconds=seconds), why) if seconds else None

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.marker import read_marker
-from reconciler.allocation.addressing import lease_addresses
+from reconciler.allocation.addresses import Addresses
+from reconciler.allocation.addressing import lease_addresses, still_used
 from reconciler.allocation.arriving import with_place
 from reconciler.allocation.credentials import Resolve, with_credentials
-from reconciler.allocation.ledger import Addresses
 from reconciler.allocation.placing import Placed, place, still_placed
 from reconciler.allocation.problem import problem
 from reconciler.allocation.terrain import Terrain
@@ -91,7 +91,7 @@ def allocate(spec: VMSpec, seen: SeenVM, ground: Ground) -> Allocated:
         None if ground.dry else ground.store,
         ground.frozen,
     )
-    seen = replace(seen, memory=replace(seen.memory, leases=leases))
+    seen = replace(seen, memory=replace(seen.memory, leases=still_used(leases, seen)))
     seen = with_credentials(spec, seen, ground.store, ground.resolve, ground.dry)
     return Allocated(seen, tuple(notes))
 

@@ -1,6 +1,6 @@
 """The models by themselves, as a database or a test builds them."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, ip_address
 
 import pytest
 from pydantic import ValidationError
@@ -125,3 +125,35 @@ def test_vlan_0_is_none_and_4094_the_last_c_11(vlan: int, sound: bool) -> None:
     else:
         with pytest.raises(ValidationError, match="less than or equal to 4094"):
             Nic(vlan=vlan)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"only": ["192.0.2.200"]}, r"only 192\.0\.2\.200 is not in 192\.0\.2\.0/25"),
+        ({"only": ["192.0.2.5"], "start": "192.0.2.4"}, "only stands in place of start and stop"),
+        ({"only": ["192.0.2.5"], "stop": "192.0.2.9"}, "only stands in place of start and stop"),
+    ],
+)
+def test_ip_06_single_addresses_are_of_the_network_and_stand_alone(
+    fields: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Pool.model_validate({"network": "192.0.2.0/25", **fields})
+
+
+def test_a_pool_leases_its_range_but_not_its_own_addresses() -> None:
+    """IP-01, IP-03"""
+    wide = Pool.model_validate(
+        {
+            "network": "192.0.2.0/25",
+            "gateway": "192.0.2.1",
+            "dns": ["192.0.2.2"],
+            "stop": "192.0.2.9",
+        }
+    )
+    listed = Pool.model_validate({"network": "192.0.2.0/25", "only": ["192.0.2.5", "192.0.2.3"]})
+    tried = [ip_address(f"192.0.2.{number}") for number in range(11)]
+    assert [int(one) & 255 for one in tried if wide.leases(one)] == [3, 4, 5, 6, 7, 8, 9]
+    assert [int(one) & 255 for one in tried if listed.leases(one)] == [3, 5]
+    assert not wide.leases(ip_address("2001:db8::5"))

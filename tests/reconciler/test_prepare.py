@@ -241,7 +241,7 @@ def test_addresses_given_by_hand_are_never_leased() -> None:
     store.bindings.bind(binding())
     store.leases.take(lease("web-1", "192.0.2.3"))
     nics = {"net0": {"ipv4": {"static": "192.0.2.4/29"}, "ipv6": "auto"}, "net1": {}}
-    found = addresses_in_use(fleet(spec("web-2", nics=nics)), store)
+    found = addresses_in_use(fleet(spec("web-2", nics=nics)), store, AT)
     assert (found.taken, found.reserved) == ({"192.0.2.3"}, {"192.0.2.4"})
 
 

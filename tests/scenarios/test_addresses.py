@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.report import Remark
 from tests.lab import Lab
 from tests.laws.fleets import POOLS, Spec, fleet_files
 
@@ -95,9 +96,92 @@ def test_lowering_the_count_gives_back_the_highest(lab: Make) -> None:
     assert leased(here, "one") == ["203.0.113.2"]
     sets = here.shot()["vms"][100]["firewall"]["ipsets"]
     assert [row["cidr"] for row in sets["ipfilter-net0"]] == ["203.0.113.2"]
-    here.write(fleet_files({"one": {"nics": {"net0": V4}}, "two": {"nics": {"net0": V4}}}))
+    two = fleet_files({"one": {"nics": {"net0": V4}}, "two": {"nics": {"net0": V4}}})
+    here.write(two)
     here.settle()
-    assert leased(here, "two") == ["203.0.113.3"]
+    assert leased(here, "two") == ["203.0.113.5"]
+    with here.store() as store:
+        assert set(store.quarantine.all()) == {"203.0.113.3", "203.0.113.4"}
+    here.clock.sleep(86400.0)
+    here.write(fleet_files({**{key: {"nics": {"net0": V4}} for key in ("one", "two", "three")}}))
+    here.settle()
+    assert leased(here, "three") == ["203.0.113.3"]
+
+
+def test_an_address_in_use_by_a_foreign_vm_is_not_leased(tmp_path: Path) -> None:
+    """IP-11: no config that was seen has it; a run says which VM does."""
+    here = Lab(tmp_path, fleet_files({"one": {"nics": {"net0": V4}}}))
+    mine = {"vmid": 700, "name": "theirs", "memory": 512, "ipconfig0": "ip=203.0.113.2/24"}
+    here.ask("POST", "/nodes/pve1/qemu", **mine)
+    here.clock.sleep(60.0)
+    here.run()
+    told = [one.text for one in here.told.events if isinstance(one, Remark)]
+    assert [text for text in told if "AddressInUse" in text] == [
+        "AddressInUse: 203.0.113.2 of pool public-v4 is not leased: it is in use, by vm 700 of "
+        "cluster demo (ipconfig0); exclude it, or take it off that VM"
+    ]
+    here.settle()
+    assert leased(here, "one") == ["203.0.113.3"]
+
+
+def test_a_foreign_vm_is_read_once_and_only_when_something_is_leased(lab: Make) -> None:
+    here = lab({"one": {"nics": {"net0": V4}}})
+    here.ask("POST", "/nodes/pve1/qemu", vmid=700, name="theirs", memory=512)
+    here.clock.sleep(60.0)
+
+    def reads() -> int:
+        here.run()
+        of = [one for one in here.wire.of(here.wire.run) if "/qemu/700/" in one.path]
+        return len(of)
+
+    assert reads() == 0
+    here.write(fleet_files({key: {"nics": {"net0": V4}} for key in ("one", "two")}))
+    assert reads() == 1
+    here.settle()
+    here.write(fleet_files({key: {"nics": {"net0": V4}} for key in ("one", "two", "three")}))
+    assert reads() == 0
+
+
+def test_a_nic_that_moves_to_another_pool_gets_its_address_there(lab: Make) -> None:
+    """IP-05: the old one is held, and let in, until the guest has booted without it."""
+    firewall = {"anti_spoofing": True}
+    here = lab({"one": {"nics": {"net0": V4}, "firewall": firewall, "node": "pve1"}})
+    more = "other-v4: {bridge: vmbr0, vlan: 100, network: 198.51.100.0/24}\n"
+    nic = {"ipv4": {"pool": "other-v4"}}
+    files = fleet_files({"one": {"nics": {"net0": nic}, "firewall": firewall, "node": "pve1"}})
+    here.write({**files, "pools/public.yaml": POOLS + more})
+    here.clock.sleep(60.0)
+    here.settle()
+    assert leased(here, "one") == ["198.51.100.1", "203.0.113.2"]
+    assert config(here)["ipconfig0"].startswith("ip=198.51.100.1/24")
+    sets = here.shot()["vms"][100]["firewall"]["ipsets"]["ipfilter-net0"]
+    assert sorted(row["cidr"] for row in sets) == ["198.51.100.1", "203.0.113.2"]
+    for verb in ("stop", "start"):
+        here.ask("POST", f"/nodes/pve1/qemu/100/status/{verb}")
+        here.clock.sleep(30.0)
+    here.settle()
+    assert leased(here, "one") == ["198.51.100.1"]
+    sets = here.shot()["vms"][100]["firewall"]["ipsets"]["ipfilter-net0"]
+    assert [row["cidr"] for row in sets] == ["198.51.100.1"]
+    with here.store() as store:
+        assert set(store.quarantine.all()) == {"203.0.113.2"} and store.intents.of("one") == {}
+
+
+def test_what_is_changed_by_hand_is_leased_configured_and_let_in_again(lab: Make) -> None:
+    """CP-02, FW-02: lease = ipconfig = ipfilter set, whichever of them somebody broke."""
+    firewall = {"anti_spoofing": True}
+    here = lab({"one": {"nics": {"net0": V4}, "firewall": firewall, "node": "pve1"}})
+    base = "/nodes/pve1/qemu/100"
+    here.ask("PUT", f"{base}/config", ipconfig0="ip=203.0.113.77/24")
+    here.clock.sleep(60.0)
+    here.settle()
+    assert config(here)["ipconfig0"] == "ip=203.0.113.2/24,gw=203.0.113.1"
+    here.ask("DELETE", f"{base}/firewall/ipset/ipfilter-net0/203.0.113.2")
+    here.ask("POST", f"{base}/firewall/ipset/ipfilter-net0", cidr="203.0.113.77")
+    here.clock.sleep(900.0)
+    here.settle(apart=900.0)
+    sets = here.shot()["vms"][100]["firewall"]["ipsets"]["ipfilter-net0"]
+    assert [row["cidr"] for row in sets] == leased(here, "one") == ["203.0.113.2"]
 
 
 def test_one_storage_name_stands_for_a_storage_on_every_node(lab: Make) -> None:

@@ -1,5 +1,7 @@
 """Leases: who takes which address, keeps it, and gives it back."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -8,11 +10,22 @@ from hypothesis import strategies as st
 
 from desired.catalog import Pool
 from desired.spec import VMSpec
-from reconciler.allocation.addressing import lease_addresses, pooled, surplus, wanted_slots
-from reconciler.allocation.ledger import Addresses
-from state.memory import Lease
+from reconciler.allocation.addresses import Addresses
+from reconciler.allocation.addressing import (
+    VACATE,
+    has_all,
+    lease_addresses,
+    moved,
+    pooled,
+    rest_of,
+    still_used,
+    surplus,
+    wanted_slots,
+)
+from state.memory import LEAVING, Intent, Lease, Memory
+from state.quarantine import Rest
 from state.store import Store, Taken
-from tests.engine import AT, POOL, binding, fleet, lease, spec
+from tests.engine import AT, POOL, binding, config, fleet, lease, seen, spec, vm
 
 TWO_EACH = {"net0": {"ipv4": {"pool": "v4", "count": 2}, "ipv6": {"pool": "v6", "count": 2}}}
 FLEET = fleet()
@@ -207,3 +220,127 @@ def test_free_addresses_are_inside_unreserved_and_given_once(
 def test_name_servers_in_the_range_are_never_leased() -> None:
     addresses = Addresses(set())
     assert str(addresses.free("v4", POOL)) == "192.0.2.3"
+
+
+HIGH = Pool.model_validate({"network": "198.51.100.0/29", "gateway": "198.51.100.1"})
+BOTH = replace(FLEET, pools={**FLEET.pools, "high": HIGH})
+ON_HIGH = spec(nics={"net0": {"ipv4": {"pool": "high"}}})
+
+
+def after_move(
+    wanted: VMSpec, store: Store | None, *held: Lease, addresses: Addresses | None = None
+) -> list[tuple[str, int]]:
+    """Address and ordinal of each lease, in order, where no pool is dry."""
+    leases, notes = lease_addresses(wanted, held, BOTH, addresses or Addresses(set()), store)
+    assert not notes
+    return [(one.address, one.ordinal) for one in leases]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_nic_that_moves_to_another_pool_has_an_address_of_that(store: Store, kept: bool) -> None:
+    """IP-05: what it had is held until the guest has let go of it."""
+    held = lease("web-1", "192.0.2.3")
+    store.leases.take(held)
+    found = after_move(ON_HIGH, store if kept else None, held)
+    assert found == [("198.51.100.2", 0), ("192.0.2.3", LEAVING)]
+    assert [one.address for one in store.leases.of("web-1")] == (
+        ["198.51.100.2", "192.0.2.3"] if kept else ["192.0.2.3"]
+    )
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_nic_that_moves_back_has_its_old_address_again(store: Store, kept: bool) -> None:
+    held = lease("web-1", "192.0.2.3")
+    store.leases.take(held)
+    after_move(ON_HIGH, store, held)
+    back = spec(nics={"net0": {"ipv4": {"pool": "v4"}}})
+    held_now = store.leases.of("web-1")
+    found = after_move(back, store if kept else None, *held_now)
+    assert found == [("192.0.2.3", 0), ("198.51.100.2", LEAVING)]
+
+
+def test_an_address_that_leaves_another_place_is_not_the_way_back(store: Store) -> None:
+    """It was the second of the nic; the guest was never told of it."""
+    second = lease("web-1", "192.0.2.4", ordinal=LEAVING + 1)
+    high = lease("web-1", "198.51.100.2", pool="high")
+    for one in (second, high):
+        store.leases.take(one)
+    found = after_move(spec(nics={"net0": {"ipv4": {"pool": "v4"}}}), store, high, second)
+    assert found == [("192.0.2.3", 0), ("192.0.2.4", LEAVING + 1), ("198.51.100.2", LEAVING)]
+
+
+def test_editing_pools_moves_nobody() -> None:
+    """IP-05: the pool is gone or renamed, or what it leased lies in the network of the other."""
+    inside, outside = lease("web-1", "198.51.100.6"), lease("web-1", "192.0.2.3", pool="gone")
+    assert not moved(inside, "high", BOTH.pools)
+    assert not moved(outside, "high", BOTH.pools)
+    assert not moved(lease("web-1", "192.0.2.3"), "gone", BOTH.pools)
+    assert moved(lease("web-1", "192.0.2.3"), "high", BOTH.pools)
+
+
+def test_a_move_to_a_dry_pool_keeps_what_the_nic_has(store: Store) -> None:
+    held = lease("web-1", "192.0.2.3")
+    store.leases.take(held)
+    full = Addresses({f"198.51.100.{n}" for n in range(8)})
+    leases, notes = lease_addresses(ON_HIGH, (held,), BOTH, full, store)
+    assert leases == (held,) and notes[0].condition == "PoolExhausted"
+
+
+def test_nothing_is_moved_while_the_store_is_incomplete(store: Store) -> None:
+    held = lease("web-1", "192.0.2.3")
+    leases, notes = lease_addresses(ON_HIGH, (held,), BOTH, Addresses(set()), store, "lost VMs")
+    assert (leases, notes) == ((held,), [])
+
+
+def test_a_move_passes_over_what_another_process_took(store: Store) -> None:
+    """IP-11"""
+    held = lease("web-1", "192.0.2.3")
+    store.leases.take(held)
+    store.leases.take(lease("web-2", "198.51.100.2", pool="high"))
+    found = after_move(ON_HIGH, store, held)
+    assert found == [("198.51.100.3", 0), ("192.0.2.3", LEAVING)]
+
+
+def test_a_move_refused_for_another_reason_is_no_dry_pool(store: Store) -> None:
+    ghost = spec("ghost", nics={"net0": {"ipv4": {"pool": "high"}}})
+    with pytest.raises(Taken):
+        lease_addresses(ghost, (lease("ghost", "192.0.2.3"),), BOTH, Addresses(set()), store)
+
+
+def test_something_is_to_be_leased_when_a_place_is_empty_or_moved() -> None:
+    held = lease("web-1", "192.0.2.3")
+    wanted = spec(nics={"net0": {"ipv4": {"pool": "v4"}}})
+    assert has_all(wanted, (held,), BOTH)
+    assert not has_all(wanted, (), BOTH)
+    assert not has_all(ON_HIGH, (held,), BOTH)
+
+
+def test_an_address_rests_as_its_pool_says_else_the_fleet() -> None:
+    """TERM-09, IP-11: 24 h unless said otherwise; 0 is not at all."""
+    held = lease("web-1", "192.0.2.3")
+    rests = replace(FLEET, pools={"v4": POOL.model_copy(update={"quarantine": 60.0})})
+    never = replace(FLEET, pools={"v4": POOL.model_copy(update={"quarantine": 0.0})})
+    assert rest_of(held, FLEET, AT, "why") == Rest(AT, AT + timedelta(days=1), "why")
+    assert rest_of(held, rests, AT, "why") == Rest(AT, AT + timedelta(minutes=1), "why")
+    assert rest_of(held, never, AT, "why") is None
+    assert rest_of(replace(held, pool="gone"), never, AT, "why") is not None
+
+
+def test_an_address_is_let_go_of_by_a_boot_after_it_was_given_up() -> None:
+    """The nic's first address is the guest's until then; the further ones it was never told of."""
+    left = replace(lease("web-1", "192.0.2.3"), ordinal=LEAVING)
+    second = replace(left, address="192.0.2.4", ordinal=LEAVING + 1)
+    row, inside = (
+        replace(vm(101), status="running", uptime=600),
+        config(net0="virtio=02:00:00:00:00:01"),
+    )
+
+    def used(since: datetime | None) -> list[str]:
+        intents = {} if since is None else {VACATE + "192.0.2.3": Intent("web-1", "", since)}
+        here = seen(
+            memory=Memory(binding(), intents=intents), row=row, config=inside, status="running"
+        )
+        return [one.address for one in still_used((left, second), here)]
+
+    assert used(None) == used(AT - timedelta(minutes=1)) == ["192.0.2.3"]
+    assert used(AT - timedelta(minutes=20)) == []

@@ -8,9 +8,9 @@ import pytest
 from desired.catalog import Pool
 from desired.source import Fleet
 from desired.spec import VMSpec
+from reconciler.allocation.addresses import Addresses
 from reconciler.allocation.allocate import Allocated, Ground, Vmids, allocate
 from reconciler.allocation.capacity import Capacity
-from reconciler.allocation.ledger import Addresses
 from reconciler.allocation.terrain import Terrain
 from state.memory import Attempt, Binding, Memory, OpenTask, Phase
 from state.observed import ClusterView, Presence, SeenVM

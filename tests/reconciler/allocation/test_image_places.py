@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from desired.spec import VMSpec
+from reconciler.allocation.addresses import Addresses
 from reconciler.allocation.allocate import Ground, Vmids, allocate
 from reconciler.allocation.capacity import Capacity
-from reconciler.allocation.ledger import Addresses
 from reconciler.allocation.placing import Placed, place, still_placed
 from reconciler.allocation.terrain import Terrain
 from state.change import Note
