@@ -52,6 +52,13 @@ def runner_lock(place: Place) -> Lock:
     return RunnerLock(place.file.with_name(f"{place.file.name}.lock"))
 
 
+def loop_lock(place: Place, name: str) -> Lock:
+    """The lock of one loop, beside the runner's: each loop has its own (LOCK-01)."""
+    if place.file is None:
+        return SessionLock(place, f"loop/{name}")
+    return RunnerLock(place.file.with_name(f"{place.file.name}.{name}.lock"))
+
+
 class RunnerLock:
     """A lock on a file beside the database; who holds it stands in the file as text.
 

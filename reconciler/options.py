@@ -14,7 +14,8 @@ class BrokenSpecs(Exception):
 class RunOptions:
     """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds.
 
-    `pull` fast-forwards the fleet's folder first. `interval` is that of a service, in seconds.
+    `pull` fast-forwards the fleet's folder first. `interval` is that of a service, in seconds;
+    `beat` too, where a person gave it, so that `process_vms` runs at each.
     """
 
     fleet: Path
@@ -27,6 +28,7 @@ class RunOptions:
     by: str = ""
     pull: bool = False
     interval: float | None = None
+    beat: float | None = None
 
     def insist(self, fleet: Fleet) -> None:
         """Raise BrokenSpecs with every error, where `strict` was asked for and there is one."""

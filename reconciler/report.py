@@ -12,7 +12,7 @@ from state.change import Call, Change, Note
 from state.placing import Choice
 from state.rollouts import Rollout
 
-Action = Literal["deploy", "change", "terminate", "reinstall", "repair"]
+Action = Literal["deploy", "change", "terminate", "reinstall", "repair", "job"]
 Level = Literal["detail", "note", "warning", "error"]
 StepResult = Literal["success", "skip", "error"]
 

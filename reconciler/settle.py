@@ -49,7 +49,8 @@ class Settler:
         self._erased(turn, seen)
         open_handlers = {change.handler for change in guarded.withheld}
         for handler in sorted(seen.memory.attempts.keys() - open_handlers):
-            self.store.attempts.clear(turn.key, handler)
+            if "." not in handler:  # with one it is another loop's
+                self.store.attempts.clear(turn.key, handler)
 
     def _ready(self, key: str, seen: SeenVM) -> None:
         """What was deployed or changed is ready: the event stands with that, or not at all."""

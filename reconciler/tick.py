@@ -30,13 +30,19 @@ UNTOUCHED = ("observe", "allocate", "exists")
 """Whose blocking notes say that the machine may not be ours, or not be there."""
 GOING = (Standing.ACTIVE, Standing.TASK, Standing.WAITING)
 PATIENCE = 2.0
+OTHERS = timedelta(seconds=2)
+"""How long one run waits for the task that another loop has begun on a VM."""
+
 MIGRATION = timedelta(seconds=300)
 """How long one run follows a migration, which the next run then goes on with (DEP-15)."""
 
 
 @dataclass(slots=True)
 class Tick:
-    """One run over one cluster's VMs, by key; it ends at `deadline`, or when it is `stopped`."""
+    """One run over one cluster's VMs, by key; it ends at `deadline`, or when it is `stopped`.
+
+    `follows` is how long it follows one task at most; another loop's it only asks after.
+    """
 
     reckoner: Reckoner
     workers: Workers
@@ -48,6 +54,7 @@ class Tick:
     looks: int = 0
     seen: bool = False
     began: datetime | None = None
+    follows: timedelta | None = None
 
     @property
     def site(self) -> Site:
@@ -192,18 +199,35 @@ class Tick:
             limit = self._left(task)
             if task.upid in ends or (limit is not None and limit <= 0):
                 del self.reckoner.tasks[key]
-                if task.upid not in ends and kind_of(task) == "qmigrate":
+                if task.upid not in ends and self._goes_on(task):
                     turn = self.turns[key]
-                    turn.standing, turn.why = Standing.PAUSED, "its migration takes longer"
+                    turn.standing, turn.why = Standing.PAUSED, self._goes_on(task)
                 else:
                     self.reckoner.task_ended(self.turns[key], task, ends.get(task.upid))
 
     def _left(self, task: OpenTask) -> float | None:
         """Seconds for which this run still follows a task; None without a limit."""
-        now = self.clock.now()
-        if kind_of(task) != "qmigrate" or self.began is None:
+        now, most = self.clock.now(), self.follows
+        if self._is_foreign(task):
+            most = OTHERS
+        elif kind_of(task) == "qmigrate":
+            most = min(MIGRATION, most or MIGRATION)
+        if most is None or self.began is None:
             return left(task, now)
-        return (max(task.started_at, self.began) + MIGRATION - now).total_seconds()
+        return (max(task.started_at, self.began) + most - now).total_seconds()
+
+    def _goes_on(self, task: OpenTask) -> str:
+        """Say what is at work where this run need not wait for it; empty where it must."""
+        if self._is_foreign(task):
+            return f"{task.handler} is at work ({task.upid})"
+        if kind_of(task) == "qmigrate":
+            return "its migration takes longer"
+        return f"{task.handler} takes longer" if self.follows else ""
+
+    def _is_foreign(self, task: OpenTask) -> bool:
+        """Whether another loop began it: a job's handlers are named `JOB.part`."""
+        ours = self.site.executor.handlers
+        return task.handler not in ours and ("." in task.handler or self.follows is not None)
 
     def _close(self, turn: Turn) -> None:
         """The turn is over for this tick: tell how it ended, once."""

@@ -35,9 +35,16 @@ class Conditions:
         """
         return key in self.replace_many({key: conditions})
 
-    def replace_many(self, wanted: Mapping[str, Sequence[Condition]]) -> set[str]:
-        """Does it for several keys in one transaction, none if none differs; those written."""
-        stored = self.all()
+    def replace_many(self, wanted: Mapping[str, Sequence[Condition]], of: str = "") -> set[str]:
+        """Does it for several keys in one transaction, none if none differs; those written.
+
+        The conditions of a job, whose handlers are named `JOB.part`, are replaced by that job
+        alone; `of` names it.
+        """
+        stored = {
+            key: [one for one in conditions if _job_of(one) == of]
+            for key, conditions in self.all().items()
+        }
         differing = {key for key in wanted if _differ(stored.get(key, ()), wanted[key])}
         if differing:
             with self._database.writing("write conditions") as link:
@@ -54,6 +61,12 @@ class Conditions:
             for row in rows:
                 found[row.key] = (*found.get(row.key, ()), Condition(*row))
         return found
+
+
+def _job_of(condition: Condition) -> str:
+    """The job whose handler raised it; empty for one of the VM itself."""
+    job, dot, _part = condition.reason.partition(".")
+    return job if dot else ""
 
 
 def _differ(stored: Sequence[Condition], wanted: Sequence[Condition]) -> bool:
@@ -74,6 +87,8 @@ def _write(
         )
         for one in wanted
     ]
-    link.execute(delete(tables.conditions).where(tables.conditions.c.key == key))
+    columns = tables.conditions.c
+    types = {one.type for one in (*stored, *wanted)}
+    link.execute(delete(tables.conditions).where(columns.key == key, columns.type.in_(types)))
     if rows:
         link.execute(insert(tables.conditions), rows)

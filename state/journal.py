@@ -135,8 +135,9 @@ class Journal:
                 )
 
     def runs(self, limit: int = 50) -> list[Run]:
-        """The latest runs, the latest first."""
-        statement = select(tables.runs).order_by(tables.runs.c.id.desc()).limit(limit)
+        """The latest runs of `process_vms`, the latest first; those of other jobs are left out."""
+        mine = tables.runs.c.command.not_like("job %")
+        statement = select(tables.runs).where(mine).order_by(tables.runs.c.id.desc()).limit(limit)
         with self._database.reading("read runs") as link:
             return [Run(*row) for row in link.execute(statement)]
 

@@ -92,14 +92,13 @@ class Loops:
             row = link.execute(statement).first()
         return LoopRow(*row) if row and not row.removed else LoopRow(name)
 
-    def plan(self, name: str, planned: str, next_run: datetime | None) -> LoopRow:
-        """Sets when a loop is due next, and by which schedule that was found."""
-        return self._change(name, planned=planned, next_run=next_run)
-
     def claim(
         self, row: LoopRow, at: datetime, next_run: datetime | None, by: str
     ) -> LoopRow | None:
-        """Takes the slot: exactly one of those who have seen the same row gets it."""
+        """Takes the slot: exactly one of those who have seen the same row gets it.
+
+        `row.planned` says by which schedule `next_run` was found.
+        """
         columns = tables.loops.c
         mine = (columns.name == row.name, columns.number == row.number)
         values = {
@@ -107,6 +106,7 @@ class Loops:
             "status": "running",
             "last_run": at,
             "finished_at": None,
+            "planned": row.planned,
             "next_run": next_run,
             "message": "",
             "by": by,

@@ -41,6 +41,7 @@ TITLES: dict[Action, str] = {
     "terminate": "Terminate",
     "reinstall": "Reinstall",
     "repair": "Repair",
+    "job": "Job",
 }
 
 
@@ -149,6 +150,7 @@ class TextReporter:
                 return self._run_done(event)
 
     def _run_started(self, event: RunStarted) -> list[str]:
+        self._results.clear()
         last = show_when(event.last, self._zone).split()[1] if event.last else "never"
         every = event.interval
         interval = f"interval: {show_interval(every)}, " if every is not None else ""

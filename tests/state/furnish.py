@@ -41,7 +41,7 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
     member = Member("web-1", "waiting", 0, "ä", at)
     edits = frozenset({(("memory",), "1")})
     store.rollouts.save([Rollout(0, edits, "é", "paused", "", at, at, members=(member,))])
-    store.loops.plan("nightly", "daily at 02:30 UTC", at)
+    store.loops.reschedule("nightly", "daily at 02:30")
     with store._database.writing("furnish the rest") as link:
         for table in metadata.sorted_tables:
             if not link.execute(select(func.count()).select_from(table)).scalar():

@@ -1,0 +1,205 @@
+"""One run of all that is due: `process_vms` first, then the others, each under its own lock.
+
+They share one time budget, of which each has its least share (FRM-11). A loop whose lock is held
+is left out of this run (LOCK-01); one that fails stops none of the others.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from reconciler.clock import Clock, SystemClock
+from reconciler.config import Opened, Opening, open_live
+from reconciler.location import fleet_place
+from reconciler.lock import Lock, LockHeld, loop_lock, runner_lock
+from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
+from reconciler.loops.perform import claimed, perform
+from reconciler.loops.registry import built_in
+from reconciler.loops.slots import Slot, slot_of, slots_of
+from reconciler.options import RunOptions
+from reconciler.past import pull
+from reconciler.report import Level, Remark, Reporter, Summary
+from reconciler.show.text import count_of
+from state.place import Place
+from state.store import Store
+
+LEAST = timedelta(seconds=10)
+"""What each due loop has of a run's time at least; of a short run the half is shared equally."""
+
+Locks = Callable[[str], Lock]
+"""The lock of each loop by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What came of a run: the result of each loop that ran, and who holds `process_vms`' lock."""
+
+    results: Mapping[str, LoopResult]
+    held: str = ""
+
+    @property
+    def summary(self) -> Summary | None:
+        """The run of `process_vms`; None when it was not due, or not ours to run."""
+        found = self.results.get(PROCESS_VMS)
+        return found.summary if found else None
+
+    @property
+    def failed(self) -> bool:
+        return any(result.status == "error" for result in self.results.values())
+
+
+def run_due(
+    options: RunOptions,
+    reporter: Reporter,
+    clock: Clock | None = None,
+    opening: Opening = open_live,
+    *,
+    loops: Sequence[Loop] | None = None,
+    stopped: threading.Event | None = None,
+    lock: Lock | None = None,
+) -> Tally:
+    """Run every loop that is due. A run for some VMs only, or to approve, is `process_vms` alone.
+
+    `lock` is that of `process_vms`, when the caller has it and keeps it. Raises LockHeld when
+    nothing but `process_vms` could run and another run has it, UnusableSource, GitError,
+    StoreError, BrokenSpecs, ApprovalRefused.
+    """
+    clock = clock or SystemClock()
+    chosen = tuple(built_in() if loops is None else loops)
+    if options.only or options.approve:
+        chosen = tuple(one for one in chosen if one.name == PROCESS_VMS)
+    place = fleet_place(options.fleet, options.database)
+    first = lock or runner_lock(place)
+    begun = clock.now()
+    mine = first.acquire()
+    try:
+        if not mine and len(chosen) < 2:
+            raise LockHeld(first.holder())
+        if options.pull and mine:
+            reporter.report(Remark(clock.now(), str(pull(options.fleet))))
+        with opening(options.fleet, options.database, begun) as opened:
+            options.insist(opened.fleet)
+            cycle = Cycle(
+                opened,
+                options,
+                reporter,
+                clock,
+                begun,
+                locks_of(place, first),
+                stopped or threading.Event(),
+                keeps=lock is not None,
+            )
+            return cycle.go(chosen)
+    finally:
+        if lock is None:
+            first.release()
+
+
+def locks_of(place: Place, first: Lock) -> Locks:
+    """Return what knows every loop's lock; that of `process_vms` is the fleet's runner lock."""
+    return lambda name: first if name == PROCESS_VMS else loop_lock(place, name)
+
+
+@dataclass(slots=True)
+class Cycle:
+    """One run over an opened fleet; it `keeps` the lock of `process_vms` when that is not its own.
+
+    Every loop's run counts from `start`, so that an interval is one from run to run, however long
+    the loops before it took.
+    """
+
+    opened: Opened
+    options: RunOptions
+    reporter: Reporter
+    clock: Clock
+    start: datetime
+    locks: Locks
+    stopped: threading.Event
+    keeps: bool = False
+    results: dict[str, LoopResult] = field(default_factory=dict)
+    held: str = ""
+
+    @property
+    def store(self) -> Store:
+        return self.opened.store
+
+    @property
+    def end(self) -> datetime:
+        return self.start + timedelta(seconds=self.options.time_limit)
+
+    def go(self, loops: Sequence[Loop]) -> Tally:
+        """Run what is due: `process_vms`, then what has waited longest."""
+        slots = slots_of(loops, self.opened.fleet, self.store, beat=self.options.beat)
+        due = [slot for slot in slots if slot.is_due(self.start)]
+        due.sort(key=lambda slot: (slot.name != PROCESS_VMS, slot.next_run() or self.start))
+        others = sum(slot.name != PROCESS_VMS for slot in due)
+        for place, slot in enumerate(due, 1):
+            if place > 1 and self._out_of_time():
+                left = ", ".join(one.name for one in due[place - 1 :])
+                self._remark(f"the time is out: {left} left to the next run")
+                break
+            self._run(slot, self._deadline(len(due) - place, len(due)))
+        if others and self.results:
+            self._tell_end()
+        return Tally(self.results, self.held)
+
+    def _deadline(self, behind: int, due: int) -> datetime:
+        """When a loop must end, so that those behind it have their least share."""
+        whole = timedelta(seconds=self.options.time_limit)
+        least = min(LEAST, whole / (2 * due))
+        return self.end - least * behind
+
+    def _out_of_time(self) -> bool:
+        return self.stopped.is_set() or self.clock.now() >= self.end
+
+    def _run(self, slot: Slot, deadline: datetime) -> None:
+        lock, name = self.locks(slot.name), slot.name
+        if not lock.acquire():
+            holder = lock.holder() or "another runner"
+            self.held = holder if name == PROCESS_VMS else self.held
+            self._remark(f"{name} skipped: already running ({holder})")
+            return
+        try:
+            if slot.unkept:
+                self.results[name], _ = perform(slot, self._occasion(name, deadline))
+            else:
+                self._take(slot_of(slot.loop, self.opened.fleet, self.store), deadline)
+        finally:
+            if not (self.keeps and name == PROCESS_VMS):
+                lock.release()
+
+    def _take(self, slot: Slot, deadline: datetime) -> None:
+        """Take the slot, if it still is to be had now that the lock is ours, and run."""
+        if not slot.is_due(self.start):
+            return
+        if slot.was_killed():
+            self._remark(f"{slot.name}: its last run was killed; it is run again", "warning")
+        result = claimed(slot, self._occasion(slot.name, deadline), self.start)
+        if result is not None:
+            self.results[slot.name] = result
+
+    def _occasion(self, name: str, deadline: datetime) -> Occasion:
+        return Occasion(
+            name,
+            self.opened,
+            self.options,
+            self.reporter,
+            self.clock,
+            self.start if name == PROCESS_VMS else self.clock.now(),
+            deadline,
+            self.stopped,
+            by=self.options.by,
+        )
+
+    def _tell_end(self) -> None:
+        """The final line of a run of several loops (TASK-08)."""
+        processed = sum(one.processed for one in self.results.values())
+        errors = sum(one.errors for one in self.results.values())
+        took = (self.clock.now() - self.start).total_seconds()
+        names = ", ".join(self.results)
+        text = f"Run of {count_of(len(self.results), 'loop')} done ({took:.1f}s): {names}"
+        self._remark(f"{text} — processed: {processed}, errors: {errors}")
+
+    def _remark(self, text: str, level: Level = "note") -> None:
+        self.reporter.report(Remark(self.clock.now(), text, level))

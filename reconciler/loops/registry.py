@@ -1,0 +1,28 @@
+"""The built-in loops, in the order in which they are asked."""
+
+from functools import cache
+
+from reconciler.loops.loop import Loop
+from reconciler.loops.process import process_vms
+
+
+@cache
+def built_in() -> tuple[Loop, ...]:
+    """Return every loop of ours; `process_vms` comes first in every run."""
+    return (process_vms(),)
+
+
+def called(name: str) -> Loop | None:
+    """Return the loop of a name: its own, camelCase, or one that it went by elsewhere (C2)."""
+    return next((one for one in built_in() if answers(one, name)), None)
+
+
+def answers(loop: Loop, name: str) -> bool:
+    """Whether a loop is meant by a name."""
+    return name in (loop.name, camel_case(loop.name), *loop.aliases)
+
+
+def camel_case(name: str) -> str:
+    """Return `removeSnapshots` for `remove_snapshots`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,94 @@
+"""Which loops are due: the schedule of each, and the slot that it stands before."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from desired.schedule import JOBS
+from desired.source import Fleet
+from desired.timetable import Timetable, read_timetable
+from reconciler.loops.loop import PROCESS_VMS, Loop
+from state.loops import LoopRow
+from state.store import Store
+
+MOST_KILLS = 3
+"""A loop whose process was killed so often in a row waits for its next slot."""
+
+ALWAYS = 60.0
+"""Seconds: `process_vms` of such an interval or less is due whenever it is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One loop with its row and schedule; `unkept` is due by itself, and no row says when."""
+
+    loop: Loop
+    row: LoopRow
+    table: Timetable
+    zone: str
+    unkept: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.loop.name
+
+    @property
+    def planned(self) -> str:
+        """By which schedule the next run is set."""
+        return f"{self.table.text} {self.zone}"
+
+    def next_run(self) -> datetime | None:
+        """When it is due by its row; None: at once, since it is new (FRM-14)."""
+        if self.row.planned == self.planned:
+            return self.row.next_run
+        last = self.row.last_run
+        return self.table.next_after(last, self.zone, self.name) if last else None
+
+    def after(self, at: datetime) -> datetime | None:
+        """When it is due again, having run at a moment; what was missed until then is over."""
+        return self.table.next_after(at, self.zone, self.name)
+
+    def is_due(self, at: datetime) -> bool:
+        """Whether it is to run now: its slot has come, or its last run was killed."""
+        if not (self.row.active and self.table.runs):
+            return False
+        if self.unkept or self.was_killed():
+            return True
+        due = self.next_run()
+        return due is None or due <= at + self.table.slack
+
+    def was_killed(self) -> bool:
+        """Whether its last run never ended; to be asked by who has the loop's lock."""
+        return self.row.status == "running" and self.row.kills < MOST_KILLS
+
+
+def slots_of(
+    loops: Iterable[Loop], fleet: Fleet, store: Store, *, beat: float | None = None
+) -> list[Slot]:
+    """Return each loop as it stands; `beat` is a service's interval, given by hand, in seconds."""
+    rows = store.loops.all()
+    return [_slot(loop, rows, fleet, beat) for loop in loops]
+
+
+def slot_of(loop: Loop, fleet: Fleet, store: Store) -> Slot:
+    """Return one loop as it stands."""
+    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet, None)
+
+
+def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
+    """When a loop is due: as a person said (`job edit`), else the fleet, else it by itself."""
+    if row.schedule is not None:
+        return read_timetable(row.schedule)
+    for job in JOBS:
+        if job == loop.name:
+            return fleet.schedule.timetable(job)
+    return loop.schedule
+
+
+def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet, beat: float | None) -> Slot:
+    row = rows.get(loop.name, LoopRow(loop.name))
+    table = timetable_of(loop, row, fleet)
+    main = loop.name == PROCESS_VMS
+    often = table.kind == "always" or (table.kind == "every" and table.seconds <= ALWAYS)
+    unkept = main and (often or beat is not None)
+    return Slot(loop, row, table, fleet.schedule.timezone, unkept)
