@@ -1,0 +1,1 @@
+"""Name servers: what zones should hold, and the drivers that write it."""
