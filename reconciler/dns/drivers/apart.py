@@ -8,6 +8,7 @@ from state.drivers import (
     Conflict,
     DNSError,
     DNSRefused,
+    DNSUnreachable,
     RRChange,
     RRset,
     ZoneNotFound,
