@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from desired.catalog import Cluster, Tls, Token
 from desired.files import FileSource
 from desired.source import Fleet
+from desired.zones import ZoneSpec
 from reconciler.git import stamp
 from reconciler.location import fleet_place
 from reconciler.secrets import SecretError, resolve
 from state.api import Json
 from state.database import StoreError
+from state.drivers import ZoneDriver
 from state.secret import Secret
 from state.store import Store
 
@@ -74,6 +76,12 @@ class Opened:
         if not (cluster.simulated or self.preview):
             self.stack.callback(self._remember, name, api, api.remember())
         return api
+
+    def dns(self, zone: ZoneSpec) -> ZoneDriver:
+        """Return a zone's driver, which has sent nothing yet. Raises DNSError, SecretError."""
+        from reconciler.dns.drivers.opening import open_driver
+
+        return open_driver(zone, self.resolve)
 
     def _remember(self, name: str, api: "ProxmoxApi", before: Json) -> None:
         """Keep what a run learned of a cluster's servers, for when no endpoint answers the next."""

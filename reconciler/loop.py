@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
@@ -11,6 +11,7 @@ from desired.source import Fleet
 from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_live
+from reconciler.dns.fleet import SHARE, FleetZones, Settled, write_down
 from reconciler.follow import Follower
 from reconciler.location import fleet_lock
 from reconciler.look import SiteLook
@@ -98,12 +99,33 @@ class Run:
         self._side_by_side(self._ticks(run, sites, turns))
         course.leave(turns, Health(sites, store), self.clock.now())
         self._tell_what_else(course, sites)
+        zones = self._zones(run, turns)
         found = conditions_of(fleet, store, turns, self.orphans, self.clock.now())
+        for key, more in zones.conditions(self.clock.now()).items():
+            if key in found:
+                found[key] = [*found[key], *more]
         store.conditions.replace_many(found)
-        summary = self._summary(turns, stage)
+        summary = replace(self._summary(turns, stage), **asdict(zones.counts))
         store.journal.finish_run(run, self.clock.now(), _plain(summary))
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
+
+    def _zones(self, run: int, turns: Mapping[str, Turn]) -> Settled:
+        """Bring DNS in order in what is left of the time; no VM waits for that (DEP-14)."""
+        until = deadline(self.start, self.options.time_limit)
+        zones = FleetZones(
+            self.opened,
+            self.reporter,
+            self.clock,
+            lambda: self.stopped.is_set() or self.clock.now() >= until,
+        )
+        specs = {key: turn.spec for key, turn in turns.items()}
+        settled = zones.settle(specs, partial=bool(self.options.only))
+        told = {
+            key: (turn.action, turn.state or "ready", turn.told > 0) for key, turn in turns.items()
+        }
+        write_down(self.opened.store, run, told, settled, self.clock.now())
+        return settled
 
     def _watch(self) -> None:
         """Note whose spec has gone; those that prune ends are in the fleet, as absent ones."""
@@ -186,6 +208,7 @@ class Run:
         addresses, spent = addresses_in_use(fleet, store, self.start), Spent()
         self.skipped = addresses.skipped
         narrator = Narrator(self.reporter, store.journal, run)
+        limit = self.options.time_limit * (1 - SHARE if fleet.zones else 1)
         settler = partial(Settler, store, self.clock, fleet)
 
         def look(site: Site, first: bool) -> SiteLook:
@@ -205,7 +228,7 @@ class Run:
             Tick(
                 reckoner=Reckoner(store, site, narrator, self.clock, settler()),
                 workers=Workers(fleet.limits.workers),
-                deadline=deadline(self.start, self.options.time_limit),
+                deadline=deadline(self.start, limit),
                 turns={key: one for key, one in turns.items() if one.spec.cluster == name},
                 follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
                 look=look,

@@ -141,7 +141,8 @@ class Traced:
 class Summary:
     """The run in numbers: `vms` in scope = ready + waiting + failed (`failed` counts broken specs).
 
-    `changed` are those that this run wrote to; reads and writes are API requests.
+    `changed` are those that this run wrote to; reads and writes are API requests. `forward_*` and
+    `rev_*` are DNS records that were written or removed, and those that could not be (DNS-08).
     """
 
     vms: int
@@ -152,6 +153,10 @@ class Summary:
     writes: int
     seconds: float
     waiting: int = 0
+    forward_ok: int = 0
+    forward_err: int = 0
+    rev_ok: int = 0
+    rev_err: int = 0
     results: Mapping[str, str] = field(default_factory=dict)
     """Of each VM worked on: `ready`, `waiting` or `error`."""
 

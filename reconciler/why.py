@@ -22,6 +22,8 @@ ADVICE = {
     "ChangeRolledBack": "edit the spec, or `reconcile unhold {key}` to have the same change made "
     "once more; `reconcile log {key}` shows how it went",
     "CredentialUnverified": "`reconcile password {key} --reset` sets one that is known",
+    "DNSReady": "`reconcile dns check` asks each provider and shows its words; records are tried again "
+    "by themselves",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; `size: 0` with `reclaim: "
     "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
@@ -46,6 +48,8 @@ ADVICE = {
     "ImageOutdated": "leave the VM as it is, or make a new one from the new image beside it",
     "LeftAlone": "see in `reconcile log {key}` what failed, and mend that in Proxmox",
     "NoWindow": "define an allow window in `windows:` of fleet.yaml whose scope takes the VM in",
+    "RecordConflict": "remove the record by hand if it is not needed, or give the VM another name; "
+    "`reconcile dns show` lists what is wanted and what is there",
     "RestartInVain": "look at the VM's pending changes in Proxmox; Proxmox cannot apply them",
     "RestartRequired": "`reconcile restart {key}` lets the next run stop and start it; `restart: "
     "allow` in its spec does so for good; a reboot in the guest is not enough",

@@ -69,8 +69,17 @@ def summary_line(summary: Summary) -> str:
     calls = f"{count_of(summary.reads, 'read')}, {count_of(summary.writes, 'write')}"
     return (
         f"{count_of(summary.vms, 'VM')}: {', '.join(vms)}, {summary.failed} failed; "
-        f"{calls}; {show_duration(summary.seconds)}"
+        f"{calls}{_records(summary)}; {show_duration(summary.seconds)}"
     )
+
+
+def _records(summary: Summary) -> str:
+    """Return what became of DNS records, where any was touched."""
+    counts = (summary.forward_ok, summary.forward_err, summary.rev_ok, summary.rev_err)
+    if not any(counts):
+        return ""
+    shown = "DNS: forward {} ok, {} failed, reverse {} ok, {} failed"
+    return f"; {shown.format(*counts)}"
 
 
 @dataclass(slots=True)
