@@ -15,6 +15,7 @@ from desired.hostnames import Dns
 from desired.model import Bool, Int, Model
 from desired.safeguard import Guard
 from desired.units import Size
+from desired.verbs import Do
 from desired.windows import Window
 
 Scalar = str | int | float | bool
@@ -143,6 +144,7 @@ class VMSpec(Model):
     guard: Guard | None = None
     rollout: Literal["on", "off"] = Field("on", description="off: edits never wait for a batch")
     state: Literal["present", "absent"] = "present"
+    do: Do | None = Field(None, description="verbs, each done once for every token")
     terminate: End | None = None
     was: str | None = None
     adopt: Int | None = Field(

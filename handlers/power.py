@@ -6,9 +6,10 @@ from datetime import timedelta
 from desired.spec import VMSpec
 from handlers.effects import running
 from handlers.handler import Subject, send_calls, vm_path, vmid_of
-from handlers.resource import resource_of, set_state, troubled
+from handlers.resource import is_started, resource_of, set_state, troubled
 from handlers.stop import START, STAY_OFF, STOP, Stop, ask, begun_stop, go_on, open_stop, wind_down
 from handlers.waiting import RESTART, permission, waits
+from handlers.wishes import asks_off
 from state.change import Call, Change, Method, Note
 from state.memory import Intent
 from state.observed import SeenVM
@@ -68,6 +69,9 @@ class Power:
             yield from self._running(spec, seen, stop)
         elif is_wanted_on(spec, stop):
             yield from self._start(seen)
+        elif asks_off(seen.memory) and is_started(seen):
+            call = set_state(seen, "disabled")
+            yield Change(seen.key, self.name, "ha", "started", "disabled", (call,))
 
     def _running(self, spec: VMSpec, seen: SeenVM, stop: Stop | None) -> Iterator[Change | Note]:
         granted = permission(spec, seen)

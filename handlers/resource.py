@@ -21,6 +21,12 @@ def resource_of(seen: SeenVM) -> HAResource | None:
     return None if found is None or found.state == "ignored" else found
 
 
+def is_started(seen: SeenVM) -> bool:
+    """Whether the manager starts the VM when it is off."""
+    found = resource_of(seen)
+    return found is not None and found.state == "started"
+
+
 def troubled(seen: SeenVM) -> str | None:
     """The manager's own state of the VM where nothing may be touched."""
     state = seen.row.hastate if seen.row else None

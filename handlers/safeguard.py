@@ -18,7 +18,7 @@ GUARD, SAFEGUARD = "guard", "safeguard"
 """The intent that holds a session, and whose changes its steps are."""
 
 UNAVAILABLE, PARTIAL, UNDONE = "GuardUnavailable", "GuardPartial", "ChangeRolledBack"
-_NOT_AN_EDIT = {"guard", "windows", "drift", "copies"}
+_NOT_AN_EDIT = {"guard", "windows", "drift", "copies", "do"}
 _NAME = re.compile(r"rc-\d+-([0-9a-f]{6})")
 
 

@@ -58,6 +58,7 @@ MEANINGS: Mapping[str, str] = {
     "TerminateWaits": "its end was asked for, and goes on when a time has come",
     "Unknown": "its node or its cluster was not reached; it is not touched",
     "Unmanaged": "no spec names it any more; `prune` in `fleet.yaml` says whether it is destroyed",
+    "VerbUnclear": "another program asks for something, and nobody can tell for what",
     "WindowClosed": "a deny window withholds the change",
     "WindowFull": "as many VMs as may be were restarted in this window",
 }

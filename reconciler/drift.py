@@ -17,12 +17,12 @@ from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from handlers.marker import marker_tag, without_marker
+from handlers.wishes import AT_HOME, is_asked
 from reconciler.adopt.watch import is_watched, watched
 from reconciler.guard import Guarded
 from reconciler.plan import Judge, plan_vm
 from reconciler.show.text import show_change, show_when
 from state.change import Call, Change, Effect, Note
-from state.memory import Phase
 from state.observed import SeenVM
 from state.store import Store
 from state.traces import Trace
@@ -30,7 +30,7 @@ from state.traces import Trace
 logger = logging.getLogger(__name__)
 DRIFTED = "Drifted"
 SOMEBODY = "somebody"
-WISHES = frozenset({"reclaim", "safeguard"})
+WISHES = frozenset({"reclaim", "safeguard", "snapshots", "move"})
 """Handlers whose changes nobody causes in Proxmox."""
 
 OURS = frozenset({"start", "stop", "force", "restart"})
@@ -76,6 +76,8 @@ class Drifts:
         What was written last and is asked for differently now (a password that was reset) is ours;
         and so is what follows from leases, where the spec asks for other ones than it did.
         """
+        if is_asked(seen.memory, handler.name, change.field):
+            return False
         if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
             return False
         if marks_only(seen, change):
@@ -161,7 +163,7 @@ def drifts_of(store: Store, seen: SeenVM, more: Iterable[Trace]) -> Drifts | Non
     `more` are traces that the store has not got, because this is a dry run.
     """
     binding = seen.memory.binding
-    if binding is None or binding.phase not in (Phase.READY, Phase.CHANGE):
+    if binding is None or binding.phase not in AT_HOME:
         return None
     kept = store.applied.of(seen.key)
     if kept is None:

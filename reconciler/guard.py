@@ -17,6 +17,7 @@ from handlers.marker import read_marker
 from handlers.stop import STOP, open_stop
 from handlers.terminate import destroys
 from handlers.waiting import NOW, RESTART
+from handlers.wishes import asks_off, is_asked
 from reconciler.behaviour import is_skipped
 from reconciler.drain import PATIENT as DRAINING
 from reconciler.moves import Moves
@@ -165,7 +166,7 @@ class Gate:
             return change
         if effect is Effect.DESTROY:
             most = self.thresholds.destroys * self.managed
-        elif open_stop(seen) or RESTART in seen.memory.intents:
+        elif open_stop(seen) or RESTART in seen.memory.intents or asks_off(seen.memory):
             return change
         else:
             share = self.thresholds.restarts
@@ -239,6 +240,8 @@ def _closed(seen: SeenVM, change: Change, windows: Mapping[str, Window]) -> Note
     """A deny window withholds what it names; but a stop that was begun comes to its end."""
     closed = closed_window(windows, change.effect.value, seen.at) if windows else None
     if closed is None or (change.handler == "power" and _is_exempt(seen)):
+        return None
+    if is_asked(seen.memory, change.handler, change.field):
         return None
     reason = f"window {closed.name} denies it until {closed.until:%Y-%m-%d %H:%M} UTC"
     return Note(seen.key, change.handler, change.field, reason, "WindowClosed", blocking=True)

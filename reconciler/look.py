@@ -34,6 +34,8 @@ from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.spent import Spent
 from reconciler.turn import Turn
+from reconciler.verbs.suspend import asked_of
+from reconciler.verbs.taking import previewed, unclear_notes
 from reconciler.withdraw import maybe_sent
 from state.change import Change, Effect, Note
 from state.machine import Machine
@@ -288,7 +290,10 @@ class SiteLook:
     def decide(self, turn: Turn) -> Guarded:
         """Allocate, plan and guard one VM."""
         memory = self.memories.get(turn.key, Memory())
-        found = self._decided(turn.spec, memory)
+        if self.dry:
+            memory = previewed(turn.spec, memory, self.store, self.view.at)
+        found = self._decided(asked_of(turn.spec, memory), memory)
+        found = replace(found, notes=(*found.notes, *unclear_notes(turn.key, memory)))
         with self.spent.lock:
             self._keep_drain()
         binding = found.plan.seen.memory.binding

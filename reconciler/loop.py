@@ -31,6 +31,7 @@ from reconciler.site import Site
 from reconciler.spent import Spent
 from reconciler.tick import Tick, deadline
 from reconciler.turn import Narrator, Turn
+from reconciler.verbs.taking import take_up
 from reconciler.withdraw import withdraw
 from state.api import Json
 
@@ -156,6 +157,9 @@ class Run:
         self._remark_on_specs(fleet)
         for moved in renamed(fleet, store):
             self._remark(f"renamed {moved}")
+        only = self.options.only
+        for key, said in take_up(fleet, store, lambda key: fits(key, only), self.start):
+            self._remark(f"{key}: {said}", key=key)
         return run, begun.last
 
     def _tell_what_else(self, course: Course, sites: Mapping[str, Site]) -> None:

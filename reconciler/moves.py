@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from state.change import Change, Note
 from state.observed import ClusterView, SeenVM
 
-MOVING = ("placement", "migration")
+MOVING = ("placement", "migration", "move")
 """The handlers that migrate VMs."""
 
 

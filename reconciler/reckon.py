@@ -27,6 +27,7 @@ from reconciler.site import Site
 from reconciler.skips import tell_refused
 from reconciler.stopping import kind_of, looked, shutdown_failed, stop_failed
 from reconciler.turn import Narrator, Standing, Turn
+from reconciler.verbs.following import followed
 from state.api import ApiError, Contention, Locked
 from state.change import Change
 from state.memory import Memory, OpenTask, Phase
@@ -86,6 +87,8 @@ class Reckoner:
         for text in tell_refused(self.store, turn.spec, guarded):
             remark = Remark(seen.at, text, "warning", turn.key)
             self.narrator.reporter.report(remark)
+        for text in followed(self.store, guarded.plan):
+            self.narrator.reporter.report(Remark(seen.at, text, "note", turn.key))
         if seen.presence is Presence.ABSENT:
             turn.enter(Phase.DEPLOY)
         if seen.presence is not Presence.UNKNOWN:

@@ -14,6 +14,7 @@ from handlers.handler import Handler
 from handlers.media import Media
 from handlers.memory import Memory
 from handlers.migration import Migration
+from handlers.move import Move
 from handlers.network import Network
 from handlers.options import Options
 from handlers.passthrough import Passthrough
@@ -22,6 +23,7 @@ from handlers.pool import Pool
 from handlers.power import Power
 from handlers.reclaim import Reclaim
 from handlers.safeguard import Safeguard
+from handlers.snapshots import Snapshots
 from handlers.tags import Tags
 from handlers.terminate import Terminate
 from reconciler.plan import in_order
@@ -50,7 +52,9 @@ def vm_handlers() -> tuple[Handler, ...]:
             Reclaim(),
             Ha(),
             Migration(),
+            Move(),
             Safeguard(),
+            Snapshots(),
             Power(),
         )
     )

@@ -64,12 +64,19 @@ class Verbs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def ask(self, wish: Wish) -> bool:
-        """Opens a verb, its intent with its row or neither; False when the token was used."""
+    def ask(self, wish: Wish, instead: Wish | None = None, at: datetime | None = None) -> bool:
+        """Opens a verb, its intent with its row or neither; False when the token was used.
+
+        What it is asked `instead` of is withdrawn with that, unless it had ended.
+        """
         with self._database.writing(f"ask {wish.verb} of {wish.key}") as link:
             fresh = insert_once(link, tables.verbs, row_of(wish.row(), tables.verbs))
             if fresh:
                 upsert(link, tables.intents, [row_of(wish.intent(), tables.intents)])
+            if fresh and instead:
+                message = f"{wish.verb} was asked by {wish.by}"
+                _close(link, instead, "withdrawn", message, at or wish.at)
+                _drop(link, instead)
         return fresh
 
     def record(self, wish: Wish, result: Result, message: str, at: datetime) -> bool:
@@ -93,19 +100,27 @@ class Verbs:
         *,
         stands: bool = False,
     ) -> None:
-        """Closes a verb with what came of it, and its event; `stands` leaves its intent.
+        """Closes a verb with what came of it, and its event; `stands` keeps its intent as it is.
 
         A row that another program never wrote is written now. What has ended ends no second time.
         """
         with self._database.writing(f"end {wish.verb} of {wish.key}") as link:
             insert_once(link, tables.verbs, row_of(wish.row(), tables.verbs))
             _close(link, wish, result, message, at)
-            if not stands:
-                columns = tables.intents.c
-                mine = (columns.key == wish.key, columns.kind == DO + wish.verb)
-                link.execute(delete(tables.intents).where(*mine))
+            if stands:
+                upsert(link, tables.intents, [row_of(wish.intent(), tables.intents)])
+            else:
+                _drop(link, wish)
             if event:
                 insert_event(link, event)
+
+    def open(self) -> tuple[Intent, ...]:
+        """Every row of the intents that asks for a verb, be it clear what it asks or not."""
+        columns = tables.intents.c
+        statement = select(tables.intents).where(columns.kind.startswith(DO, autoescape=True))
+        with self._database.reading("read open verbs") as link:
+            rows = link.execute(statement.order_by(columns.at, columns.key, columns.kind))
+            return tuple(Intent(*row) for row in rows)
 
     def of(self, key: str) -> tuple[VerbRow, ...]:
         """What was asked of a VM, the newest first."""
@@ -131,3 +146,9 @@ def _close(link: Connection, wish: Wish, result: Result, message: str, at: datet
         .where(*mine, columns.ended_at.is_(None))
         .values(ended_at=at, result=result, message=message)
     )
+
+
+def _drop(link: Connection, wish: Wish) -> None:
+    columns = tables.intents.c
+    mine = (columns.key == wish.key, columns.kind == DO + wish.verb)
+    link.execute(delete(tables.intents).where(*mine))

@@ -35,6 +35,7 @@ PASSIVE = frozenset(
         "drift",
         "rollout",
         "state",
+        "do",
         "terminate",
         "was",
         "extensions",

@@ -18,6 +18,7 @@ from handlers.safeguard import (
     snapshot_name,
     snapshots_path,
 )
+from handlers.snapshots import SNAPSHOTS
 from handlers.stop import OFF, STOP, answered, open_stop
 from reconciler.clock import Clock
 from reconciler.execute import Done
@@ -38,6 +39,7 @@ from reconciler.safeguard.limits import beyond
 from reconciler.safeguard.saved import Saved, feature_missing, saved_of
 from reconciler.site import Site
 from reconciler.stopping import conclude
+from reconciler.verbs.snapshot import carry_snapshot
 from state.api import Json, NotFound
 from state.change import Call, Change, Method, Outcome, Param
 from state.memory import Hold, Intent, Phase
@@ -63,6 +65,9 @@ def carry_out(
     """Send a VM's changes, or make the one step of its guarded change. Raises ApiError."""
     step = next((one for one in changes if one.handler == SAFEGUARD and not one.calls), None)
     seen = guarded.plan.seen
+    asked = next((one for one in changes if one.handler == SNAPSHOTS), None)
+    if step is None and asked is not None:
+        return carry_snapshot(store, site, clock, spec, seen, asked)
     if step is None:
         done = site.executor.run(seen, changes)
         fulfilled(store, seen, changes, done)

@@ -1,0 +1,94 @@
+"""One way to ask for a verb, whoever asks: a command, a spec's `do:`, or another program's row."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from desired.spec import VMSpec
+from handlers.wishes import (
+    DELETE_SNAPSHOT,
+    MOVE,
+    REDEPLOY,
+    REINSTALL,
+    RESUME,
+    ROLLBACK,
+    SNAPSHOT,
+    SUSPEND,
+    TERMINATE,
+    wish_of,
+)
+from reconciler.behaviour import is_skipped
+from reconciler.verbs.table import VERBS
+from state.memory import Memory, Phase
+from state.store import Store
+from state.verbs import Wish
+
+ALONE = (TERMINATE, REINSTALL, REDEPLOY)
+"""While one of these is open nothing else is asked."""
+
+
+class Refused(ValueError):
+    """The verb is not for this VM, or not now; says why and what to do instead."""
+
+
+def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
+    """Why a verb may not be asked, as far as the store can tell; empty when it may."""
+    verb, binding = VERBS[wish.verb], memory.binding
+    if binding is None and not (verb.bare and spec is not None and spec.state == "present"):
+        return "there is no machine of it yet"
+    if binding is not None and is_skipped(binding.phase):
+        return f"it is {binding.phase}: see reconcile reset and reconcile forget"
+    for other in ALONE:
+        if other != wish.verb and wish_of(memory, other):
+            return f"a {other} of it is under way"
+    if spec is None or spec.state == "absent":
+        if wish.verb in (SUSPEND, RESUME, MOVE, REINSTALL, REDEPLOY, SNAPSHOT, ROLLBACK):
+            return "no spec wants it: give it one first (see reconcile adopt)"
+        return ""
+    return _refused_of(spec, wish)
+
+
+def _refused_of(spec: VMSpec, wish: Wish) -> str:
+    """Why the spec, or what was asked besides, forbids it."""
+    quota = spec.quota.snapshots if spec.quota else None
+    if wish.verb == SNAPSHOT and quota == 0:
+        return "its quota of snapshots is 0 (quota: {snapshots: N})"
+    if wish.verb in (ROLLBACK, DELETE_SNAPSHOT) and not wish.text("name"):
+        return "no snapshot is named"
+    if wish.verb != MOVE:
+        return ""
+    node, storage = wish.text("node"), wish.text("storage")
+    if (node is None) == (storage is None):
+        return "expected either a node or a storage to move it to"
+    enforced = spec.node.nodes if spec.node and spec.node.enforce else ()
+    if node is not None and enforced and node not in enforced:
+        return f"its spec keeps it on {', '.join(enforced)} (node: enforce), and it would move back"
+    return ""
+
+
+def ask(store: Store, spec: VMSpec | None, memory: Memory, wish: Wish, at: datetime) -> str:
+    """Open a verb, and say in words what comes of it. Raises Refused; the same token asks once.
+
+    To suspend what is suspended, or to resume what is not, is done at once (SUS-02).
+    """
+    if why := refusal(spec, memory, wish):
+        raise Refused(why)
+    already = wish_of(memory, wish.verb)
+    suspended = wish_of(memory, SUSPEND)
+    if wish.verb == SUSPEND and already:
+        store.verbs.record(wish, "done", "it is suspended already", at)
+        return "is suspended already"
+    if wish.verb == RESUME and not suspended:
+        store.verbs.record(wish, "done", "it is not suspended", at)
+        return "is coming back already" if already else "is not suspended"
+    if already and already.token != wish.token:
+        raise Refused(f"{already.by} asked for that at {already.at:%Y-%m-%d %H:%M} UTC already")
+    before = suspended if wish.verb == RESUME else None
+    before = wish_of(memory, RESUME) if wish.verb == SUSPEND else before
+    if before is not None and "was" in before.params:
+        wish = replace(wish, params={**wish.params, "was": before.params["was"]})
+    if not store.verbs.ask(wish, before, at):
+        return "was asked by this token before: nothing is done"
+    binding = memory.binding
+    if wish.verb == SUSPEND and binding and binding.phase in (Phase.READY, Phase.CHANGE):
+        store.bindings.change(replace(binding, phase=Phase.SUSPENDED))
+    return VERBS[wish.verb].does
