@@ -42,6 +42,7 @@ COMMANDS = {
     "restart": "restart",
     "debt": "debt",
     "orphans": "orphans",
+    "zombies": "zombies",
     "rollout": "rollout",
     "approve": "act",
     "password": "password",

@@ -24,6 +24,7 @@ import reconciler.sim.cluster.mapping
 import reconciler.sim.cluster.metrics
 import reconciler.sim.cluster.nodes
 import reconciler.sim.cluster.overview
+import reconciler.sim.cluster.replication
 import reconciler.sim.cluster.resources
 import reconciler.sim.cluster.tasklist
 import reconciler.sim.cluster.vnets

@@ -1,0 +1,70 @@
+"""One thing that names a vmid which no guest of the cluster has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Kind = Literal["volume", "backup", "ha", "ha rule", "backup job", "replication", "acl"]
+
+UNLISTED = (
+    "firewall files (/etc/pve/firewall/VMID.fw)",
+    "members of pools (/etc/pve/user.cfg)",
+)
+"""What Proxmox's API lists of guests that are there alone: a person looks on a node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zombie:
+    """What is left of a vmid: `what` names it, `how` is the command that removes it by hand.
+
+    `node` is where that is typed (empty: on any), `size` in bytes; `name` is what is known of the
+    guest that it was, `kept` why it may well stay.
+    """
+
+    cluster: str
+    kind: Kind
+    vmid: int
+    what: str
+    how: str
+    node: str = ""
+    size: int = 0
+    made_at: datetime | None = None
+    name: str = ""
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A VM of ours that was ended: its key and when."""
+
+    key: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Zombies:
+    """What was found on all clusters; `problems` are what could not be asked."""
+
+    at: datetime
+    found: tuple[Zombie, ...]
+    problems: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store and the other clusters know of a cluster's vmids.
+
+    `bound` are ours, there or being made; `elsewhere` are guests of other clusters of the fleet,
+    which may have volumes on a storage that clusters share; `ended` were ours.
+    """
+
+    bound: frozenset[int] = frozenset()
+    elsewhere: frozenset[int] = frozenset()
+    ended: Mapping[int, Ended] | None = None
+
+    def kept(self, vmid: int) -> str:
+        """Why a backup of that vmid is there on purpose; empty when nothing says so."""
+        one = (self.ended or {}).get(vmid)
+        return f"of {one.key}, ended {one.at:%Y-%m-%d}: kept by its `terminate`" if one else ""
