@@ -11,7 +11,7 @@ from reconciler.clock import Clock
 from reconciler.config import Opening, open_live
 from reconciler.location import fleet_place
 from reconciler.lock import Lock, runner_lock
-from reconciler.loop import run_held
+from reconciler.loops.cycle import run_due
 from reconciler.notify import Notifier
 from reconciler.options import RunOptions
 from reconciler.report import Event, Level, Remark, Reporter, Summary
@@ -109,8 +109,11 @@ class Service:
         stopped = threading.Event()
         self.rest.watch(stopped)
         reporter = Alive(self.reporter, self.notify)
-        summary = run_held(self.options, reporter, self.clock, self.opening, stopped)
-        self.notify.tell(STATUS=_status(summary))
+        tally = run_due(
+            self.options, reporter, self.clock, self.opening, stopped=stopped, lock=self._lock
+        )
+        if tally.summary is not None:
+            self.notify.tell(STATUS=_status(tally.summary))
 
     def _leads(self) -> bool:
         """Whether the lock is ours: held still, or taken now. It goes where the store goes."""

@@ -50,6 +50,8 @@ COMMANDS = {
     "rebuild-state": "act",
     "db": "db",
     "job": "job",
+    "list-tasks": "job",
+    "scheduled-tasks": "job",
     "locks": "job",
     "spec": "spec",
     "iso": "iso",
@@ -140,7 +142,7 @@ class LazyGroup(click.Group):
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --once: also skips and API requests.")
 @click.option("-q", "--quiet", is_flag=True, help="With --once: only what is wrong.")
-@click.option("--run-task", metavar="NAME", help="The same as `job run NAME`.")
+@click.option("--run-task", "--run", metavar="NAME", help="The same as `job run NAME`.")
 @click.option("--list", "list_jobs", is_flag=True, help="The same as `job list`.")
 @click.option("--clear-locks", is_flag=True, help="The same as `locks clear`.")
 @click.pass_context
@@ -198,13 +200,14 @@ def cli(
         from reconciler.cli import job as cli_job
 
         ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear, output=output)
-    elif once or run_task is not None:
+    elif run_task is not None:
+        from reconciler.cli import job as cli_job
+
+        work = cli_job.dry_run if dry_run else cli_job.run
+        ctx.invoke(work, name=run_task, time_limit=time_limit, output=output)
+    elif once:
         from reconciler.cli.once import Once, once_or_dry
 
-        if run_task is not None:
-            from reconciler.cli.job import known_job
-
-            known_job(run_task)
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
         asked_for = replace(asked_for, pull=pull, as_of=as_of, inventories=inventories)
         ctx.exit(once_or_dry(ctx.obj, asked_for))

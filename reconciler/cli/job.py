@@ -1,30 +1,42 @@
-"""`reconcile job` and `reconcile locks`: scheduled work by name, and who is at work (C2)."""
+"""`reconcile job`, `scheduled-tasks` and `locks`: scheduled work by name, who is at work (C2)."""
+
+from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.answer import OUTPUT, answer
-from reconciler.cli.settings import Settings
+from reconciler.cli.answer import OUTPUT, answer, document
+from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
-JOBS = {"process_vms": "make every VM what its spec says; the same as --once"}
-ALIASES = {
-    "processVms": "process_vms",
-    "process_virtual_machines": "process_vms",
-    "processVirtualMachines": "process_vms",
-}
-"""Other names under which jobs are asked for: camelCase, and the long form."""
+if TYPE_CHECKING:
+    from reconciler.loops.loop import Loop
+
+LIMIT = click.option(
+    "--time-limit",
+    type=click.FloatRange(min=1),
+    default=540.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="End by then; the next run goes on.",
+)
 
 
-def known_job(name: str) -> str:
-    """Return the job's own name; raises UsageError for one that there is not."""
-    found = ALIASES.get(name, name)
-    if found not in JOBS:
-        raise click.UsageError(f"no job {name}; there is {', '.join(JOBS)}")
+def known_job(name: str) -> "Loop":
+    """Return the job of a name in either spelling; raises UsageError for one that there is not."""
+    from reconciler.loops.registry import built_in, called
+
+    found = called(name)
+    if found is None:
+        names = ", ".join(loop.name for loop in built_in())
+        raise click.UsageError(f"no job {name}; there is {names}")
     return found
 
 
 @click.group()
 def job() -> None:
-    """Scheduled work by name.
+    """Scheduled work by name: process_vms or processVms, either spelling.
+
+    `reconcile --once` and `reconcile run` run every job that is due. When each is due is said by
+    `schedule:` in fleet.yaml, and by `job edit` for this store alone.
 
     \b
     Examples:
@@ -38,35 +50,195 @@ def job() -> None:
 @OUTPUT
 @click.pass_obj
 def list_jobs(settings: Settings, output: str) -> None:
-    """List the jobs, how often they run, and when each ran last."""
+    """List the jobs: how often they run, when each ran last and runs next, how that ended."""
     from reconciler.cli.opening import now
+    from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.show.text import Paint, json_when, show_interval, show_when, table
+    from reconciler.loops.registry import built_in
+    from reconciler.loops.standing import standings
+    from reconciler.show.jobs import job_json, render_jobs
 
-    with open_preview(settings.fleet, settings.database, now()) as opened:
-        last = next((run for run in opened.store.journal.runs(limit=50) if not run.dry), None)
-    when = show_when(last.started_at) if last else "never"
-    every = opened.fleet.schedule.interval("process_vms")
-    pause = show_interval(every) if every else "off"
-    rows = [(name, pause, when, about) for name, about in JOBS.items()]
-    ran = json_when(last.started_at) if last else None
-    jobs = [
-        {"job": name, "every": every, "last_run": ran, "about": about}
-        for name, about in JOBS.items()
-    ]
-    answer(output, table(("JOB", "EVERY", "LAST RUN", "WHAT IT DOES"), rows, Paint()), jobs=jobs)
+    at = now()
+    with open_preview(settings.fleet, settings.database, at) as opened:
+        jobs = standings(built_in(), opened.fleet, opened.store, at)
+    answer(output, render_jobs(jobs, at, paint()), jobs=[job_json(one) for one in jobs])
+
+
+@click.command("list-tasks", short_help="The same as `job list`.")
+@OUTPUT
+@click.pass_context
+def list_tasks(ctx: click.Context, output: str) -> None:
+    """List the jobs; the same as `reconcile job list`.
+
+    \b
+    Examples:
+      reconcile list-tasks
+    """
+    ctx.invoke(list_jobs, output=output)
+
+
+@click.command("scheduled-tasks", short_help="Run every job that is due, as `--once` does.")
+@LIMIT
+@OUTPUT
+@click.option("-v", "--verbose", is_flag=True, help="Also skips and API requests.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what is wrong.")
+@click.pass_context
+def scheduled_tasks(
+    ctx: click.Context, time_limit: float, output: str, verbose: bool, quiet: bool
+) -> None:
+    """Run every job that is due, as `reconcile --once` does, with a cron line of ten minutes.
+
+    \b
+    Examples:
+      */10 * * * * reconcile --fleet /etc/fleet scheduled-tasks --time-limit=540 -q     (cron)
+    """
+    from reconciler.cli.once import Once, once_or_dry
+
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
+    asked = Once(output=output, time_limit=time_limit, verbose=verbose, quiet=quiet)
+    ctx.exit(once_or_dry(ctx.obj, asked))
 
 
 @job.command()
 @click.argument("name")
 @OUTPUT
-@click.pass_context
-def run(ctx: click.Context, name: str, output: str) -> None:
-    """Run one job now, whenever it ran last."""
-    from reconciler.cli.once import Once, once_or_dry
+@click.pass_obj
+def show(settings: Settings, name: str, output: str) -> None:
+    """Show one job, and what its last run said."""
+    from reconciler.cli.opening import now
+    from reconciler.cli.output import paint
+    from reconciler.config import open_preview
+    from reconciler.loops.registry import built_in, called
+    from reconciler.loops.standing import standings
+    from reconciler.show.jobs import job_json, render_job
 
-    known_job(name)
-    ctx.exit(once_or_dry(ctx.obj, Once(output=output)))
+    at, known = now(), called(name)
+    wanted = known.name if known else name
+    with open_preview(settings.fleet, settings.database, at) as opened:
+        jobs = standings(built_in(), opened.fleet, opened.store, at)
+    found = next((one for one in jobs if one.name == wanted), None)
+    if found is None:
+        raise click.UsageError(f"no job {name}; there is {', '.join(one.name for one in jobs)}")
+    told = {**job_json(found), "output": found.output}
+    answer(output, render_job(found, at, paint()), **told)
+
+
+@job.command()
+@click.argument("name")
+@LIMIT
+@OUTPUT
+@click.pass_context
+def run(ctx: click.Context, name: str, time_limit: float, output: str) -> None:
+    """Run one job now, whenever it ran last, be it due or disabled."""
+    from reconciler.cli.once import run_job
+
+    ctx.exit(run_job(ctx.obj, known_job(name), time_limit, output))
+
+
+@job.command("dry-run")
+@click.argument("name")
+@LIMIT
+@click.option(
+    "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
+@click.pass_context
+def dry_run(ctx: click.Context, name: str, time_limit: float, output: str) -> None:
+    """Show what a run of one job would do; nothing is written or sent.
+
+    Exit status 2 when it would do something.
+    """
+    from reconciler.cli.once import Once, dry_job, once_or_dry
+    from reconciler.cli.output import paint
+    from reconciler.loops.loop import PROCESS_VMS
+    from reconciler.show.jobs import render_dry, result_json
+
+    loop = known_job(name)
+    if loop.name == PROCESS_VMS:
+        ctx.exit(once_or_dry(ctx.obj, Once(dry_run=True, output=output, time_limit=time_limit)))
+    result = dry_job(ctx.obj, loop, time_limit, output)
+    if result.plan is None and output == "json":
+        click.echo(document(**result_json(loop.name, result)))
+    elif result.plan is None:
+        click.echo(render_dry(loop.name, result, paint()))
+    if result.status == "error":
+        ctx.exit(EXIT_FAILED)
+    ctx.exit(EXIT_CHANGES if result.processed else 0)
+
+
+@job.command()
+@click.argument("name")
+@OUTPUT
+@click.pass_obj
+def enable(settings: Settings, name: str, output: str) -> None:
+    """Let a job run by its schedule again."""
+    _activate(settings, name, output, active=True)
+
+
+@job.command()
+@click.argument("name")
+@OUTPUT
+@click.pass_obj
+def disable(settings: Settings, name: str, output: str) -> None:
+    """Do not run a job by its schedule any more; `job run` still does."""
+    _activate(settings, name, output, active=False)
+
+
+@job.command()
+@click.argument("name")
+@click.option("--schedule", metavar="TEXT", help="'every 5min', 'daily at 02:30', a cron line, 0.")
+@click.option("--reset", is_flag=True, help="By the fleet's schedule again.")
+@OUTPUT
+@click.pass_obj
+def edit(settings: Settings, name: str, schedule: str | None, reset: bool, output: str) -> None:
+    """Give a job another schedule in this store; it goes before that of fleet.yaml."""
+    from desired.timetable import read_timetable
+    from reconciler.cli.opening import now
+    from reconciler.config import open_live
+
+    loop = known_job(name)
+    if (schedule is None) is not reset:
+        raise click.UsageError("give --schedule TEXT, or --reset")
+    try:
+        text = read_timetable(schedule).text if schedule is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--schedule") from None
+    with open_live(settings.fleet, settings.database, now()) as opened:
+        opened.store.loops.reschedule(loop.name, text)
+    said = f"{loop.name}: {text}" if text is not None else f"{loop.name}: as fleet.yaml says"
+    answer(output, said, job=loop.name, schedule=text)
+
+
+@job.command()
+@click.argument("name")
+@OUTPUT
+@click.pass_obj
+def remove(settings: Settings, name: str, output: str) -> None:
+    """Remove a job whose code is not there any more from the list."""
+    from reconciler.cli.opening import now
+    from reconciler.config import open_live
+    from reconciler.loops.registry import called
+
+    loop = called(name)
+    if loop is not None:
+        raise click.UsageError(
+            f"job {loop.name} is built in and stays; reconcile job disable {loop.name}"
+        )
+    with open_live(settings.fleet, settings.database, now()) as opened:
+        removed = opened.store.loops.remove(name)
+    if not removed:
+        raise click.UsageError(f"no job {name}")
+    answer(output, f"{name}: removed", job=name, removed=True)
+
+
+def _activate(settings: Settings, name: str, output: str, *, active: bool) -> None:
+    from reconciler.cli.opening import now
+    from reconciler.config import open_live
+
+    loop = known_job(name)
+    with open_live(settings.fleet, settings.database, now()) as opened:
+        opened.store.loops.activate(loop.name, active)
+    answer(output, f"{loop.name}: {'on' if active else 'off'}", job=loop.name, active=active)
 
 
 @click.group()

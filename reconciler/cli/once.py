@@ -2,7 +2,10 @@
 
 import logging
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,10 @@ from reconciler.cli.opening import person
 from reconciler.cli.output import busy, notes_aside, paint, run_reporter
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 from reconciler.options import RunOptions
+
+if TYPE_CHECKING:
+    from reconciler.loops.loop import Loop, LoopResult
+    from reconciler.report import DryRun, Reporter
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +62,58 @@ def plain_logging(level: int) -> None:
 
 
 def _live(options: RunOptions, once: Once) -> int:
+    from reconciler.lock import LockHeld
+    from reconciler.loops.cycle import run_due
+
+    with _watched(once) as reporter:
+        tally = run_due(options, reporter)
+    if tally.held:
+        raise LockHeld(tally.held)
+    return EXIT_FAILED if tally.failed else 0
+
+
+def run_job(settings: Settings, loop: "Loop", time_limit: float, output: str) -> int:
+    """Run one job, be it due or not; return the exit status."""
     from reconciler.loop import run_once
+    from reconciler.loops.loop import PROCESS_VMS
+    from reconciler.loops.perform import run_loop
+
+    plain_logging(logging.WARNING)
+    options = RunOptions(settings.fleet, settings.database, time_limit=time_limit, by=person())
+    with _watched(Once(output=output)) as reporter:
+        if loop.name == PROCESS_VMS:
+            failed = bool(run_once(options, reporter).failed)
+        else:
+            failed = run_loop(loop, options, reporter).status == "error"
+    return EXIT_FAILED if failed else 0
+
+
+def dry_job(settings: Settings, loop: "Loop", time_limit: float, output: str) -> "LoopResult":
+    """Return what a run of one job would do; a plan for VMs is shown."""
+    from reconciler.loops.perform import dry_loop
+
+    plain_logging(logging.WARNING)
+    options = RunOptions(settings.fleet, settings.database, time_limit=time_limit, by=person())
+    with busy("reading clusters, planning"):
+        result = dry_loop(loop, options, notes_aside())
+    if result.plan is not None:
+        _show(result.plan, output)
+    return result
+
+
+@contextmanager
+def _watched(once: Once) -> Iterator["Reporter"]:
+    """Return the reporter of a run; told to stop (cron, systemd) the run ends as by Ctrl-C."""
     from reconciler.show.progress import ProgressReporter
 
     reporter = run_reporter(once.output, verbose=once.verbose, quiet=once.quiet)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        summary = run_once(options, reporter)
+        yield reporter
     finally:
         signal.signal(signal.SIGTERM, before)
         if isinstance(reporter, ProgressReporter):
             reporter.stop()
-    return EXIT_FAILED if summary.failed else 0
 
 
 def _interrupt(number: int, frame: object) -> None:
@@ -78,8 +125,6 @@ def _dry(options: RunOptions, once: Once) -> int:
     from reconciler.config import Opening, open_preview
     from reconciler.dryrun import dry_run
     from reconciler.past import AsOf
-    from reconciler.show.markdown import render_markdown
-    from reconciler.show.plan import plan_json, render_plan
 
     aside = notes_aside()
     opening: Opening = open_preview if once.as_of is None else AsOf(once.as_of)
@@ -89,12 +134,19 @@ def _dry(options: RunOptions, once: Once) -> int:
         opening = Copies(files_of(once.inventories), opening)
     with busy("reading clusters, planning"):
         dry = dry_run(options, aside, opening=opening)
-    if once.output == "json":
-        click.echo(document(**plan_json(dry)))
-    elif once.output == "markdown":
-        click.echo(render_markdown(dry))
-    else:
-        click.echo(render_plan(dry, paint(), verbose=once.verbose))
+    _show(dry, once.output, verbose=once.verbose)
     if dry.failed:
         return EXIT_FAILED
     return EXIT_CHANGES if dry.differs else 0
+
+
+def _show(dry: "DryRun", output: str, *, verbose: bool = False) -> None:
+    from reconciler.show.markdown import render_markdown
+    from reconciler.show.plan import plan_json, render_plan
+
+    if output == "json":
+        click.echo(document(**plan_json(dry)))
+    elif output == "markdown":
+        click.echo(render_markdown(dry))
+    else:
+        click.echo(render_plan(dry, paint(), verbose=verbose))

@@ -8,10 +8,14 @@ import click
 
 from reconciler.cli.settings import Settings
 
+EACH_MINUTE = 60.0
+
 
 @click.command(short_help="Make the fleet what its specs say, again and again.")
 @click.option(
-    "--interval", metavar="TIME", help="Start to start. Default: `schedule:` of the fleet; 60s."
+    "--interval",
+    metavar="TIME",
+    help="Start to start of process_vms. Default: by `schedule:` of the fleet, asked each 60s.",
 )
 @click.option(
     "--jitter",
@@ -77,7 +81,7 @@ def run(
     from reconciler.service import Rhythm, Service
     from reconciler.signals import Signals
 
-    every = _scheduled(settings) if interval is None else length(interval).total_seconds()
+    every = _beat(settings) if interval is None else length(interval).total_seconds()
     rhythm = Rhythm(every, length(jitter).total_seconds())
     if rhythm.interval < 1:
         raise click.UsageError(f"--interval: expected 1s or more, seen {interval}")
@@ -97,6 +101,7 @@ def run(
         by=person(),
         pull=pull,
         interval=rhythm.interval,
+        beat=None if interval is None else rhythm.interval,
     )
 
     def words(error: Exception) -> str:
@@ -117,11 +122,9 @@ def run(
         service.serve()
 
 
-def _scheduled(settings: Settings) -> float:
-    """The seconds that the fleet's own schedule says (C-01)."""
+def _beat(settings: Settings) -> float:
+    """How often the service looks what is due, in seconds: each minute, or as `process_vms` is."""
     from desired.files import FileSource
 
     seconds = FileSource(settings.fleet).head().schedule.interval("process_vms")
-    if not seconds:
-        raise click.UsageError("schedule: process_vms is switched off (0); give --interval")
-    return seconds
+    return min(seconds or EACH_MINUTE, EACH_MINUTE)

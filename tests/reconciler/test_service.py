@@ -180,7 +180,7 @@ def test_a_defect_of_ours_is_told_and_does_not_end_it_either(
     def broken(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("reconciler.service.run_held", broken)
+    monkeypatch.setattr("reconciler.service.run_due", broken)
     manager = Manager()
     serve(lab, lambda _: None, manager=manager)
     assert remarks(lab).count("ZeroDivisionError: by zero") == 7

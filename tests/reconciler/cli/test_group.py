@@ -179,7 +179,8 @@ def test_c_02_jobs_answer_to_their_names_in_both_spellings(fleet: Path) -> None:
     """C-02"""
     from reconciler.cli.job import known_job
 
-    assert known_job("processVirtualMachines") == known_job("process_vms") == "process_vms"
+    assert known_job("processVirtualMachines") == known_job("process_vms")
+    assert known_job("process_vms").name == "process_vms"
     assert "process_vms" in call(fleet, "job", "list").output
     assert call(fleet, "--list").output == call(fleet, "job", "list").output
     assert call(fleet, "--run-task=mow_the_lawn").exit_code == 2
