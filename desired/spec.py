@@ -14,6 +14,7 @@ from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.hostnames import Dns
 from desired.model import Bool, Int, Model
 from desired.safeguard import Guard
+from desired.traffic import Traffic
 from desired.units import Size
 from desired.verbs import Do
 from desired.windows import Window
@@ -134,6 +135,7 @@ class VMSpec(Model):
     startup: Startup | None = None
     pool: str | None = Field(None, pattern=POOL)
     quota: Quota | None = None
+    traffic: Traffic | None = None
     ha: HighAvailability | None = None
     protection: Bool | None = None
     anti_affinity: str | None = Field(None, min_length=1, max_length=100)

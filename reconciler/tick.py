@@ -6,10 +6,11 @@ stands in `reconciler.reckon`, what is sent in `reconciler.work`; here stands th
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from desired.windows import zone_info
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT
 from reconciler.follow import Follower
@@ -21,6 +22,7 @@ from reconciler.show.text import count_of
 from reconciler.site import Site
 from reconciler.stopping import kind_of, left
 from reconciler.turn import Standing, Turn
+from reconciler.usage.sampling import sample
 from reconciler.work import Work
 from state.memory import Memory, OpenTask
 from state.store import Store, StoreError
@@ -157,6 +159,8 @@ class Tick:
             self._odd(turns, error)
             return
         self.reckoner.trouble = look.view.problem or ""
+        if first and not self.reckoner.trouble:
+            self._meter(look, memories)
         self.seen = self.seen or not self.reckoner.trouble
         ready: list[tuple[Turn, Guarded]] = []
         for turn in sorted(turns, key=lambda turn: turn.key):
@@ -172,6 +176,13 @@ class Tick:
         self.reckoner.settler.keep()
         look.settled.keep()
         Work(self.reckoner, self.workers, self._out_of_time).send(ready)
+
+    def _meter(self, look: SiteLook, memories: Mapping[str, Memory]) -> None:
+        """Sample the traffic of all VMs of the cluster, once a tick."""
+        bindings = (one.binding for one in memories.values() if one.binding)
+        mine = {one.vmid: one for one in bindings if one.cluster == self.site.name}
+        zone = zone_info(look.fleet.schedule.timezone)
+        sample(self.store, look.view, mine, look.fleet.name, zone)
 
     def _odd(self, turns: Sequence[Turn], error: Exception) -> None:
         """What a cluster answered could not be made sense of: the others go on without it."""

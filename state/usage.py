@@ -67,6 +67,12 @@ class Usage:
             row = link.execute(statement).first()
         return Meters(row.at, _meters(row.document)) if row else Meters(None, {})
 
+    def clusters(self) -> tuple[str, ...]:
+        """The clusters that were ever metered, by name."""
+        column = tables.meters.c.cluster
+        with self._database.reading("read which clusters are metered") as link:
+            return tuple(link.scalars(select(column).order_by(column)))
+
     def keep(
         self,
         cluster: str,

@@ -43,6 +43,7 @@ COMMANDS = {
     "debt": "debt",
     "orphans": "orphans",
     "zombies": "zombies",
+    "usage": "usage",
     "rollout": "rollout",
     "approve": "act",
     "password": "password",
