@@ -12,6 +12,7 @@ from handlers.terminate import losses
 from handlers.waiting import permission
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
+from reconciler.dns.preview import preview_zones
 from reconciler.glance import after_renames, glance
 from reconciler.guard import PATIENT, Guarded
 from reconciler.options import RunOptions
@@ -66,6 +67,13 @@ def dry_run(
             reads=sum(api.reads for api in found.stage.apis),
             seconds=(clock.now() - start).total_seconds(),
             rollouts=_rollouts(opened, start),
+            zones=preview_zones(
+                opened,
+                {key: turn.spec for key, turn in turns.items()},
+                {key: one.plan.seen.memory for key, one in preview.guarded.items()},
+                clock,
+                partial=bool(options.only),
+            ),
         )
 
 

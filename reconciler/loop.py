@@ -11,6 +11,7 @@ from desired.source import Fleet
 from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_live
+from reconciler.dns.farewell import Farewell
 from reconciler.dns.fleet import SHARE, FleetZones, Settled, write_down
 from reconciler.follow import Follower
 from reconciler.location import fleet_lock
@@ -213,6 +214,7 @@ class Run:
         self.skipped = addresses.skipped
         narrator = Narrator(self.reporter, store.journal, run)
         limit = self.options.time_limit * (1 - SHARE if fleet.zones else 1)
+        farewells = (Farewell(self.opened),) if fleet.zones else ()
         settler = partial(Settler, store, self.clock, fleet)
 
         def look(site: Site, first: bool) -> SiteLook:
@@ -230,7 +232,9 @@ class Run:
 
         return [
             Tick(
-                reckoner=Reckoner(store, site, narrator, self.clock, settler()),
+                reckoner=Reckoner(
+                    store, site, narrator, self.clock, settler(), farewells=farewells
+                ),
                 workers=Workers(fleet.limits.workers),
                 deadline=deadline(self.start, limit),
                 turns={key: one for key, one in turns.items() if one.spec.cluster == name},

@@ -235,6 +235,23 @@ class PlannedRollout:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedZone:
+    """What a dry run found of one zone on one provider.
+
+    `wanted` counts the records that VMs want in it, `held` those of ours that are there. `problem`
+    are the words of a provider that was not to be asked: then it is compared as last read.
+    """
+
+    zone: str
+    provider: str
+    changes: tuple[Change, ...] = ()
+    notes: tuple[Note, ...] = ()
+    problem: str = ""
+    wanted: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class DryRun:
     """A whole dry run. `digest` names the changes that need approval; empty when none does.
 
@@ -251,6 +268,7 @@ class DryRun:
     seconds: float = 0.0
     commit: str = ""
     rollouts: tuple[PlannedRollout, ...] = ()
+    zones: tuple[PlannedZone, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -261,4 +279,5 @@ class DryRun:
     @property
     def differs(self) -> bool:
         """Whether a run would change anything (exit status 2)."""
-        return any(vm.changes or vm.kind in ("create", "destroy") for vm in self.vms)
+        found = any(vm.changes or vm.kind in ("create", "destroy") for vm in self.vms)
+        return found or any(zone.changes for zone in self.zones)

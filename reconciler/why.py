@@ -22,8 +22,8 @@ ADVICE = {
     "ChangeRolledBack": "edit the spec, or `reconcile unhold {key}` to have the same change made "
     "once more; `reconcile log {key}` shows how it went",
     "CredentialUnverified": "`reconcile password {key} --reset` sets one that is known",
-    "DNSReady": "`reconcile dns check` asks each provider and shows its words; records are tried again "
-    "by themselves",
+    "DNSReady": "`reconcile dns check` asks each provider and shows its words; records are tried "
+    "again by themselves",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; `size: 0` with `reclaim: "
     "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "

@@ -41,6 +41,7 @@ COMMANDS = {
     "unhold": "act",
     "restart": "restart",
     "debt": "debt",
+    "dns": "dns",
     "orphans": "orphans",
     "zombies": "zombies",
     "usage": "usage",

@@ -9,6 +9,7 @@ from reconciler.report import DryRun, PlanKind, PlannedVM
 from reconciler.show.places import place_json, place_lines
 from reconciler.show.rollout import preview_lines, rollout_json
 from reconciler.show.text import Paint, count_of, json_when, show_change
+from reconciler.show.zones import zone_json, zone_lines
 from state.api import Json
 from state.change import Call, Change, Effect, Note, Value
 
@@ -42,6 +43,7 @@ def render_plan(dry: DryRun, paint: Paint, *, verbose: bool = False) -> str:
     lines += [_paint_row(paint, *row, right) for row in rows]
     lines += [paint.bad(f"! {text}") for text in (*dry.problems, *dry.errors)]
     lines += [line for one in dry.rollouts for line in preview_lines(one.rollout, one.batches)]
+    lines += zone_lines(dry.zones, paint)
     lines.append(paint.bold(plan_line(dry)))
     return "\n".join(lines)
 
@@ -152,6 +154,8 @@ def plan_line(dry: DryRun) -> str:
     parts = [f"{kinds['create']} to create", f"{kinds['change']} to change"]
     parts.append(f"{kinds['destroy']} to destroy" + (" (state: absent)" * bool(kinds["destroy"])))
     parts.append(f"{kinds['unchanged']} unchanged")
+    records = sum(len(zone.changes) for zone in dry.zones)
+    parts += [f"{count_of(records, 'DNS record')} to write or remove"] if records else []
     parts += [f"{kinds['unmanaged']} unmanaged"] if kinds["unmanaged"] else []
     parts += [f"{kinds['unknown']} unknown"] if kinds["unknown"] else []
     parts += [f"{kinds['stuck']} stuck"] if kinds["stuck"] else []
@@ -174,6 +178,7 @@ def plan_json(dry: DryRun) -> Mapping[str, Json]:
         "differs": dry.differs,
         "approval": dry.digest or None,
         "vms": [_vm_json(vm) for vm in dry.vms],
+        "zones": [zone_json(zone) for zone in dry.zones],
         "rollouts": [rollout_json(one.rollout, one.batches) for one in dry.rollouts],
         "errors": list(dry.errors),
         "problems": list(dry.problems),
