@@ -202,16 +202,15 @@ def cli(
         from reconciler.cli import job as cli_job
 
         ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear, output=output)
-    elif run_task is not None:
-        from reconciler.cli import job as cli_job
-
-        work = cli_job.dry_run if dry_run else cli_job.run
-        ctx.invoke(work, name=run_task, time_limit=time_limit, output=output)
-    elif once:
+    elif once or run_task is not None:
         from reconciler.cli.once import Once, once_or_dry
 
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
         asked_for = replace(asked_for, pull=pull, as_of=as_of, inventories=inventories)
+        if run_task is not None:
+            from reconciler.cli.job import run_named
+
+            ctx.exit(run_named(ctx.obj, run_task, asked_for))
         ctx.exit(once_or_dry(ctx.obj, asked_for))
     elif dry_run or only or approve or strict or pull or verbose or quiet:
         raise click.UsageError(f"this belongs to --once: {_options_of_once(ctx)}")

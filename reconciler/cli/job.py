@@ -8,8 +8,10 @@ from reconciler.cli.answer import OUTPUT, answer, document
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
+    from reconciler.cli.once import Once
     from reconciler.loops.loop import Loop
 
+ONLY = click.option("--only", multiple=True, metavar="GLOB", help="Only VMs of these keys.")
 LIMIT = click.option(
     "--time-limit",
     type=click.FloatRange(min=1),
@@ -121,49 +123,79 @@ def show(settings: Settings, name: str, output: str) -> None:
     if found is None:
         raise click.UsageError(f"no job {name}; there is {', '.join(one.name for one in jobs)}")
     told = {**job_json(found), "output": found.output}
-    answer(output, render_job(found, at, paint()), **told)
+    click.echo(document(**told) if output == "json" else render_job(found, at, paint()))
 
 
 @job.command()
 @click.argument("name")
+@ONLY
 @LIMIT
 @OUTPUT
+@click.option("-v", "--verbose", is_flag=True, help="Also skips and API requests.")
+@click.option("-q", "--quiet", is_flag=True, help="Only what is wrong.")
 @click.pass_context
-def run(ctx: click.Context, name: str, time_limit: float, output: str) -> None:
+def run(
+    ctx: click.Context,
+    name: str,
+    only: tuple[str, ...],
+    time_limit: float,
+    output: str,
+    verbose: bool,
+    quiet: bool,
+) -> None:
     """Run one job now, whenever it ran last, be it due or disabled."""
+    from reconciler.cli.once import Once
+
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
+    once = Once(False, only, output, time_limit, verbose=verbose, quiet=quiet)
+    ctx.exit(run_named(ctx.obj, name, once))
+
+
+def run_named(settings: Settings, name: str, once: "Once") -> int:
+    """Run one job, live or dry; return the exit status."""
     from reconciler.cli.once import run_job
 
-    ctx.exit(run_job(ctx.obj, known_job(name), time_limit, output))
+    loop = known_job(name)
+    return _dry(settings, loop, once) if once.dry_run else run_job(settings, loop, once)
+
+
+def _dry(settings: Settings, loop: "Loop", once: "Once") -> int:
+    from reconciler.cli.once import dry_job, once_or_dry
+    from reconciler.cli.output import paint
+    from reconciler.loops.loop import PROCESS_VMS
+    from reconciler.show.jobs import render_dry, result_json
+
+    if loop.name == PROCESS_VMS:
+        return once_or_dry(settings, once)
+    result = dry_job(settings, loop, once)
+    if result.plan is None and once.output == "json":
+        click.echo(document(**result_json(loop.name, result)))
+    elif result.plan is None:
+        click.echo(render_dry(loop.name, result, paint()))
+    if result.status == "error":
+        return EXIT_FAILED
+    return EXIT_CHANGES if result.processed else 0
 
 
 @job.command("dry-run")
 @click.argument("name")
+@ONLY
 @LIMIT
 @click.option(
     "--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
 )
 @click.pass_context
-def dry_run(ctx: click.Context, name: str, time_limit: float, output: str) -> None:
+def dry_run(
+    ctx: click.Context, name: str, only: tuple[str, ...], time_limit: float, output: str
+) -> None:
     """Show what a run of one job would do; nothing is written or sent.
 
     Exit status 2 when it would do something.
     """
-    from reconciler.cli.once import Once, dry_job, once_or_dry
-    from reconciler.cli.output import paint
-    from reconciler.loops.loop import PROCESS_VMS
-    from reconciler.show.jobs import render_dry, result_json
+    from reconciler.cli.once import Once
 
-    loop = known_job(name)
-    if loop.name == PROCESS_VMS:
-        ctx.exit(once_or_dry(ctx.obj, Once(dry_run=True, output=output, time_limit=time_limit)))
-    result = dry_job(ctx.obj, loop, time_limit, output)
-    if result.plan is None and output == "json":
-        click.echo(document(**result_json(loop.name, result)))
-    elif result.plan is None:
-        click.echo(render_dry(loop.name, result, paint()))
-    if result.status == "error":
-        ctx.exit(EXIT_FAILED)
-    ctx.exit(EXIT_CHANGES if result.processed else 0)
+    ctx.exit(run_named(ctx.obj, name, Once(True, only, output, time_limit)))
 
 
 @job.command()

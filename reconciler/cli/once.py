@@ -39,8 +39,13 @@ class Once:
 
 def once_or_dry(settings: Settings, once: Once) -> int:
     """Run, or show what a run would change; return the exit status."""
+    options = _asked(settings, once)
+    return _dry(options, once) if once.dry_run else _live(options, once)
+
+
+def _asked(settings: Settings, once: Once) -> RunOptions:
     plain_logging(logging.INFO if once.verbose else logging.WARNING)
-    options = RunOptions(
+    return RunOptions(
         fleet=settings.fleet,
         database=settings.database,
         only=once.only,
@@ -50,7 +55,6 @@ def once_or_dry(settings: Settings, once: Once) -> int:
         by=person(),
         pull=once.pull,
     )
-    return _dry(options, once) if once.dry_run else _live(options, once)
 
 
 def plain_logging(level: int) -> None:
@@ -72,15 +76,14 @@ def _live(options: RunOptions, once: Once) -> int:
     return EXIT_FAILED if tally.failed else 0
 
 
-def run_job(settings: Settings, loop: "Loop", time_limit: float, output: str) -> int:
+def run_job(settings: Settings, loop: "Loop", once: Once) -> int:
     """Run one job, be it due or not; return the exit status."""
     from reconciler.loop import run_once
     from reconciler.loops.loop import PROCESS_VMS
     from reconciler.loops.perform import run_loop
 
-    plain_logging(logging.WARNING)
-    options = RunOptions(settings.fleet, settings.database, time_limit=time_limit, by=person())
-    with _watched(Once(output=output)) as reporter:
+    options = _asked(settings, once)
+    with _watched(once) as reporter:
         if loop.name == PROCESS_VMS:
             failed = bool(run_once(options, reporter).failed)
         else:
@@ -88,16 +91,15 @@ def run_job(settings: Settings, loop: "Loop", time_limit: float, output: str) ->
     return EXIT_FAILED if failed else 0
 
 
-def dry_job(settings: Settings, loop: "Loop", time_limit: float, output: str) -> "LoopResult":
+def dry_job(settings: Settings, loop: "Loop", once: Once) -> "LoopResult":
     """Return what a run of one job would do; a plan for VMs is shown."""
     from reconciler.loops.perform import dry_loop
 
-    plain_logging(logging.WARNING)
-    options = RunOptions(settings.fleet, settings.database, time_limit=time_limit, by=person())
+    options = _asked(settings, once)
     with busy("reading clusters, planning"):
         result = dry_loop(loop, options, notes_aside())
     if result.plan is not None:
-        _show(result.plan, output)
+        _show(result.plan, once.output, verbose=once.verbose)
     return result
 
 

@@ -20,7 +20,7 @@ from reconciler.loops.slots import Slot, slot_of, slots_of
 from reconciler.options import RunOptions
 from reconciler.past import pull
 from reconciler.report import Level, Remark, Reporter, Summary
-from reconciler.show.text import count_of
+from reconciler.show.text import count_of, show_when
 from state.place import Place
 from state.store import Store
 
@@ -130,7 +130,10 @@ class Cycle:
 
     def go(self, loops: Sequence[Loop]) -> Tally:
         """Run what is due: `process_vms`, then what has waited longest."""
-        slots = slots_of(loops, self.opened.fleet, self.store, beat=self.options.beat)
+        options = self.options
+        asked = options.only or options.approve or options.beat is not None
+        names = (PROCESS_VMS,) if asked else ()
+        slots = slots_of(loops, self.opened.fleet, self.store, names)
         due = [slot for slot in slots if slot.is_due(self.start)]
         due.sort(key=lambda slot: (slot.name != PROCESS_VMS, slot.next_run() or self.start))
         others = sum(slot.name != PROCESS_VMS for slot in due)
@@ -142,6 +145,8 @@ class Cycle:
             self._run(slot, self._deadline(len(due) - place, len(due)))
         if others and self.results:
             self._tell_end()
+        elif not due:
+            self._remark(self._idle(slots))
         return Tally(self.results, self.held)
 
     def _deadline(self, behind: int, due: int) -> datetime:
@@ -190,6 +195,17 @@ class Cycle:
             deadline,
             self.stopped,
             by=self.options.by,
+        )
+
+    def _idle(self, slots: Sequence[Slot]) -> str:
+        """Say when something is due, where nothing is now."""
+        on = (slot for slot in slots if slot.row.active)
+        coming = [(at, slot.name) for slot in on if (at := slot.next_run()) is not None]
+        if not coming:
+            return "nothing is due: every job is switched off; see reconcile job list"
+        at, name = min(coming)
+        return (
+            f"nothing is due until {show_when(at)} ({name}); reconcile job run {name} runs it now"
         )
 
     def _tell_end(self) -> None:

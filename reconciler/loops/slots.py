@@ -1,6 +1,6 @@
 """Which loops are due: the schedule of each, and the slot that it stands before."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,13 +20,18 @@ ALWAYS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One loop with its row and schedule; `unkept` is due by itself, and no row says when."""
+    """One loop with its row and schedule.
+
+    `unkept` is due by itself, and no row says when; `asked` for it is by a person, be it due or
+    not.
+    """
 
     loop: Loop
     row: LoopRow
     table: Timetable
     zone: str
     unkept: bool = False
+    asked: bool = False
 
     @property
     def name(self) -> str:
@@ -50,6 +55,8 @@ class Slot:
 
     def is_due(self, at: datetime) -> bool:
         """Whether it is to run now: its slot has come, or its last run was killed."""
+        if self.asked:
+            return True
         if not (self.row.active and self.table.runs):
             return False
         if self.unkept or self.was_killed():
@@ -63,16 +70,16 @@ class Slot:
 
 
 def slots_of(
-    loops: Iterable[Loop], fleet: Fleet, store: Store, *, beat: float | None = None
+    loops: Iterable[Loop], fleet: Fleet, store: Store, asked: Collection[str] = ()
 ) -> list[Slot]:
-    """Return each loop as it stands; `beat` is a service's interval, given by hand, in seconds."""
+    """Return each loop as it stands; a person asked for those named."""
     rows = store.loops.all()
-    return [_slot(loop, rows, fleet, beat) for loop in loops]
+    return [_slot(loop, rows, fleet, asked) for loop in loops]
 
 
 def slot_of(loop: Loop, fleet: Fleet, store: Store) -> Slot:
     """Return one loop as it stands."""
-    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet, None)
+    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet, ())
 
 
 def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
@@ -85,10 +92,10 @@ def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
     return loop.schedule
 
 
-def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet, beat: float | None) -> Slot:
+def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet, asked: Collection[str]) -> Slot:
     row = rows.get(loop.name, LoopRow(loop.name))
     table = timetable_of(loop, row, fleet)
     main = loop.name == PROCESS_VMS
     often = table.kind == "always" or (table.kind == "every" and table.seconds <= ALWAYS)
-    unkept = main and (often or beat is not None)
-    return Slot(loop, row, table, fleet.schedule.timezone, unkept)
+    called = loop.name in asked
+    return Slot(loop, row, table, fleet.schedule.timezone, main and (often or called), called)

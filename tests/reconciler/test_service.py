@@ -177,7 +177,7 @@ def test_no_error_of_one_run_ends_the_service(lab: Lab) -> None:
 def test_a_defect_of_ours_is_told_and_does_not_end_it_either(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by zero")
 
     monkeypatch.setattr("reconciler.service.run_due", broken)
