@@ -28,11 +28,8 @@ ALGORITHMS = (
     "hmac-sha1",
     "hmac-sha224",
     "hmac-sha256",
-    "hmac-sha256-128",
     "hmac-sha384",
-    "hmac-sha384-192",
     "hmac-sha512",
-    "hmac-sha512-256",
 )
 
 
@@ -74,8 +71,11 @@ class Bind:
     def close(self) -> None:
         self._daemon.close()
 
-    def zone(self, name: str, *lines: str) -> str:
-        """Add a zone with these records (zone file lines); its name again."""
+    def zone(self, name: str, *lines: str, policy: str = "") -> str:
+        """Add a zone with these records (zone file lines); its name again.
+
+        All keys but `stranger` may update it, unless an update-policy says who may what.
+        """
         safe = name.replace("/", "_")
         text = [
             f"$TTL {TTL}",
@@ -86,11 +86,11 @@ class Bind:
         ]
         file = self._daemon.write(f"{safe}.db", "\n".join(text))
         keys = " ".join(f'key "{one}";' for one in self.keys)
+        granted = f"update-policy {{ {policy} }};" if policy else f"allow-update {{ {keys} }};"
         self.rndc(
             "addzone",
             f'"{name}"',
-            f'{{ type primary; file "{file}"; allow-update {{ {keys} }};'
-            f" allow-transfer {{ {keys} }}; }};",
+            f'{{ type primary; file "{file}"; {granted} allow-transfer {{ {keys} }}; }};',
         )
         return name
 

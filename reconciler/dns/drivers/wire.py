@@ -51,7 +51,7 @@ def dialled(server: str, port: int, timeout: float) -> Iterator[Line]:
     where = f"{server} port {port}"
     try:
         stream = socket.create_connection((server, port), timeout)
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):
         raise DNSUnreachable(f"{where}: the name does not resolve") from None
     except TimeoutError:
         raise DNSUnreachable(f"{where}: no connection within {timeout:g} s") from None

@@ -5,17 +5,16 @@ import logging
 import pytest
 
 from state.drivers import (
-    Applied,
     BadKey,
     Conflict,
     DNSError,
     DNSRefused,
     DNSUnreachable,
     RRChange,
-    RRset,
     ZoneDriver,
     ZoneNotFound,
 )
+from tests.reconciler.dns.drivers.records import create, errors, held, put, rrset
 from tests.servers.providers import WRONG, Ground, driver
 
 MARK = "reconcile demo web-1"
@@ -29,32 +28,6 @@ def zone(ground: Ground, number: int) -> str:
 @pytest.fixture
 def opened(ground: Ground, zone: str) -> ZoneDriver:
     return driver(ground, zone)
-
-
-def rrset(name: str, kind: str, *values: str, ttl: int = 300, mark: str = "") -> RRset:
-    return RRset(name, kind, ttl, frozenset(values), mark)
-
-
-def create(*rrsets: RRset) -> list[RRChange]:
-    return [RRChange(None, one) for one in rrsets]
-
-
-def put(driven: ZoneDriver, *changes: RRChange) -> None:
-    """Apply changes that must all go well."""
-    assert errors(driven.apply(changes)) == [None] * len(changes)
-
-
-def errors(applied: object) -> list[DNSError | None]:
-    assert isinstance(applied, list | tuple)
-    assert all(isinstance(one, Applied) for one in applied)
-    return [one.error for one in applied]
-
-
-def held(driven: ZoneDriver, *kinds: str) -> list[RRset]:
-    """What the zone holds of these types, but for what the provider put there itself."""
-    found = driven.read()
-    assert list(found) == sorted(found)
-    return [one for one in found if one.type in kinds and "192.0.2.250" not in one.values]
 
 
 def test_what_was_written_is_read_back(ground: Ground, zone: str, opened: ZoneDriver) -> None:
