@@ -28,8 +28,26 @@ def test_c_01_each_is_configurable_and_0_switches_it_off() -> None:
     assert schedule.interval("backup_status") == 60.0
 
 
+def test_c_01_a_job_may_have_times_of_day_in_the_sites_zone() -> None:
+    """C-01, FRM-03"""
+    every = {"remove_snapshots": "daily at 02:30", "schedule_backup": "0 * * * *"}
+    schedule = Schedule.model_validate({"timezone": "Europe/Berlin", "every": every})
+    assert schedule.timetable("remove_snapshots").cron == "30 2 * * *"
+    assert schedule.interval("remove_snapshots") is None
+    assert schedule.timetable("backup_status").seconds == 300.0
+    assert schedule.model_dump(mode="json")["every"] == every
+    assert Schedule().timezone == "UTC"
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"profile": "slow"}, {"every": {"process_vms": 5}}, {"every": {"nap": "1h"}}]
+    "wrong",
+    [
+        {"timezone": "Mars/Olympus"},
+        {"every": {"process_vms": "at night"}},
+        {"profile": "slow"},
+        {"every": {"process_vms": 5}},
+        {"every": {"nap": "1h"}},
+    ],
 )
 def test_what_is_no_schedule_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
