@@ -8,7 +8,7 @@ from handlers.effects import running
 from handlers.handler import distinct_calls
 from handlers.power import is_wanted_off
 from handlers.safeguard import UNAVAILABLE
-from handlers.terminate import losses
+from handlers.terminate import destroys
 from handlers.waiting import permission
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_preview
@@ -141,7 +141,7 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         image=binding.image if binding else None,
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
-        details=tuple(losses(seen)) if kind == "destroy" and seen.config else (),
+        details=tuple(str(one.old) for one in plan.changes if destroys(one)),
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         waits=_restart(turn.spec, plan),
         calls=tuple(calls),

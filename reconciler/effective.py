@@ -1,9 +1,12 @@
 """What the engine is to reach of a VM now: its spec, and what was asked of it besides. Pure."""
 
-from desired.spec import VMSpec
-from state.memory import Memory, Phase
+import json
 
-TERMINATE = "do.terminate"
+from desired.spec import VMSpec
+from state.memory import Intent, Memory, Phase
+from state.verbs import DO, Wish
+
+TERMINATE = f"{DO}terminate"
 """The intent of a person who asked for a VM's end, whatever its spec says."""
 
 REMOVED = "removed"
@@ -15,6 +18,19 @@ def effective(spec: VMSpec, memory: Memory) -> VMSpec:
     if spec.state == "present" and TERMINATE in memory.intents:
         return spec.model_copy(update={"state": "absent"})
     return spec
+
+
+def asked(intent: Intent) -> Wish:
+    """Return who asked for the end and by which token, of a row that another program may have
+    written: what it does not tell is empty."""
+    try:
+        detail = json.loads(intent.detail or "{}")
+    except ValueError:
+        detail = {}
+    told = detail if isinstance(detail, dict) else {}
+    verb = intent.kind.removeprefix(DO)
+    token, by = str(told.get("token") or intent.at.isoformat()), str(told.get("by") or "somebody")
+    return Wish(intent.key, verb, token, by, intent.at, {})
 
 
 def has_turn(spec: VMSpec, memory: Memory) -> bool:

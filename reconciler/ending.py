@@ -6,27 +6,37 @@ Told in the lines of TERM-11. Each step may be made again: who comes after a cra
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
+from pydantic import ValidationError
+
 from desired.ending import End
+from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.effects import running
+from handlers.holder import HOLDER
 from handlers.stop import SKEW, STAY_OFF, begun_stop
-from handlers.terminate import VM, destroys
+from handlers.terminate import BACKUP, VM, WAITS, Terminate, destroys
+from reconciler.allocation.addressing import rest_of
+from reconciler.allocation.allocate import Vmids
 from reconciler.clock import Clock
-from reconciler.effective import REMOVED, TERMINATE
+from reconciler.effective import REMOVED, TERMINATE, asked
 from reconciler.execute import Done
 from reconciler.guard import Guarded
 from reconciler.plan import VMPlan, plan_vm
 from reconciler.registry import ending_handlers
-from reconciler.remains import Backup, backups_of, remove
+from reconciler.remains import Backup, Lifetime, backups_of, remove
 from reconciler.report import Remark
 from reconciler.show.text import count_of
 from reconciler.site import Site
+from reconciler.stopping import kind_of
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Json
+from state.applied import AppliedSpec
 from state.change import Change, Effect, Note
-from state.memory import Binding, Intent, Phase
+from state.kept import KeptBackups
+from state.memory import Binding, Intent, OpenTask, Phase
 from state.observed import Presence, SeenVM
 from state.outbox import Event
 from state.store import Store
@@ -45,16 +55,25 @@ FAILURE = "termination FAILED - admin attention required: "
 PURGE = "purge=1"
 
 
-WAITS = "TerminateWaits"
-"""Its end was begun, or asked for, and waits for a time."""
-
-
 class Farewell(Protocol):
     """What else knows of a VM, and is told when the machine is surely gone (DNS)."""
 
     def records(self, key: str) -> Iterable[str]:
         """Remove what stands there of the VM; yields the lines of the log (TERM-05, TERM-11)."""
         ...
+
+
+def remembering(spec: VMSpec, applied: AppliedSpec | None) -> VMSpec:
+    """Return the spec with the disks that are retained by the one under which the VM settled.
+
+    `{state: absent}` alone names none any more.
+    """
+    try:
+        before = VMSpec.model_validate_json(applied.document) if applied else None
+    except ValidationError:
+        before = None
+    kept = {s: one for s, one in before.disks.items() if one.reclaim == "retain"} if before else {}
+    return spec.model_copy(update={"disks": {**kept, **spec.disks}}) if kept else spec
 
 
 def plan_end(spec: VMSpec, seen: SeenVM) -> VMPlan:
@@ -91,6 +110,7 @@ class Ending:
     site: Site
     clock: Clock
     narrator: Narrator
+    fleet: Fleet
     farewells: Sequence[Farewell] = ()
 
     def carry(self, turn: Turn, guarded: Guarded, own: Sequence[Change]) -> Done | None:
@@ -100,6 +120,9 @@ class Ending:
             self._close(turn, seen, first)
             return None
         seen = self._begin(turn, seen)
+        if first is not None and not first.calls:
+            self._set_down(turn, seen, first)
+            return Done()
         if first is not None and destroys(first):
             if reason := self._failed_before(seen):
                 self.failed(turn, reason)
@@ -146,6 +169,22 @@ class Ending:
         self._tell(turn, f"remote status: {seen.status}, vmid: {binding.vmid}")
         return replace(seen, memory=replace(seen.memory, binding=ends))
 
+    def _set_down(self, turn: Turn, seen: SeenVM, step: Change) -> None:
+        """Keep what a step needs that calls nothing: since when a VM is kept, a holder's vmid."""
+        now, detail = self.clock.now(), ""
+        if step.field == HOLDER:
+            used = self.store.bindings.vmids(self.site.name) | seen.cluster.vms.keys()
+            vmids = Vmids(used, self.site.cluster.first_vmid, self.site.vmid_free)
+            detail = str(vmids.take())
+        else:
+            self._tell(turn, f"stopped, and kept for {step.new}")
+        self.store.intents.put(Intent(turn.key, step.field, now, 0, detail))
+
+    def backed_up(self, task: OpenTask) -> None:
+        """The last backup of a VM is made: it is not made again."""
+        if kind_of(task) == "vzdump" and task.handler == Terminate.name:
+            self.store.intents.put(Intent(task.key, BACKUP, self.clock.now(), 0, task.upid))
+
     def _tell_destroy(self, turn: Turn, seen: SeenVM) -> None:
         stop, binding = begun_stop(seen), seen.memory.binding
         assert binding is not None
@@ -185,7 +224,14 @@ class Ending:
         self._bid_farewell(turn)
         self._backups(turn, binding, seen)
         now = self.clock.now()
-        self.store.bindings.end(turn.key, self._gone(turn, binding, seen), _tombstone(seen, turn))
+        self.store.bindings.end(
+            turn.key,
+            self._gone(turn, binding, seen),
+            lambda lease: rest_of(lease, self.fleet, now, "its VM was terminated"),
+            _tombstone(seen, turn),
+            _kept(turn, binding, now),
+        )
+        self._close_wish(seen, now)
         turn.changes.append(change)
         took = (now - began).total_seconds()
         freed = ", ".join(lease.address for lease in seen.memory.leases) or "no addresses"
@@ -194,6 +240,12 @@ class Ending:
         since = turn.started_at or began
         took = (now - since).total_seconds()
         self._tell(turn, f"[terminate] done ({took:.2f}s) result=success")
+
+    def _close_wish(self, seen: SeenVM, now: datetime) -> None:
+        """Set down that what was asked for by word of mouth is done."""
+        intent = seen.memory.intents.get(TERMINATE)
+        if intent is not None:
+            self.store.verbs.end(asked(intent), "done", "the machine is gone", now)
 
     def _gone(self, turn: Turn, binding: Binding, seen: SeenVM) -> Event:
         detail: dict[str, Json] = {
@@ -223,7 +275,8 @@ class Ending:
         end = turn.spec.terminate or End()
         if end.kept_for != 0:
             return
-        left = backups_of(self.site.api, seen.cluster, binding)
+        life = Lifetime(binding.vmid, binding.created_at)
+        left = backups_of(self.site.api, seen.cluster, life)
         self._tell(turn, "removing backups")
         gone = [backup for backup in left.backups if self._removed(turn, backup)]
         for problem in left.problems:
@@ -254,6 +307,16 @@ def _tombstone(seen: SeenVM, turn: Turn) -> Intent | None:
     """What keeps a VM that was ended by word of mouth from being made again by its spec."""
     asked = seen.memory.intents.get(TERMINATE)
     return Intent(turn.key, REMOVED, seen.at, 0, asked.detail) if asked else None
+
+
+def _kept(turn: Turn, binding: Binding, now: datetime) -> KeptBackups | None:
+    """What stands for its backups while they outlive the VM; None where they go, or stay."""
+    length = (turn.spec.terminate or End()).kept_for
+    if not length or binding.created_at is None:
+        return None
+    until = now + timedelta(seconds=length)
+    since = binding.created_at
+    return KeptBackups(binding.cluster, binding.vmid, since, turn.key, now, until)
 
 
 def not_proven(seen: SeenVM) -> Note:

@@ -23,7 +23,7 @@ from reconciler.allocation.sightings import sightings, strangers
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
-from reconciler.ending import in_turn, not_proven, plan_end
+from reconciler.ending import in_turn, not_proven, plan_end, remembering
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
@@ -340,6 +340,7 @@ class SiteLook:
     def _ended(self, spec: VMSpec, seen: SeenVM) -> Guarded:
         """Plan and guard the end of one VM; nothing is given to it any more."""
         seen = identified(seen, self.ground)
+        spec = remembering(spec, self.store.applied.of(spec.key))
         binding = seen.memory.binding
         if binding is None or seen.presence is not Presence.ABSENT or binding.uuid is not None:
             return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))

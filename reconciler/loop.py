@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from desired.source import Fleet
+from reconciler.aftermath import remove_kept, taken_back
 from reconciler.approval import grant_now
 from reconciler.clock import Clock, SystemClock, Workers
 from reconciler.config import Opened, Opening, open_live
@@ -86,6 +87,11 @@ class Run:
         store = self.opened.store
         self._watch()
         fleet = self.opened.fleet
+        only = self.options.only
+        for key, said in take_up(fleet, store, lambda key: fits(key, only), self.start):
+            self._remark(f"{key}: {said}", key=key)
+        for said in taken_back(fleet, store):
+            self._remark(said)
         turns = turns_of(fleet, self.options.only, told_of(fleet, store))
         run, before = self._begin(turns)
         stage = Stage(self.opened, self.reporter, self.clock)
@@ -166,6 +172,8 @@ class Run:
     def _tell_what_else(self, course: Course, sites: Mapping[str, Site]) -> None:
         """Say what concerns no single VM at work: withdrawn specs, rollouts, copies of VMs."""
         within = {name: site for name, site in sites.items() if not site.missed}
+        for said in remove_kept(self.opened.store, sites, self.start):
+            self._remark(said)
         for key in withdraw(self.opened.fleet, self.opened.store, within, self.start):
             self._remark(f"{key}: spec gone, no machine made: its vmid and addresses are free")
         for rollout in course.rollouts:

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 from handlers.safeguard import UNAVAILABLE, UNDONE
 from handlers.stop import START
 from handlers.terminate import BLOCKED
+from handlers.terminate import WAITS as END_WAITS
 from reconciler.backoff import soon
 from reconciler.clock import Clock
 from reconciler.drift import tell_drift
-from reconciler.ending import WAITS as END_WAITS
 from reconciler.ending import Ending, Farewell
 from reconciler.execute import Done
 from reconciler.guard import PATIENT, Guarded
@@ -62,7 +62,8 @@ class Reckoner:
 
     @property
     def ending(self) -> Ending:
-        return Ending(self.store, self.site, self.clock, self.narrator, self.farewells)
+        fleet = self.settler.fleet
+        return Ending(self.store, self.site, self.clock, self.narrator, fleet, self.farewells)
 
     def broke(self, turn: Turn, error: Exception) -> None:
         """One VM's exception is that VM's error; the others go on (DEP-27).
@@ -149,6 +150,8 @@ class Reckoner:
 
     def task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
+        if end is not None and end.ok:
+            self.ending.backed_up(task)
         self.store.tasks.close(task)
         took = (now - task.started_at).total_seconds()
         turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from urllib.parse import quote
 
 from state.api import Api, ApiError
 from state.change import Call, Method
-from state.memory import Binding
 from state.observed import ClusterView, StorageRow
 from state.view import rows, text, whole
 
@@ -30,25 +30,39 @@ class Left:
     problems: tuple[str, ...] = ()
 
 
-def backups_of(api: Api, view: ClusterView, binding: Binding) -> Left:
+@dataclass(frozen=True, slots=True)
+class Lifetime:
+    """When a vmid was one machine's: backups of another time are another machine's."""
+
+    vmid: int
+    since: datetime | None
+    until: datetime | None = None
+
+    def holds(self, ctime: int) -> bool:
+        """Whether a backup made then (seconds since 1970) is this machine's."""
+        if self.since is None or ctime < int(self.since.timestamp()):
+            return False
+        return self.until is None or ctime <= self.until.timestamp()
+
+
+def backups_of(api: Api, view: ClusterView, life: Lifetime) -> Left:
     """Return the backups of this machine on all storages (TERM-04).
 
     A vmid is used again: what was made before our machine was is another one's, and stays.
     """
     found: list[Backup] = []
     problems = []
-    if binding.created_at is None:
+    if life.since is None:
         return Left(problems=("when it was made is not known: no backup is surely its own",))
     for place in _places(view):
         path = f"/nodes/{place.node}/storage/{place.storage}/content"
         try:
-            answer = api.get(path, {"content": "backup", "vmid": binding.vmid})
+            answer = api.get(path, {"content": "backup", "vmid": life.vmid})
         except ApiError as error:
             problems.append(f"{place.storage} on {place.node}: {error.text}")
             continue
         for row in rows(answer):
-            mine = whole(row, "vmid") == binding.vmid
-            if mine and whole(row, "ctime") >= int(binding.created_at.timestamp()):
+            if whole(row, "vmid") == life.vmid and life.holds(whole(row, "ctime")):
                 volume = text(row, "volid") or ""
                 sizes = whole(row, "size"), bool(whole(row, "protected"))
                 found.append(Backup(volume, place.node, place.storage, *sizes))

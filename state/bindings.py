@@ -1,6 +1,6 @@
 """Which machine a key is bound to, which vmids were forgotten, and which names were rolled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Column, Connection, delete, exists, insert, select, update
@@ -9,9 +9,11 @@ from desired.source import RolledName
 from state import tables
 from state.applied import AppliedSpec
 from state.database import Database, StoreError, row_of, upsert
-from state.leases import insert_lease
+from state.kept import KeptBackups, insert_kept
+from state.leases import insert_lease, release_of
 from state.memory import Binding, Intent, Lease, Phase
 from state.outbox import Event, insert_event
+from state.quarantine import Rest
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
 # them that a key has but one of. What was forgotten bears the old key in its marker: it stays.
@@ -106,6 +108,14 @@ class Bindings:
         with self._database.reading("read what is deployed") as link:
             return [Binding(*row) for row in link.execute(statement.order_by(columns.vmid))]
 
+    def in_phase(self, phase: Phase) -> list[Binding]:
+        """The bindings of all clusters in a phase, by key."""
+        statement = select(tables.bindings).where(tables.bindings.c.phase == phase)
+        with self._database.reading(f"read what is in phase {phase}") as link:
+            return [
+                Binding(*row) for row in link.execute(statement.order_by(tables.bindings.c.key))
+            ]
+
     def names(self) -> dict[str, RolledName]:
         """The Proxmox names in use, by key, each with the template text that it came from."""
         columns = tables.bindings.c
@@ -150,18 +160,28 @@ class Bindings:
                 link.execute(delete(tables.leases).where(tables.leases.c.key == key))
                 _drop_rows(link, binding)
 
-    def end(self, key: str, event: Event, tombstone: Intent | None = None) -> bool:
+    def end(
+        self,
+        key: str,
+        event: Event,
+        rest_of: Callable[[Lease], Rest | None],
+        tombstone: Intent | None = None,
+        kept: KeptBackups | None = None,
+    ) -> bool:
         """Unbinds a key whose machine is surely gone: addresses, vmid and record, in one.
 
-        The event is written with it or not at all; a tombstone keeps the key from being made
+        `rest_of` says how each address is to rest. The event is written with it or not at all, and
+        so is what stands for the backups that are kept; a tombstone keeps the key from being made
         again. False when it is not bound (any more).
         """
         with self._database.writing(f"end {key}") as link:
             binding = binding_of(link, key)
             if binding is None:
                 return False
-            link.execute(delete(tables.leases).where(tables.leases.c.key == key))
+            release_of(link, key, rest_of)
             _drop_rows(link, binding)
+            if kept is not None:
+                insert_kept(link, kept)
             insert_event(link, event)
             if tombstone is not None:
                 upsert(link, tables.intents, [row_of(tombstone, tables.intents)])

@@ -83,12 +83,19 @@ class Leases:
 
     def release_all(self, key: str, rest_of: Callable[[Lease], Rest | None]) -> tuple[Lease, ...]:
         """Frees all addresses of a key at once, each to rest as is said; returns them."""
-        own = select(tables.leases).where(tables.leases.c.key == key)
         with self._database.writing(f"release the addresses of {key}") as link:
-            leases = grouped(Lease(*row) for row in link.execute(own)).get(key, ())
-            for lease in leases:
-                _release(link, lease, rest_of(lease))
-        return leases
+            return release_of(link, key, rest_of)
+
+
+def release_of(
+    link: Connection, key: str, rest_of: Callable[[Lease], Rest | None]
+) -> tuple[Lease, ...]:
+    """Frees all addresses of a key, in a transaction of the caller's; returns them."""
+    own = select(tables.leases).where(tables.leases.c.key == key)
+    leases = grouped(Lease(*row) for row in link.execute(own)).get(key, ())
+    for lease in leases:
+        _release(link, lease, rest_of(lease))
+    return leases
 
 
 def _release(link: Connection, lease: Lease, rest: Rest | None) -> None:

@@ -31,6 +31,7 @@ from state.downtime import Downtimes
 from state.holds import Holds
 from state.intents import Intents
 from state.journal import Journal
+from state.kept import Kept
 from state.leases import Leases
 from state.loops import Loops
 from state.memory import Memory
@@ -74,6 +75,7 @@ class Store:
         self.attempts = Attempts(database)
         self.intents = Intents(database)
         self.holds = Holds(database)
+        self.kept = Kept(database)
         self.vault = Vault(database, key)
         self.cache = Cache(database)
         self.journal = Journal(database)

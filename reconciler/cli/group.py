@@ -40,6 +40,7 @@ COMMANDS = {
     "hold": "act",
     "unhold": "act",
     "restart": "restart",
+    "terminate": "terminate",
     "debt": "debt",
     "dns": "dns",
     "orphans": "orphans",

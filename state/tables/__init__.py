@@ -9,6 +9,7 @@ from state.tables.addresses import quarantine, reservations
 from state.tables.base import metadata, settings
 from state.tables.consent import approvals, approved, rollout_members, rollouts
 from state.tables.desired import desired_vm, desired_vm_history
+from state.tables.ends import kept_backups
 from state.tables.journal import conditions, effects, outbox, runs, steps, vm_runs
 from state.tables.loops import loop_items, loops
 from state.tables.machines import (
@@ -24,7 +25,7 @@ from state.tables.machines import (
 )
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
-from state.tables.usage import meters, usage_hours, usage_months
+from state.tables.usage import meters, usage_gaps, usage_hours, usage_months
 from state.tables.verbs import verbs
 from state.tables.zones import dns_records, dns_zones
 
@@ -45,6 +46,7 @@ __all__ = [
     "forgotten",
     "holds",
     "intents",
+    "kept_backups",
     "leases",
     "loop_items",
     "loops",
@@ -62,6 +64,7 @@ __all__ = [
     "steps",
     "tasks",
     "traces",
+    "usage_gaps",
     "usage_hours",
     "usage_months",
     "verbs",
