@@ -33,7 +33,7 @@ from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("reference", "changes", "clusters", "specs", "service")
+PAGES = ("reference", "addresses", "changes", "clusters", "specs", "service")
 README = (ROOT / "README.md").read_text()
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)])
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)

@@ -57,6 +57,7 @@ COMMANDS = {
     "scheduled-tasks": "job",
     "locks": "job",
     "spec": "spec",
+    "ip": "ip",
     "iso": "iso",
     "template": "template",
     "simulate": "simulate",

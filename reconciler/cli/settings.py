@@ -7,7 +7,10 @@ EXIT_FAILED, EXIT_CHANGES, EXIT_USAGE, EXIT_LOCKED, EXIT_STOPPED = 1, 2, 64, 75,
 EXITS: tuple[tuple[int, str], ...] = (
     (0, "fine; of a dry run: nothing would change"),
     (EXIT_FAILED, "something failed, a spec is broken, or something could not be read"),
-    (EXIT_CHANGES, "dry run, `drift`, `debt`, `orphans`, `zombies`, `spec diff`: something to do"),
+    (
+        EXIT_CHANGES,
+        "dry run, `drift`, `debt`, `orphans`, `zombies`, `ip check`, `spec diff`: something to do",
+    ),
     (EXIT_USAGE, "the command line was wrong"),
     (EXIT_LOCKED, "another run is at work; try again later"),
     (EXIT_STOPPED, "interrupted, or told to stop (SIGTERM); the next run goes on"),
