@@ -77,7 +77,7 @@ class Cloudflare:
 
     def _admit(self, asked: Asked) -> None:
         word, _, token = asked.headers.get("authorization", "").partition(" ")
-        if word != "Bearer" or not token:
+        if word != "Bearer" or not token.strip():
             raise Refused(400, 6003, "Invalid request headers")
         if token != self.token:
             raise Refused(403, 9109, "Invalid access token")

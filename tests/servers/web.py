@@ -3,7 +3,8 @@
 import json
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,12 +43,14 @@ Answer = Callable[[Asked], Told]
 class Web:
     """Answers every request by `answer` and keeps what it was asked; `close` ends it.
 
-    `odd`, when set, answers instead: how a proxy or a broken server would.
+    `odd`, when set, answers instead: how a proxy or a broken server would. `before` is called with
+    each request before it is answered: what others do in the meantime.
     """
 
     def __init__(self, answer: Answer, certificate: Path | None = None) -> None:
         self.asked: list[Asked] = []
         self.odd: Told | None = None
+        self.before: Callable[[Asked], None] = lambda asked: None
         self._answer = answer
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer((ADDRESS, 0), self._handler())
@@ -67,10 +70,17 @@ class Web:
         self._thread.join()
         self._server.server_close()
 
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Inside, no request is answered."""
+        with self._lock:
+            yield
+
     def tell(self, asked: Asked) -> Told:
         """The answer to one request; one at a time."""
         with self._lock:
             self.asked.append(asked)
+            self.before(asked)
             return self.odd or self._answer(asked)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:

@@ -25,6 +25,8 @@ from state.secret import Secret
 
 LONGEST = 300
 """Characters of a provider's own words that an error shows."""
+SHORTEST = 4
+"""Characters of a secret that is looked for in them: a shorter one would be everywhere."""
 JSON = {"Content-Type": "application/json", "Accept": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 T = TypeVar("T")
@@ -53,7 +55,7 @@ class Door:
     ) -> None:
         self.url = url.rstrip("/")
         self._headers = dict(headers)
-        self._secrets = tuple(secrets)
+        self._secrets = [one for one in secrets if len(one.reveal()) >= SHORTEST]
         self._ca = ca
         self._timeout = timeout
         self._pool: PoolManager | None = None

@@ -154,7 +154,7 @@ class HestiaCpDriver:
         for value in sorted(wanted - kept.keys()):
             self._put(about, value, spare.pop() if spare else None)
         for value, one in sorted(kept.items()):
-            if one.ttl != str(about.ttl):
+            if one.ttl != str(about.ttl) or one.suspended == "yes":
                 self._put(about, value, one)
         for one in spare:
             self._do("v-delete-dns-record", one.id, "no")

@@ -4,7 +4,7 @@ Paths below /api/v1/servers/{server_id}; the key goes in `X-API-Key`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -27,8 +27,6 @@ from state.secret import Secret
 
 ACCOUNT = "reconcile"
 """Whose comment is our mark; those of others stay."""
-FEW = 5
-"""Changes whose rrsets are read one by one; for more the whole zone is."""
 
 
 class _Record(msgspec.Struct, omit_defaults=True):
@@ -91,7 +89,8 @@ class PowerDnsDriver:
         return tuple(sorted(_seen(one) for one in self._ask().rrsets))
 
     def apply(self, batch: Sequence[RRChange]) -> Sequence[Applied]:
-        held = list(self._held(batch))
+        # Asked for one rrset alone, servers leave out disabled records: those would be overwritten.
+        held = self._ask().rrsets
         comments = {(plain_name(one.name), one.type): _foreign(one) for one in held}
 
         def send(part: Sequence[RRChange]) -> None:
@@ -104,16 +103,6 @@ class PowerDnsDriver:
 
     def close(self) -> None:
         self._door.close()
-
-    def _held(self, batch: Sequence[RRChange]) -> Iterator[_RRset]:
-        """What the zone holds of the batch's rrsets (of all, for a large batch)."""
-        if len(batch) > FEW:
-            yield from self._ask().rrsets
-            return
-        for name, kind in sorted({(one.rrset.name, one.rrset.type) for one in batch}):
-            found = self._ask(rrset_name=dotted(name), rrset_type=kind).rrsets
-            # Servers before 4.5 know no such filter and answer with the whole zone.
-            yield from (one for one in found if (plain_name(one.name), one.type) == (name, kind))
 
     def _ask(self, **query: str) -> _Zone:
         path = f"{self._path}?{urlencode(query)}" if query else self._path
