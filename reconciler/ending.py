@@ -30,6 +30,7 @@ from reconciler.remains import Backup, Lifetime, backups_of, remove
 from reconciler.report import Remark
 from reconciler.show.text import count_of
 from reconciler.site import Site
+from reconciler.spent import machine_of
 from reconciler.stopping import kind_of
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Json
@@ -163,7 +164,7 @@ class Ending:
         ends = replace(binding, phase=Phase.TERMINATE)
         self.store.bindings.change(ends)
         # A guest that is stopped for its end counts for the thresholds from then on.
-        self.store.journal.effect(turn.key, Effect.DESTROY, self.clock.now())
+        self.store.journal.effect(machine_of(turn.key, binding), Effect.DESTROY, self.clock.now())
         turn.enter(Phase.TERMINATE)
         self._tell(turn, "[terminate] starting")
         self._tell(turn, f"remote status: {seen.status}, vmid: {binding.vmid}")

@@ -9,7 +9,7 @@ from datetime import datetime
 from handlers.handler import Context, Handler, is_config_call, vmid_of
 from handlers.reclaim import ERASE, permit
 from reconciler.backoff import not_before, soon
-from reconciler.guard import counted
+from reconciler.guard import counted, met_by
 from reconciler.outgoing import groups, is_config, merged, names_of, signed_with, turn
 from reconciler.plan import change_hash
 from reconciler.stopping import begin, is_aged, not_begun, sent
@@ -69,7 +69,7 @@ class Executor:
 
     `separate` holds the VMs whose merged config write was refused without naming an owned key:
     their handlers are sent one at a time, each after a new look. Once `stopping` says so, what is
-    sent is finished and nothing more is begun.
+    sent is finished and nothing more is begun. `parting` is told before anything is sent.
     """
 
     api: Api
@@ -79,6 +79,7 @@ class Executor:
     cluster: str
     separate: set[str] = field(default_factory=set)
     stopping: Callable[[], bool] = lambda: False
+    parting: Callable[[SeenVM, Iterable[Change]], None] = lambda seen, changes: None
 
     def run(self, seen: SeenVM, changes: Sequence[Change]) -> Done:
         """Send one VM's changes up to the first call that starts a task.
@@ -125,6 +126,7 @@ class Executor:
         calls = [call for change in group for call in change.calls]
         # A clone begins without the firewall that a former machine of this id may have had.
         firewall = any("/firewall/" in call.path or call.path.endswith(NEW) for call in calls)
+        self.parting(seen, group)
         at = self.clock()
         self.store.cache.mark_dirty(self.cluster, vmid_of(seen), at, firewall=firewall)
         self._intend(seen, group, at)
@@ -182,7 +184,7 @@ class Executor:
         self._begin_change(seen, group)
         begin(self.store, seen, group, at)
         for effect in sorted({effect for effect in map(counted, group) if effect}):
-            self.store.journal.effect(seen.key, effect, at)
+            self.store.journal.effect(met_by(seen, effect), effect, at)
         for change in group:
             if change.approval:
                 self.store.approvals.use(change_hash(seen, change, self.store.vault.key), at)

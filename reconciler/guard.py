@@ -23,7 +23,7 @@ from reconciler.drain import PATIENT as DRAINING
 from reconciler.moves import Moves
 from reconciler.plan import VMPlan
 from reconciler.show.text import count_of
-from reconciler.spent import Spent
+from reconciler.spent import Spent, machine_of
 from state.change import Change, Effect, Note
 from state.observed import SeenVM
 
@@ -108,7 +108,7 @@ class Gate:
                 if note not in notes:
                     notes.append(note)
         for effect in {effect for effect in map(counted, allowed) if effect}:
-            self.spent.learn(effect, {seen.key})
+            self.spent.learn(effect, {met_by(seen, effect)})
             if effect is Effect.STOP_START:
                 self.spent.drain.begin(seen.key, seen.at)
         marked_plan = replace(plan, changes=marked)
@@ -171,12 +171,12 @@ class Gate:
         else:
             share = self.thresholds.restarts
             most = max(1.0, share * self.managed) if share else 0.0
-        room = self.spent.has_room(effect, seen.key, most) and not self._asks(seen)
+        room = self.spent.has_room(effect, met_by(seen, effect), most) and not self._asks(seen)
         return change if room else replace(change, approval=True)
 
     def _asks(self, seen: SeenVM) -> bool:
         """Whether a person must agree to the end of a VM, because few would be left without it."""
-        begun = seen.key in self.spent.keys[Effect.DESTROY]
+        begun = met_by(seen, Effect.DESTROY) in self.spent.keys[Effect.DESTROY]
         return self.small and seen.key in self.pruned and not begun
 
     def _unapproved(self, seen: SeenVM, change: Change) -> Note | None:
@@ -255,6 +255,11 @@ def _is_exempt(seen: SeenVM) -> bool:
 def _may_wait(note: Note, change: Change) -> bool:
     """Whether a VM is as it should be for now although this is withheld: it runs on."""
     return note.condition in ("WindowClosed", *DRAINING) and change.field == STOP
+
+
+def met_by(seen: SeenVM, effect: Effect) -> str:
+    """Who meets the effect, as it is counted: the VM, or of a destroy this one machine of it."""
+    return machine_of(seen.key, seen.memory.binding) if effect is Effect.DESTROY else seen.key
 
 
 def counted(change: Change) -> Effect | None:

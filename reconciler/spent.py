@@ -6,11 +6,18 @@ from dataclasses import dataclass, field
 
 from reconciler.drain import Drain
 from state.change import Effect
+from state.memory import Binding
+
+
+def machine_of(key: str, binding: Binding | None) -> str:
+    """The name under which a destroy is counted: a key may have several machines in a day."""
+    return f"{key} {binding.uuid}" if binding and binding.uuid else key
 
 
 @dataclass(slots=True)
 class Spent:
-    """The VMs that met an effect, by key; and those that this run lets meet it.
+    """The VMs that met an effect, by key (destroyed machines by `machine_of`); and those that this
+    run lets meet it.
 
     One for all clusters of a run, which are looked at side by side: who checks and adds holds
     `lock` for both. What was let pass stays counted until the run ends, sent or not. `drain` is
