@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from desired.cloudinit import SecretReference
-from desired.hostnames import dotless, host_wrong
+from desired.hostnames import dotless
 from desired.model import Bool, Float, Int, Model
+from desired.syntax import bad_host
 
 HTTP = r"^https?://[^\s/@]+(/[^\s@]*)?$"
 KEY_ALGORITHMS = Literal[
@@ -162,7 +163,7 @@ def zone_wrong(name: str) -> str | None:
         labels = name.split(".")[:-2]
         sound = all(label and all(c.isalnum() or c in "-/_" for c in label) for label in labels)
         return None if sound and len(name) <= 253 else expected
-    return expected if host_wrong(name) else None
+    return expected if bad_host(name) or name.rpartition(".")[2].isdigit() else None
 
 
 def rdns_hint(network: IPv4Network | IPv6Network) -> str:
