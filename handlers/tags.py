@@ -17,7 +17,8 @@ class Tags:
         tags: [web, production]
 
     Owns `tags`. Live. A tag that leaves the spec is taken away only if we gave it: the
-    fingerprint `tags` remembers which. Without `tags:` only the marker is ours.
+    fingerprint `tags` remembers which. Without `tags:` only the marker is ours. Upper case makes
+    no difference, and stays as others wrote it.
 
     Risk: none.
     """
@@ -30,7 +31,8 @@ class Tags:
     apply = staticmethod(send_calls)
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
-        old, given = {tag.lower() for tag in wanted(seen).tags}, _given(seen)
+        spelt = {tag.lower(): tag for tag in wanted(seen).tags}
+        old, given = set(spelt), _given(seen)
         mark = marker_tag(seen.fleet)
         new = old | {mark}
         remember: tuple[tuple[str, str], ...] = ()
@@ -46,7 +48,7 @@ class Tags:
             "tags",
             old=tuple(sorted(old)) or None,
             new=tuple(sorted(new)),
-            params={"tags": ";".join(sorted(new))},
+            params={"tags": ";".join(spelt.get(tag, tag) for tag in sorted(new))},
         )
         yield replace(change, remember=remember)
 

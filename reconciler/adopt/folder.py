@@ -28,7 +28,7 @@ HEAD_OF_PACKAGES = "# Written by `reconcile adopt`: what VMs of one size have in
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Where one adoption's files stand: those of an earlier one, whose VMs are bound, stay."""
+    """Where one adoption's files stand; those of another one stay."""
 
     name: str = "adopted"
 
@@ -56,16 +56,20 @@ class AdoptedFile:
     mark: Literal["+", "~", "=", "-"]
 
 
-def batch_of(folder: Path, bound: Collection[str]) -> Batch:
-    """Return the first batch whose files have no VM that is bound already."""
+def batch_of(folder: Path, bound: Collection[str], vmids: Collection[int]) -> Batch:
+    """Return the first batch that holds nothing but specs of these VMs, none of them bound yet."""
     number = 1
     while True:
         batch = Batch() if number == 1 else Batch(f"adopted-{number}")
-        inner = folder / batch.folder
-        keys = {key for one in _documents(inner) for key in one.entries}
-        if not keys & set(bound):
+        entries = [one.entries for one in _documents(folder / batch.folder)]
+        ours = (_is_ours(key, spec, bound, vmids) for part in entries for key, spec in part.items())
+        if all(ours):
             return batch
         number += 1
+
+
+def _is_ours(key: str, spec: object, bound: Collection[str], vmids: Collection[int]) -> bool:
+    return key not in bound and isinstance(spec, dict) and spec.get("adopt") in vmids
 
 
 def _documents(folder: Path) -> list[Document]:

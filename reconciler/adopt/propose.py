@@ -107,7 +107,8 @@ class _Draft:
         return self.opened.store
 
     def proposal(self, found: list[Candidate], problems: list[str]) -> Proposal:
-        batch = batch_of(self.folder, self.store.bindings.names())
+        vmids = {one.row.vmid for one in found}
+        batch = batch_of(self.folder, self.store.bindings.names(), vmids)
         others = read_back(self.folder, {}, batch, self.store, self.at)
         standing = {(one.cluster, one.adopt): key for key, one in others.vms.items() if one.adopt}
         for one in found:
@@ -190,7 +191,7 @@ class _Draft:
             return True
         told = differs(spec, plan)
         if told:
-            self._leave_out(key, told)
+            self._leave_out(key, f"a spec would change it: {told}{_hint(told, made)}")
         return bool(told)
 
     def _dropped(self, made: Composed, path: str, message: str) -> bool:
@@ -210,3 +211,11 @@ class _Draft:
     def _leave_out(self, key: str, why: str) -> None:
         self.refused[self.candidates[key].place] = why
         del self.trees[key]
+
+
+def _hint(told: str, made: Composed) -> str:
+    """What helps where the address of a pool is set otherwise than the pool would."""
+    if "ipconfig" not in told or not made.leases:
+        return ""
+    first = made.leases[0]
+    return f" (`exclude: [{first.address}]` in pool {first.pool} has it named as it is)"

@@ -50,6 +50,7 @@ COMMANDS = {
     "approve": "act",
     "password": "password",
     "redo": "redo",
+    "adopt": "adopt",
     "rebuild-state": "act",
     "db": "db",
     "job": "job",

@@ -91,6 +91,8 @@ ANSWERS: list[tuple[tuple[str, ...], str]] = [
     (("drift",), "drift"),
     (("drift", "--history"), "events"),
     (("adopt-drift", "web-1"), "patch"),
+    (("adopt", "--all"), "vms"),
+    (("adopt", "--all", "--apply"), "adopted"),
     (("hold", "web-1", "--why", "x", "--until", "2h"), "until"),
     (("unhold", "web-1"), "lifted"),
     (("restart", "web-1"), "vms"),
