@@ -40,10 +40,10 @@ class Terminate:
         old-1: {state: absent, terminate: {grace: 7d, backup: pbs}}
 
     Owns no config key. First it is made sure that this is our machine, and that nothing forbids its
-    end: a protection, an HA error, a template. Then the VM is taken from the HA manager, asked to
-    shut down and switched off when it does not. What its spec asks for follows: a last backup, days
-    in which it is kept, disks with `reclaim: retain` that go to a holder. At last it is destroyed:
-    `DELETE …?purge=1`, with its own volumes and no others. Only that can fail it (C-09, C-19).
+    end: a protection, an HA error. Then the VM is taken from the HA manager, asked to shut down and
+    switched off when it does not. What its spec asks for follows: a last backup, days in which it
+    is kept, disks with `reclaim: retain` that go to a holder. At last it is destroyed: `DELETE
+    …?purge=1`, with its own volumes and no others. Only that can fail it (C-09, C-19).
 
     Risk: this destroys the VM. A machine whose vmid, marker, uuid and cluster do not all agree with
     what is bound is never touched.
@@ -87,9 +87,6 @@ class Terminate:
         if seen.row and seen.row.hastate and seen.cluster.ha is None:
             reason = "it is under the HA manager, which could not be read: Sys.Audit on / is needed"
             yield self._note(seen, reason, BLOCKED)
-        if wanted(seen).template:
-            reason = "it has become a template, and linked clones may hang on it: destroy it by "
-            yield self._note(seen, reason + "hand, or make it a VM again", BLOCKED)
 
         newest = wanted(seen).text("parent")
         if newest and (slots := retained(spec, seen)):

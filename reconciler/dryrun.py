@@ -15,6 +15,7 @@ from reconciler.config import Opened, Opening, open_preview
 from reconciler.dns.preview import preview_zones
 from reconciler.glance import after_renames, glance
 from reconciler.guard import PATIENT, Guarded
+from reconciler.obstacles import ALSO
 from reconciler.options import RunOptions
 from reconciler.orphans.orphan import Orphan
 from reconciler.outcome import addresses
@@ -141,13 +142,19 @@ def planned_vm(turn: Turn, guarded: Guarded, *, first: bool = False) -> PlannedV
         image=binding.image if binding else None,
         addresses=addresses(seen),
         fqdn=_rolled_later(turn.spec) if first else turn.spec.fqdn,
-        details=tuple(str(one.old) for one in plan.changes if destroys(one)),
+        details=_lost(plan),
         reason=blocking[0].reason if blocking and (unknown or stuck) else "",
         waits=_restart(turn.spec, plan),
         calls=tuple(calls),
         place=seen.memory.placing.choice if seen.memory.placing else None,
         cluster=turn.spec.cluster,
     )
+
+
+def _lost(plan: VMPlan) -> tuple[str, ...]:
+    """Return what goes with a VM that is destroyed: its volumes, and what else is its own."""
+    volumes = [str(one.old) for one in plan.changes if destroys(one)]
+    return (*volumes, *(note.reason for note in plan.notes if note.field == ALSO))
 
 
 def _restart(spec: VMSpec, plan: VMPlan) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.clock import Clock
 from reconciler.pve.tasks import TaskEnd, task_status
 from reconciler.report import Heartbeat, Reporter
+from reconciler.stopping import PATIENCE, kind_of
 from state.api import Api, ApiError, NotFound, Refused
 from state.memory import OpenTask
 
@@ -84,4 +85,6 @@ class Follower:
         waited = (now - task.started_at).total_seconds()
         if waited - self._told.get(task.upid, 0.0) >= HEARTBEAT:
             self._told[task.upid] = waited
-            self.reporter.report(Heartbeat(now, task.key, task.handler, waited))
+            stops = PATIENCE.get(kind_of(task))
+            limit, status = (stops.total_seconds(), "running") if stops else (None, "")
+            self.reporter.report(Heartbeat(now, task.key, task.handler, waited, limit, status))

@@ -26,6 +26,7 @@ from reconciler.drift import judging
 from reconciler.ending import in_turn, not_proven, plan_end, remembering
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
+from reconciler.obstacles import belongings, obstacles
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.redo import redone
 from reconciler.safeguard.decide import safeguarded
@@ -342,12 +343,16 @@ class SiteLook:
         seen = identified(seen, self.ground)
         spec = remembering(spec, self.store.applied.of(spec.key))
         binding = seen.memory.binding
-        if binding is None or seen.presence is not Presence.ABSENT or binding.uuid is not None:
-            return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
-        kept = self.store.cache.all(self.site.name).get(binding.vmid)
-        if maybe_sent(kept, seen.at) or not self.site.vmid_free(binding.vmid):
-            return self.gate.check(VMPlan(seen, notes=(not_proven(seen),)))
-        return in_turn(self.gate.check(plan_end(spec, seen), spec.windows, spec))
+        if binding is not None and seen.presence is Presence.ABSENT and binding.uuid is None:
+            kept = self.store.cache.all(self.site.name).get(binding.vmid)
+            if maybe_sent(kept, seen.at) or not self.site.vmid_free(binding.vmid):
+                return self.gate.check(VMPlan(seen, notes=(not_proven(seen),)))
+        plan = plan_end(spec, seen)
+        if plan.changes and seen.presence is Presence.PRESENT:
+            also = belongings(self.site.api, spec, seen) if self.dry else ()
+            notes = (*plan.notes, *obstacles(self.site.api, spec, seen), *also)
+            plan = replace(plan, notes=notes)
+        return in_turn(self.gate.check(plan, spec.windows, spec))
 
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools.

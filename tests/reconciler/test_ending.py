@@ -7,7 +7,8 @@ import pytest
 
 from reconciler.aftermath import abandon, ask_end
 from reconciler.sim.faults import Fault
-from state.memory import Phase
+from reconciler.sim.samples import FLEET_ROLE
+from state.memory import Hold, Phase
 from state.store import Store
 from tests.endings import (
     VM,
@@ -240,9 +241,14 @@ def test_c_22_backups_go_by_policy_after_the_machine(tmp_path: Path, backups: ob
 
 
 def test_c_19_ha_is_left_before_the_guest_is_stopped(tmp_path: Path) -> None:
-    lab = ending(tmp_path, {**VM, "ha": {"state": "started"}})
+    lab = ending(tmp_path)
+    who = {"users": "reconcile@pve", "tokens": "reconcile@pve!fleet"}
+    lab.ask("PUT", "/access/acl", path="/", roles="PVESysAdmin", **who)
+    lab.write(files({"old-1": {**VM, "ha": {"state": "started"}}, "web-1": VM}))
+    lab.settle()
+    lab.wire.calls.clear()
     give_up(lab)
-    lab.run()
+    lab.settle()
     kinds = [one.split("/", 1)[1] for one in writes(lab)]
     assert kinds[0] == "cluster/ha/resources/vm:100"
     assert kinds[1].endswith("/status/shutdown") and bound(lab) is None
@@ -297,3 +303,129 @@ def older(lab: Lab) -> str:
     old = replace(ours, volid=name, ctime=ours.ctime - 10**8)
     lab.world.volumes[(old.node, name)] = old
     return name
+
+
+def test_protected_vms_wait_for_approval_and_are_not_stopped(tmp_path: Path) -> None:
+    """C-19: the one approval covers the stop, the protection and the destroy."""
+    lab = ending(tmp_path, {**VM, "protection": True})
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "ApprovalNeeded" in conditions(lab)
+    assert machine(lab).status == "running"
+    lab.run(approve=lab.dry().digest, by="ann")
+    lab.settle()
+    assert bound(lab) is None
+
+
+def test_too_many_ends_wait_for_approval_and_stop_nobody(tmp_path: Path) -> None:
+    lab = ending(tmp_path, more="guard: {destroys: 0%}\n")
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "ApprovalNeeded" in conditions(lab)
+
+
+@pytest.mark.parametrize("lost", ["uuid", "copy", "store"])
+def test_what_is_not_surely_ours_is_never_touched(tmp_path: Path, lost: str) -> None:
+    """C-19: vmid, marker, uuid and cluster must agree."""
+    lab = ending(tmp_path)
+    vm = machine(lab)
+    text = str(vm.config["description"])
+    if lost == "uuid":
+        uuid = "uuid=11111111-2222-4333-8444-555555555555"
+        lab.ask("PUT", f"/nodes/{vm.node}/qemu/100/config", smbios1=uuid)
+    elif lost == "copy":
+        copied = text.replace("vmid=100", "vmid=999")
+        lab.ask("PUT", f"/nodes/{vm.node}/qemu/100/config", description=copied)
+    else:
+        other = text.replace("store=", "store=dead")
+        lab.ask("PUT", f"/nodes/{vm.node}/qemu/100/config", description=other)
+    lab.clock.sleep(20.0)
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "IdentityMismatch" in conditions(lab)
+
+
+def test_a_marker_that_is_gone_is_put_back_before_the_end(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    lab.ask("PUT", f"/nodes/{machine(lab).node}/qemu/100/config", delete="description")
+    lab.clock.sleep(20.0)
+    give_up(lab)
+    lab.run()
+    assert writes(lab)[0].endswith("/config") and "description" in lab.wire.writes()[0].params
+    assert bound(lab) is None
+
+
+def templated(lab: Lab) -> str:
+    """Make a template of `old-1`; the path of its VM."""
+    path = f"/nodes/{machine(lab).node}/qemu/100"
+    lab.ask("POST", f"{path}/status/stop")
+    lab.clock.sleep(30.0)
+    lab.ask("POST", f"{path}/template")
+    lab.clock.sleep(30.0)
+    return path
+
+
+def test_c_19_a_template_with_linked_clones_is_left_alone(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    path = templated(lab)
+    lab.ask("POST", f"{path}/clone", newid=500)
+    lab.clock.sleep(60.0)
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "500" in conditions(lab)["TerminateBlocked"]
+
+
+def test_a_template_without_clones_is_destroyed(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    templated(lab)
+    give_up(lab)
+    lab.run()
+    assert bound(lab) is None
+
+
+def test_c_19_a_right_that_lacks_is_told_before_the_guest_is_stopped(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    lab.world.access.roles[FLEET_ROLE].remove("VM.Allocate")
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "VM.Allocate" in conditions(lab)["TerminateBlocked"]
+
+
+def test_the_plan_names_all_that_goes(tmp_path: Path) -> None:
+    """Saved memory and backups are no volumes of its config, and go too."""
+    lab = ending(tmp_path)
+    node = machine(lab).node
+    lab.ask("POST", f"/nodes/{node}/vzdump", vmid=100, storage="local", mode="stop")
+    lab.clock.sleep(600.0)
+    lab.run()
+    lab.ask("POST", f"/nodes/{node}/qemu/100/snapshot", snapname="before", vmstate=1)
+    lab.clock.sleep(30.0)
+    give_up(lab, terminate={"backups": {"keep": "30d"}})
+    said = plan_of(lab)
+    assert "saved memory of snapshot before, 1 backup (after 30 d)" in said
+    assert "scsi1 5 GiB (local-lvm:vm-100-disk-1)" in said
+    assert lab.wire.writes(lab.wire.run) == []
+
+
+def test_a_held_vm_is_not_ended(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    with opened(lab) as store:
+        store.holds.put(Hold("old-1", "look at it", lab.clock.now()))
+    give_up(lab)
+    lab.run()
+    assert writes(lab) == [] and "Held" in conditions(lab)
+
+
+def test_a_vm_that_was_never_made_is_given_up_once_none_can_come(tmp_path: Path) -> None:
+    """TERM-09: its vmid and addresses stay while its clone may still arrive."""
+    lab = Lab(tmp_path, files({"old-1": VM}))
+    fault = Fault("drop-before", method="POST", path="*/clone", times=None)
+    lab.simulator.faults.add(fault)
+    lab.run(time_limit=5.0)
+    lab.simulator.faults.clear()
+    give_up(lab)
+    lab.run(only=("old-1",))
+    assert addresses(lab) and "TerminateWaits" in conditions(lab)
+    lab.clock.sleep(timedelta(days=2).total_seconds())
+    lab.run(only=("old-1",))
+    assert addresses(lab) == [] and bound(lab) is None
