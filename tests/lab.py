@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from desired.zones import ZoneSpec
 from reconciler.config import Opened, Opening, open_live, open_preview
 from reconciler.dryrun import dry_run
 from reconciler.loop import run_once
@@ -22,6 +23,7 @@ from reconciler.sim.samples import FLEET_TOKEN, FLEET_USER, demo_world
 from reconciler.sim.world import World
 from state.api import ApiError, Json
 from state.change import Call, Method, Param
+from state.drivers import ZoneDriver
 from state.store import Store
 from tests.portrait import Portrait, portrait
 from tests.stores import where
@@ -147,6 +149,9 @@ class LabOpened(Opened):
     def connect(self, name: str) -> WiredApi:
         return self.lab.api(name)
 
+    def dns(self, zone: ZoneSpec) -> ZoneDriver:
+        return self.lab.driven(super().dns(zone))
+
 
 @dataclass
 class Told:
@@ -186,6 +191,7 @@ class Lab:
         self.simulator = Simulator(self.world, self.clock)
         self.wire = Wire()
         self.told = Told()
+        self.driven: Callable[[ZoneDriver], ZoneDriver] = lambda driver: driver
         self.ask("POST", "/pools", poolid="customers")
         self.write(files)
 

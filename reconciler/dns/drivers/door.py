@@ -128,10 +128,11 @@ class Door:
     def _why(self, error: Exception) -> str:
         if isinstance(error, NameResolutionError):
             return "the name does not resolve"
-        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
-            return f"no answer within {self._timeout:g} s"
+        # To urllib3 a refused connection is one that timed out, too.
         if isinstance(error, NewConnectionError):
             return "no connection: " + self.words(str(error.__cause__ or error))
+        if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
+            return f"no answer within {self._timeout:g} s"
         if isinstance(error, SSLError):
             return "TLS failed: " + self.words(str(error))
         return "the answer was lost: " + self.words(str(error))
