@@ -1,20 +1,27 @@
 """Loops for the tests, and a lab that runs them as cron does."""
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from desired.spec import VMSpec
 from desired.timetable import read_timetable
 from handlers.handler import Subject, config_call, send_calls
 from reconciler.config import open_live, open_preview
-from reconciler.loops.cycle import Tally, run_due
+from reconciler.location import fleet_place
+from reconciler.lock import runner_lock
+from reconciler.loops.cycle import Cycle, Tally, locks_of, run_due
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.loops.over import vm_loop
 from reconciler.loops.perform import dry_loop, run_loop
 from reconciler.loops.process import process_vms
 from state.change import Change, Note
 from state.observed import SeenVM
+from state.store import Store
 from tests.lab import Lab, Told
 from tests.laws.fleets import Spec, fleet_files
 
@@ -37,7 +44,7 @@ class Label:
         if WISH in text:
             return
         yield Note(seen.key, self.name, "line", "no line yet", "Unlabelled")
-        call = config_call(seen, {"description": f"{text}\n{WISH}"})
+        call = config_call(seen, {"description": f"{WISH}\n\n{text}"})
         yield Change(seen.key, self.name, "line", None, WISH, (call,))
 
 
@@ -78,9 +85,9 @@ class LoopLab(Lab):
             loops=chosen,
         )
 
-    def one(self, loop: Loop, **options: object) -> LoopResult:
-        """One `reconcile job run`."""
-        self.wire.next_run()
+    def one(self, loop: Loop, kill: int | None = None, **options: object) -> LoopResult:
+        """One `reconcile job run`, killed after so many calls."""
+        self.wire.next_run(after=kill)
         self.told = Told()
         opening = self._opening(open_live)
         return run_loop(loop, self._options(**options), self.told, self.clock, opening)
@@ -92,8 +99,25 @@ class LoopLab(Lab):
         opening = self._opening(open_preview)
         return dry_loop(loop, self._options(**options), self.told, self.clock, opening)
 
-    def said(self) -> str:
-        return "\n".join(str(event) for event in self.told.events)
+    @contextmanager
+    def month(self) -> Iterator[Callable[..., Tally]]:
+        """Run as cron does at any moments, with the fleet opened once and a store in memory."""
+        opening, place = self._opening(open_live), fleet_place(self.fleet, self.where)
+        options, lock = self._options(time_limit=3600.0), runner_lock(place)
+        at = self.clock.now()
+        with opening(self.fleet, self.where, at) as opened, Store.temporary(at=at) as store:
+            opened.store = store
+
+            def run(at: datetime, *loops: Loop) -> Tally:
+                self.clock.seconds = at.timestamp()
+                stop, locks = threading.Event(), locks_of(place, lock)
+                cycle = Cycle(opened, options, self.told, self.clock, at, locks, stop)
+                return cycle.go((process_vms(), *loops))
+
+            yield run
+
+    def zone(self, name: str) -> ZoneInfo:
+        return ZoneInfo(name)
 
 
 def loop_lab(folder: Path, schedule: str = "", vms: int = 1) -> LoopLab:
