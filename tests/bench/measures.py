@@ -23,6 +23,7 @@ from reconciler.sim.state import StateFile
 from state.store import Store
 from tests.bench import serving as served_cluster
 from tests.bench.clusters import settled_tick
+from tests.bench.dns import lines as zones
 from tests.bench.fleets import FIRST_VMID, simulated, write_fleet
 from tests.bench.noop import Tick, run_timed, serving, settled_ticks
 from tests.bench.settled import Settled, make_settled, roomy_world
@@ -176,4 +177,5 @@ MEASURES: dict[str, Callable[[Sequence[int]], Lines]] = {
     "specs": specs,
     "memories": memories,
     "simulator": simulator,
+    "dns": zones,
 }

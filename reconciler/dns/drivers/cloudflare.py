@@ -83,7 +83,7 @@ class _Answer(msgspec.Struct):
 class CloudflareDriver:
     """One zone of a Cloudflare account."""
 
-    limits = Limits(batch=100)
+    limits = Limits(batch=1000)
 
     def __init__(self, zone: str, where: Cloudflare, token: Secret) -> None:
         self._zone = zone

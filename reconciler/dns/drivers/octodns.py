@@ -62,7 +62,7 @@ class _Provider(Protocol):
 class OctoDnsDriver:
     """One zone of a provider that octoDNS knows."""
 
-    limits = Limits(batch=500)
+    limits = Limits(batch=2000)
 
     def __init__(self, zone: str, where: OctoDns, secrets: Mapping[str, Secret]) -> None:
         self._name = zone

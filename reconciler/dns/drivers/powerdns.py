@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from desired.zones import PowerDns
-from reconciler.dns.drivers.apart import apply_checked
+from reconciler.dns.drivers.apart import TooMuch, apply_checked
 from reconciler.dns.drivers.door import Door, Reply
 from reconciler.dns.drivers.values import dotted, dotted_value, plain_name, plain_value
 from state.drivers import (
@@ -27,6 +27,8 @@ from state.secret import Secret
 
 ACCOUNT = "reconcile"
 """Whose comment is our mark; those of others stay."""
+LARGEST = 500
+"""Rrsets of one request: the zone is read once for several of them."""
 
 
 class _Record(msgspec.Struct, omit_defaults=True):
@@ -59,7 +61,7 @@ class _Zone(msgspec.Struct):
 class PowerDnsDriver:
     """One zone of a PowerDNS server."""
 
-    limits = Limits(batch=500)
+    limits = Limits(batch=2000)
 
     def __init__(self, zone: str, where: PowerDns, api_key: Secret) -> None:
         self._zone = zone
@@ -94,6 +96,8 @@ class PowerDnsDriver:
         comments = {(plain_name(one.name), one.type): _foreign(one) for one in held}
 
         def send(part: Sequence[RRChange]) -> None:
+            if len(part) > LARGEST:
+                raise TooMuch
             body = [_patch(change, comments) for change in part]
             reply = self._door.send_json("PATCH", self._path, {"rrsets": body})
             if reply.status != 204:

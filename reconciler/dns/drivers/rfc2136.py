@@ -38,6 +38,8 @@ from state.secret import Secret
 
 LARGEST = 60_000
 """Bytes of one update, of the 65,535 that a message may have."""
+SLOW = 100
+"""Changes of what is there in one update: PowerDNS looks through its whole zone for each."""
 CONFLICTS = frozenset(
     {dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.NXDOMAIN, dns.rcode.YXDOMAIN}
 )
@@ -114,14 +116,18 @@ class Rfc2136Driver:
                 raise unsigned(dns.rcode.NOERROR, self._told)
 
     def _apply_all(self, batch: Sequence[RRChange]) -> None:
+        if len(batch) > 1 and sum(change.old is not None for change in batch) > SLOW:
+            raise TooMuch
         message = dns.update.UpdateMessage(self._zone)
         _require(message, batch)
         for change in batch:
             about = change.rrset
             name = dns.name.from_text(dotted(about.name))
-            if change.old is not None:
-                message.delete(name, about.type)
-            for value in sorted(change.new.values if change.new else ()):
+            new = change.new.values if change.new else frozenset()
+            for value in sorted((change.old.values if change.old else frozenset()) - new):
+                message.delete(name, about.type, dotted_value(about.type, value))
+            # What stays is written too: that is how its TTL changes.
+            for value in sorted(new):
                 message.add(name, about.ttl, about.type, dotted_value(about.type, value))
         self._update(message)
 
