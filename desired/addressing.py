@@ -116,6 +116,8 @@ def _pool_name(cluster: str, nic: Nic, name: str, wanted: str, pools: Mapping[st
             raise ValueError(f"pool {wanted} {message}")
         return wanted
     fits = [key for key, pool in pools.items() if _conflict(cluster, nic, name, pool) is None]
+    legacy = [key for key in fits if pools[key].legacy]
+    fits = [key for key in fits if key not in legacy] or _alike(legacy, pools)
     if len(fits) == 1:
         return fits[0]
     vlan = "any VLAN" if nic.vlan is None else f"VLAN {nic.vlan}"
@@ -123,6 +125,36 @@ def _pool_name(cluster: str, nic: Nic, name: str, wanted: str, pools: Mapping[st
     if fits:
         raise ValueError(f"several pools fit {where}: {', '.join(sorted(fits))}; name one")
     raise ValueError(f"no pool fits {where} in cluster {cluster}")
+
+
+def _alike(legacy: list[str], pools: Mapping[str, Pool]) -> list[str]:
+    """Return one of the lists that stand in for each other, and each that stands alone."""
+    first: dict[tuple[str | None, int], str] = {}
+    for key in legacy:
+        first.setdefault((pools[key].bridge, pools[key].vlan or 0), key)
+    return list(first.values())
+
+
+def sources(cluster: str, nic: Nic, family: str, name: str, pools: Mapping[str, Pool]) -> list[str]:
+    """Return the pools that a nic is leased from, in turn: its own, then legacy lists (IP-02).
+
+    A list stands in for the pools of its own bridge and VLAN only.
+    """
+    own = pools.get(name)
+    if own is None:
+        return [name]
+    place = (nic.bridge or own.bridge, nic.vlan or own.vlan or 0)
+    return [
+        name,
+        *(
+            key
+            for key, pool in pools.items()
+            if pool.legacy
+            and key != name
+            and (pool.bridge, pool.vlan or 0) == place
+            and _conflict(cluster, nic, family, pool) is None
+        ),
+    ]
 
 
 def _conflict(cluster: str, nic: Nic, name: str, pool: Pool) -> str | None:
@@ -140,17 +172,26 @@ def _conflict(cluster: str, nic: Nic, name: str, pool: Pool) -> str | None:
 def pool_clashes(pools: Mapping[str, Pool]) -> Iterator[tuple[str, str]]:
     """Yield (pool, earlier pool) for pools whose addresses overlap, in whatever cluster (IP-11)."""
     order = {name: index for index, name in enumerate(pools)}
-    spans = sorted(
-        (pool.network.version, int(pool.first), int(pool.last), name)
-        for name, pool in pools.items()
-    )
+    spans = sorted(span for name, pool in pools.items() for span in _spans(name, pool))
     widest: tuple[int, int, str] | None = None
+    told: set[tuple[str, str]] = set()
     for version, first, last, name in spans:
-        if widest and widest[0] == version and first <= widest[1]:
+        if widest and widest[0] == version and first <= widest[1] and name != widest[2]:
             later, earlier = sorted((name, widest[2]), key=lambda key: order[key], reverse=True)
-            yield later, earlier
+            if (later, earlier) not in told:
+                told.add((later, earlier))
+                yield later, earlier
         if not widest or widest[0] != version or last > widest[1]:
             widest = (version, last, name)
+
+
+def _spans(name: str, pool: Pool) -> Iterator[tuple[int, int, int, str]]:
+    """Yield (version, first, last, name) of what a pool leases: its range, or each address."""
+    version = pool.network.version
+    if pool.only:
+        yield from ((version, int(one), int(one), name) for one in set(pool.only))
+    else:
+        yield version, int(pool.first), int(pool.last), name
 
 
 def holder(pools: Mapping[str, Pool], static: AnyInterface) -> str | None:

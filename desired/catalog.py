@@ -117,6 +117,7 @@ class Pool(Model):
     exclude: tuple[Address, ...] = ()
     only: tuple[Address, ...] = Field((), description="in place of start and stop: just these")
     quarantine: Duration | None = Field(None, description="None = as the fleet says")
+    legacy: Bool = Field(False, description="leased from when other pools of its VLAN are dry")
 
     @property
     def family(self) -> Literal["ipv4", "ipv6"]:

@@ -23,7 +23,8 @@ class Document:
     """A file's top-level entries; `broken` names those that could not be read.
 
     `unreadable` says that the text is no YAML map at all, so nobody knows what it meant to hold.
-    One that is not `positioned` is no file: its places have no line.
+    One that is not `positioned` is no file: its places have no line. Entries that no YAML holds
+    stand at `places`.
     """
 
     file: str
@@ -33,6 +34,7 @@ class Document:
     broken: frozenset[str] = frozenset()
     unreadable: bool = False
     positioned: bool = True
+    places: Mapping[str, Place] = field(default_factory=dict)
 
     @property
     def may_template(self) -> bool:
@@ -43,6 +45,8 @@ class Document:
         """Return where the value at `path` (or its key) stands, or what of the path there is."""
         if not self.positioned:
             return Place(self.file, 0, 0)
+        if self.places:
+            return self.places.get(str(path[0]), Place(self.file)) if path else Place(self.file)
         node = root_node(self.text)
         mark = node.start_mark if node else None
         for depth, part in enumerate(path, 1):

@@ -15,6 +15,7 @@ from desired.catalog import FleetFile, SourceName
 from desired.document import Document, read_document
 from desired.draft import Drafter
 from desired.errors import Place, SpecError, UnusableSource
+from desired.legacy import read_legacy
 from desired.naming import Namer
 from desired.record import DATABASE, Records
 from desired.render import Renderer
@@ -26,6 +27,8 @@ from desired.zonefiles import read_zones
 
 FLEET_FILE = "fleet.yaml"
 SUFFIXES = (".yaml", ".yml")
+LEGACY = ".legacy"
+"""The suffix of lists of single addresses, below `pools/`."""
 
 
 class FileSource:
@@ -85,14 +88,16 @@ class FileSource:
             ("zones", (self._folder / "zones").glob("*")),
             ("vms", (self._folder / "vms").rglob("*")),
         ):
-            found[part] = sorted(path for path in paths if _is_ours(path, self._folder))
+            suffixes = (*SUFFIXES, LEGACY) if part == "pools" else SUFFIXES
+            found[part] = sorted(path for path in paths if _is_ours(path, self._folder, suffixes))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
 
     def _document(self, file: str, content: bytes) -> Document:
         digest = blake2b(content, digest_size=16).digest()
         known = self._read.get(file)
         if known is None or known[0] != digest:
-            known = self._read[file] = digest, read_document(file, _text(file, content))
+            read = read_legacy if file.endswith(LEGACY) else read_document
+            known = self._read[file] = digest, read(file, _text(file, content))
         return known[1]
 
     def _fleet(
@@ -199,9 +204,9 @@ def read_folder(folder: Path) -> list[Document]:
     return [read_document(file, _text(file, content)) for file, content in map(_bytes, paths)]
 
 
-def _is_ours(path: Path, folder: Path) -> bool:
+def _is_ours(path: Path, folder: Path, suffixes: Sequence[str] = SUFFIXES) -> bool:
     hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix in SUFFIXES and not hidden
+    return path.suffix in suffixes and not hidden
 
 
 def _text(file: str, content: bytes) -> str:

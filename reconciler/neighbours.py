@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from desired.source import Fleet
-from reconciler.allocation.addressing import wanted_slots
+from reconciler.allocation.addressing import leased_from
 from state.api import Json
 from state.store import Store
 
@@ -109,7 +109,7 @@ def sharing(fleet: Fleet) -> dict[str, frozenset[str]]:
     if len(pools) < 2:
         return {}
     for spec in fleet.vms.values():
-        pools.setdefault(spec.cluster, set()).update(pool for *_, pool in wanted_slots(spec))
+        pools.setdefault(spec.cluster, set()).update(leased_from(spec, fleet))
     return {
         name: frozenset(other for other in pools if other != name and _open_to(fleet, used, other))
         for name, used in pools.items()

@@ -1,11 +1,12 @@
 """Leases: which addresses each nic of a VM has (DEP-11, IP-05, IP-07, IP-09, IP-10, IP-11)."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from typing import NamedTuple
 
+from desired.addressing import sources
 from desired.catalog import Pool
 from desired.hardware import Family
 from desired.source import Fleet
@@ -69,20 +70,32 @@ def has_all(spec: VMSpec, held: tuple[Lease, ...], fleet: Fleet) -> bool:
     """Whether nothing is to be leased for a VM."""
     have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
     return all(
-        (lease := have.get((nic, family, ordinal))) and not moved(lease, pool, fleet.pools)
+        (lease := have.get((nic, family, ordinal)))
+        and not moved(lease, _sources(spec, nic, family, pool, fleet), fleet.pools)
         for nic, family, ordinal, pool in wanted_slots(spec)
     )
 
 
-def moved(lease: Lease, pool: str, pools: Mapping[str, Pool]) -> bool:
-    """Whether a nic was given another pool than its address is from.
+def leased_from(spec: VMSpec, fleet: Fleet) -> set[str]:
+    """Return every pool that an address of the VM may come from."""
+    slots = {(nic, family, pool) for nic, family, _, pool in wanted_slots(spec)}
+    return {name for slot in slots for name in _sources(spec, *slot, fleet)}
+
+
+def moved(lease: Lease, names: Sequence[str], pools: Mapping[str, Pool]) -> bool:
+    """Whether a nic was given another pool than its address is from; `names` are now its own.
 
     An edit of the pools is none: an address stays whose own pool is gone, or renamed, and one that
     lies in the new pool's network (IP-05).
     """
-    if lease.pool == pool or lease.pool not in pools or pool not in pools:
+    new = [pools[name] for name in names if name in pools]
+    if lease.pool in names or lease.pool not in pools or not new:
         return False
-    return ip_address(lease.address) not in pools[pool].network
+    return not any(ip_address(lease.address) in pool.network for pool in new)
+
+
+def _sources(spec: VMSpec, nic: str, family: str, pool: str, fleet: Fleet) -> list[str]:
+    return sources(spec.cluster, spec.nics[nic], family, pool, fleet.pools)
 
 
 def lease_addresses(
@@ -105,7 +118,8 @@ def lease_addresses(
     notes: list[Note] = []
     for nic, family, ordinal, pool_name in wanted_slots(spec):
         old = have.get((nic, family, ordinal))
-        stays = old is not None and (frozen or not moved(old, pool_name, fleet.pools))
+        names = _sources(spec, nic, family, pool_name, fleet)
+        stays = old is not None and (frozen or not moved(old, names, fleet.pools))
         if old is not None and stays:
             leases.append(old)
             continue
@@ -113,7 +127,7 @@ def lease_addresses(
             notes.append(problem(spec, f"{nic}.{family}", "StoreIncomplete", frozen))
             continue
         slot = Slot(spec.key, nic, family, ordinal)
-        taker = _Taker(slot, pool_name, fleet.pools[pool_name], addresses, store)
+        taker = _Taker(slot, {name: fleet.pools[name] for name in names}, addresses, store)
         lease = taker.exchange(old, left) if old else taker.take()
         if lease is None:
             notes.append(_dry_pool(spec, nic, pool_name, fleet.pools[pool_name]))
@@ -124,17 +138,22 @@ def lease_addresses(
 
 
 class _Taker(NamedTuple):
-    """Takes an address of a pool for one slot; without a store it only previews."""
+    """Takes an address of some pools, in turn, for one slot; without a store it only previews."""
 
     slot: Slot
-    name: str
-    pool: Pool
+    pools: Mapping[str, Pool]
     addresses: Addresses
     store: Store | None
 
+    def _free(self) -> Lease | None:
+        for name, pool in self.pools.items():
+            address = self.addresses.free(name, pool, self.slot.key)
+            if address is not None:
+                return lease_from(name, pool, self.slot, str(address))
+        return None
+
     def take(self) -> Lease | None:
-        while (address := self.addresses.free(self.name, self.pool, self.slot.key)) is not None:
-            lease = lease_from(self.name, self.pool, self.slot, str(address))
+        while (lease := self._free()) is not None:
             if self.store is None:
                 return lease
             try:
@@ -150,19 +169,19 @@ class _Taker(NamedTuple):
         """Take an address in the place of `old`, which joins those that are `left`."""
         for back in left:
             same = (back.nic, back.family, back.ordinal % LEAVING) == self.slot[1:]
-            if same and self.pool.leases(ip_address(back.address)):
+            pool = self.pools.get(back.pool)
+            if same and pool and pool.leases(ip_address(back.address)):
                 left.remove(back)
-                return self._exchanged(old, back.address, left)
-        while (address := self.addresses.free(self.name, self.pool, self.slot.key)) is not None:
+                return self._exchanged(old, replace(back, ordinal=self.slot.ordinal), left)
+        while (lease := self._free()) is not None:
             try:
-                return self._exchanged(old, str(address), left)
+                return self._exchanged(old, lease, left)
             except Taken:
-                if not self._is_gone(str(address)):
+                if not self._is_gone(lease.address):
                     raise
         return None
 
-    def _exchanged(self, old: Lease, address: str, left: list[Lease]) -> Lease:
-        lease = lease_from(self.name, self.pool, self.slot, address)
+    def _exchanged(self, old: Lease, lease: Lease, left: list[Lease]) -> Lease:
         if self.store is not None:
             left.append(self.store.leases.exchange(old, lease))
         else:

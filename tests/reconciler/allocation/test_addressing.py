@@ -15,6 +15,7 @@ from reconciler.allocation.addressing import (
     VACATE,
     has_all,
     lease_addresses,
+    leased_from,
     moved,
     pooled,
     rest_of,
@@ -272,10 +273,10 @@ def test_an_address_that_leaves_another_place_is_not_the_way_back(store: Store) 
 def test_editing_pools_moves_nobody() -> None:
     """IP-05: the pool is gone or renamed, or what it leased lies in the network of the other."""
     inside, outside = lease("web-1", "198.51.100.6"), lease("web-1", "192.0.2.3", pool="gone")
-    assert not moved(inside, "high", BOTH.pools)
-    assert not moved(outside, "high", BOTH.pools)
-    assert not moved(lease("web-1", "192.0.2.3"), "gone", BOTH.pools)
-    assert moved(lease("web-1", "192.0.2.3"), "high", BOTH.pools)
+    assert not moved(inside, ["high"], BOTH.pools)
+    assert not moved(outside, ["high"], BOTH.pools)
+    assert not moved(lease("web-1", "192.0.2.3"), ["gone"], BOTH.pools)
+    assert moved(lease("web-1", "192.0.2.3"), ["high"], BOTH.pools)
 
 
 def test_a_move_to_a_dry_pool_keeps_what_the_nic_has(store: Store) -> None:
@@ -344,3 +345,21 @@ def test_an_address_is_let_go_of_by_a_boot_after_it_was_given_up() -> None:
 
     assert used(None) == used(AT - timedelta(minutes=1)) == ["192.0.2.3"]
     assert used(AT - timedelta(minutes=20)) == []
+
+
+def test_a_list_is_leased_from_when_the_pool_is_dry() -> None:
+    """IP-02: pools first, then the legacy list, whichever has something free."""
+    old = Pool.model_validate(
+        {"network": "203.0.113.0/24", "only": ["203.0.113.7"], "legacy": True, "bridge": "vmbr0"}
+    )
+    tight = POOL.model_copy(update={"bridge": "vmbr0"})
+    both = replace(FLEET, pools={"old": old, "v4": tight})
+    wanted = spec(nics={"net0": {"bridge": "vmbr0", "ipv4": {"pool": "v4", "count": 6}}})
+    leases, notes = lease_addresses(wanted, (), both, Addresses(set()), None)
+    assert [(one.address, one.pool) for one in leases[-2:]] == [
+        ("192.0.2.6", "v4"),
+        ("203.0.113.7", "old"),
+    ]
+    assert [one.condition for one in notes] == ["PoolExhausted"]
+    assert has_all(wanted.model_copy(), (*leases, lease("web-1", "192.0.2.9", ordinal=5)), both)
+    assert leased_from(wanted, both) == {"old", "v4"}
