@@ -4,7 +4,7 @@ What is only `process_vms`' business does not happen: nothing is leased or made,
 spec counts as applied. The VMs are those that are made and not at their end.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 
@@ -42,10 +42,14 @@ FOLLOW = timedelta(seconds=30)
 """How long one run of a job follows a task, which its next run then goes on with."""
 
 
+Handlers = Callable[[Occasion, Site], Sequence[Handler]]
+"""Makes a job's handlers for one look at one cluster, of what the job has read there by then."""
+
+
 def vm_loop(
     name: str,
     about: str,
-    handlers: Sequence[Handler],
+    handlers: Sequence[Handler] | Handlers,
     schedule: str | Timetable,
     *,
     phases: Collection[Phase] = MADE,
@@ -56,22 +60,32 @@ def vm_loop(
 
     A VM's identity (`exists`) is looked at before them: one that may not be ours, or is being
     made, is left alone. Their names begin with the loop's and a dot (`NAME.part`), so that no
-    other loop takes their failures and conditions for its own; ValueError where one does not.
+    other loop takes their failures and conditions for its own; ValueError where one does not. A
+    job whose handlers go by more than a VM's view gives a function that makes them for each look.
     """
+    made = handlers if callable(handlers) else _always(_in_order(name, handlers)[1:])
+    over = Over(name, made, tuple(phases), follow)
+    return Loop(name, about, over, read_timetable(schedule), aliases)
+
+
+def _always(handlers: Sequence[Handler]) -> Handlers:
+    return lambda occasion, site: handlers
+
+
+def _in_order(name: str, handlers: Sequence[Handler]) -> tuple[Handler, ...]:
+    """The handlers in order, `exists` first."""
     for handler in handlers:
         if not handler.name.startswith(f"{name}."):
             raise ValueError(f"loop {name}: its handler {handler.name} is not called {name}.PART")
-    ordered = in_order((Exists(), *handlers))
-    over = Over(name, ordered, tuple(phases), follow)
-    return Loop(name, about, over, read_timetable(schedule), aliases)
+    return in_order((Exists(), *handlers))
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What a loop over VMs does when it runs; `handlers` with `exists` first."""
+    """What a loop over VMs does when it runs."""
 
     name: str
-    handlers: tuple[Handler, ...]
+    handlers: Handlers
     phases: tuple[Phase, ...]
     follow: timedelta
 
@@ -91,12 +105,13 @@ class Over:
         }
 
     def look(self, occasion: Occasion, site: Site, spent: Spent, first: bool) -> JobLook:
-        opened = occasion.opened
+        opened, handlers = occasion.opened, _in_order(self.name, self.handlers(occasion, site))
+        site.executor.handlers = {handler.name: handler for handler in handlers}
         return JobLook(
             site,
             opened.fleet,
             opened.store,
-            self.handlers,
+            handlers,
             occasion.clock.now,
             opened.resolve,
             addresses_in_use(opened.fleet, opened.store, occasion.start),
@@ -178,10 +193,10 @@ class Work:
     ) -> list[Tick]:
         occasion, over, spent = self.occasion, self.over, Spent()
         store, clock = occasion.store, occasion.clock
-        by_name = {handler.name: handler for handler in over.handlers}
         for name, site in sites.items():
             site.rotation = 0
-            site.executor = JobExecutor(site.api, store, by_name, clock.now, name)
+            parting = site.executor.parting
+            site.executor = JobExecutor(site.api, store, {}, clock.now, name, parting=parting)
             site.executor.stopping = occasion.stopped.is_set
 
         def look(site: Site, first: bool) -> JobLook:

@@ -9,8 +9,10 @@ import pytest
 from desired.spec import VMSpec
 from handlers.handler import vm_path
 from handlers.pool import Pool
+from reconciler.loops.loop import Occasion
 from reconciler.loops.over import vm_loop
 from reconciler.report import VMError
+from reconciler.site import Site
 from state.change import Call, Change, Method, Note
 from state.memory import Hold, OpenTask, Phase
 from state.observed import SeenVM
@@ -210,6 +212,20 @@ def test_process_vms_waits_little_for_a_jobs_task_and_says_so(lab: LoopLab) -> N
     assert lab.run().waiting == 1
     assert "label.line is at work" in lab.told.words("vm-0")
     assert lab.clock() - began < 10
+
+
+def test_a_job_may_make_its_handlers_for_each_look(lab: LoopLab) -> None:
+    """Of what it has read of the cluster by then."""
+    met: list[str] = []
+
+    def made(occasion: Occasion, site: Site) -> list[Label]:
+        met.append(f"{occasion.name} {site.name} {occasion.dry}")
+        return [Label()]
+
+    loop = vm_loop("label", "label", made, "hourly")
+    assert lab.preview(loop).processed == 2
+    assert lab.one(loop).processed == 2
+    assert met[:2] == ["label demo True", "label demo False"]
 
 
 def test_the_handlers_of_a_job_bear_its_name() -> None:
