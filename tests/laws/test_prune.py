@@ -37,8 +37,8 @@ from tests.engine import AT, binding, destroy, seen
 from tests.laws.fleets import POOLS, Spec
 from tests.orphanage import FLEET, TINY, Orphanage
 
-GRACE, DAY = timedelta(hours=6), timedelta(days=1)
-RULES = {"name": "law", "sources": "files, database", "minimum": "4", "destroys": "30%"}
+GRACE, DAY = timedelta(hours=20), timedelta(days=1)
+RULES = {"name": "law", "sources": "files, database", "minimum": "7", "destroys": "30%"}
 FILES: dict[str, dict[str, Spec]] = {
     "one": {key: TINY for key in ("a", "b", "c", "d", "e")},
     "two": {"f": TINY, "g": {**TINY, "count": 3}},
@@ -204,7 +204,7 @@ class Pruning(RuleBasedStateMachine):
         self.removed: dict[str, Spec] = {}
         self.fresh = 0
         self.written: dict[str, bytes] = {}
-        self.fault, self.name, self.prune = "", "law", "{grace: 6h}"
+        self.fault, self.name, self.prune = "", "law", "{grace: 20h}"
         self.on_since = self.engine.now
         self.absent: dict[str, Absent] = {}
         self.ends: list[datetime] = []
@@ -272,7 +272,7 @@ class Pruning(RuleBasedStateMachine):
         self.fault = fault
         self.write()
 
-    @rule(prune=st.sampled_from(["{grace: 6h}", "{grace: 6h}", "false"]))
+    @rule(prune=st.sampled_from(["{grace: 20h}", "{grace: 20h}", "false"]))
     def turn(self, prune: str) -> None:
         self.prune = prune
         self.write()
@@ -336,7 +336,7 @@ class Pruning(RuleBasedStateMachine):
         Pruning.destroyed.append(key)
         wanted = len(dict(self.named()))
         within = [one for one in self.ends if at - one < DAY - slack]
-        assert wanted >= 4, f"{key}: pruned without approval in a fleet of {wanted}"
+        assert wanted >= 7, f"{key}: pruned without approval in a fleet of {wanted}"
         assert len(within) <= 0.3 * wanted, f"{len(within)} in a day, of {wanted} VMs"
 
     # Our own books.
