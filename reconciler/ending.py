@@ -9,23 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from pydantic import ValidationError
-
 from desired.ending import End
 from desired.source import Fleet
-from desired.spec import VMSpec
 from handlers.effects import running
 from handlers.holder import HOLDER
 from handlers.stop import SKEW, STAY_OFF, begun_stop
-from handlers.terminate import BACKUP, VM, WAITS, Terminate, destroys
+from handlers.terminate import BACKUP, Terminate, destroys
 from reconciler.allocation.addressing import rest_of
 from reconciler.allocation.allocate import Vmids
 from reconciler.clock import Clock
 from reconciler.effective import REMOVED, TERMINATE, asked
+from reconciler.endplan import RECORD
 from reconciler.execute import Done
 from reconciler.guard import Guarded
-from reconciler.plan import VMPlan, plan_vm
-from reconciler.registry import ending_handlers
 from reconciler.remains import Backup, Lifetime, backups_of, remove
 from reconciler.report import Remark
 from reconciler.show.text import count_of
@@ -34,18 +30,14 @@ from reconciler.spent import machine_of
 from reconciler.stopping import kind_of
 from reconciler.turn import Narrator, Standing, Turn
 from state.api import ApiError, Json
-from state.applied import AppliedSpec
-from state.change import Change, Effect, Note
+from state.change import Change, Effect
 from state.kept import KeptBackups
 from state.memory import Binding, Intent, OpenTask, Phase
-from state.observed import Presence, SeenVM
+from state.observed import SeenVM
 from state.outbox import Event
 from state.store import Store
 
 logger = logging.getLogger(__name__)
-RECORD = "record"
-"""The field of the change that is left when the machine is gone: the record, and what follows."""
-
 DELETE = "delete"
 """The intent of a DELETE that was sent: what came of it is looked up after a crash."""
 
@@ -62,45 +54,6 @@ class Farewell(Protocol):
     def records(self, key: str) -> Iterable[str]:
         """Remove what stands there of the VM; yields the lines of the log (TERM-05, TERM-11)."""
         ...
-
-
-def remembering(spec: VMSpec, applied: AppliedSpec | None) -> VMSpec:
-    """Return the spec with the disks that are retained by the one under which the VM settled.
-
-    `{state: absent}` alone names none any more.
-    """
-    try:
-        before = VMSpec.model_validate_json(applied.document) if applied else None
-    except ValidationError:
-        before = None
-    kept = {s: one for s, one in before.disks.items() if one.reclaim == "retain"} if before else {}
-    return spec.model_copy(update={"disks": {**kept, **spec.disks}}) if kept else spec
-
-
-def plan_end(spec: VMSpec, seen: SeenVM) -> VMPlan:
-    """Plan the end of one VM; a machine that is surely gone leaves its record."""
-    plan = plan_vm(spec, seen, ending_handlers())
-    if seen.presence is not Presence.ABSENT:
-        return plan
-    binding = seen.memory.binding
-    old = f"vm {binding.vmid}" if binding else None
-    return replace(plan, changes=(Change(seen.key, "terminate", RECORD, old, None),))
-
-
-def in_turn(found: Guarded) -> Guarded:
-    """Let pass only what comes next, and nothing at all while anything is forbidden (C-19).
-
-    All of a VM's end is planned at once, to be seen and approved as one; so a destroy that is
-    withheld stops no guest.
-    """
-    changes = found.plan.changes
-    own = [note for note in found.plan.notes if note.blocking]
-    if own or any(note.blocking and note.condition for note in found.notes):
-        return replace(found, allowed=())
-    plain = tuple(change for change in changes if not change.gate)
-    return replace(
-        found, allowed=plain or changes[:1], notes=tuple(n for n in found.notes if not n.blocking)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,9 +271,3 @@ def _kept(turn: Turn, binding: Binding, now: datetime) -> KeptBackups | None:
     until = now + timedelta(seconds=length)
     since = binding.created_at
     return KeptBackups(binding.cluster, binding.vmid, since, turn.key, now, until)
-
-
-def not_proven(seen: SeenVM) -> Note:
-    """A machine that was never seen may still come: its record stays until that is over."""
-    reason = "it was asked for and not seen yet: its vmid and addresses stay until it is sure that "
-    return Note(seen.key, "terminate", VM, reason + "none comes", WAITS, blocking=True)

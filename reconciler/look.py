@@ -23,10 +23,9 @@ from reconciler.allocation.sightings import sightings, strangers
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
-from reconciler.ending import in_turn, not_proven, plan_end, remembering
+from reconciler.endplan import decide_end
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
-from reconciler.obstacles import belongings, obstacles
 from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
 from reconciler.redo import redone
 from reconciler.safeguard.decide import safeguarded
@@ -34,10 +33,10 @@ from reconciler.settled import Settled
 from reconciler.sight import see
 from reconciler.site import Site
 from reconciler.spent import Spent
+from reconciler.strays import copied, frozen
 from reconciler.turn import Turn
 from reconciler.verbs.suspend import asked_of
 from reconciler.verbs.taking import previewed, unclear_notes
-from reconciler.withdraw import maybe_sent
 from state.change import Change, Effect, Note
 from state.machine import Machine
 from state.memory import Memory, Phase
@@ -90,9 +89,9 @@ class SiteLook:
             self.addresses.learn(site.name, sightings(self.store, self.view, machines))
         if self.first and not self.view.problem:
             found = self._marked(marked, machines)
-            site.frozen = _frozen([one for vmid, one in found if one.vmid == vmid])
+            site.frozen = frozen([one for vmid, one in found if one.vmid == vmid])
             site.copies = tuple(
-                _copied(site.name, vmid, one) for vmid, one in found if one.vmid != vmid
+                copied(site.name, vmid, one) for vmid, one in found if one.vmid != vmid
             )
             site.neighbours.looked_at(site.name, site.frozen)
         used = bound | self.view.vms.keys()
@@ -319,7 +318,8 @@ class SiteLook:
                 VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
             )
         if spec.state == "absent":
-            return self._ended(spec, seen)
+            seen = identified(seen, self.ground)
+            return decide_end(spec, seen, self.store, self.site, self.gate, dry=self.dry)
         wait = self._waits(spec, seen)
         if wait:
             return self.gate.check(VMPlan(seen, notes=(wait,)))
@@ -337,22 +337,6 @@ class SiteLook:
         return safeguarded(
             spec, plan, self.gate, lambda one: self.gate.check(one, spec.windows, spec)
         )
-
-    def _ended(self, spec: VMSpec, seen: SeenVM) -> Guarded:
-        """Plan and guard the end of one VM; nothing is given to it any more."""
-        seen = identified(seen, self.ground)
-        spec = remembering(spec, self.store.applied.of(spec.key))
-        binding = seen.memory.binding
-        if binding is not None and seen.presence is Presence.ABSENT and binding.uuid is None:
-            kept = self.store.cache.all(self.site.name).get(binding.vmid)
-            if maybe_sent(kept, seen.at) or not self.site.vmid_free(binding.vmid):
-                return self.gate.check(VMPlan(seen, notes=(not_proven(seen),)))
-        plan = plan_end(spec, seen)
-        if plan.changes and seen.presence is Presence.PRESENT:
-            also = belongings(self.site.api, spec, seen) if self.dry else ()
-            notes = (*plan.notes, *obstacles(self.site.api, spec, seen), *also)
-            plan = replace(plan, notes=notes)
-        return in_turn(self.gate.check(plan, spec.windows, spec))
 
     def _waits(self, spec: VMSpec, seen: SeenVM) -> Note | None:
         """What is yet to be leased waits for the clusters that share the pools.
@@ -394,23 +378,3 @@ def storage_place(view: ClusterView, storage: str, node: str) -> str:
     """Name a storage as what it is to all nodes, or to one: `ceph`, `local-lvm on pve1`."""
     shared = any(one.shared for one in view.storages if one.storage == storage)
     return storage if shared else f"{storage} on {node}"
-
-
-def _copied(cluster: str, vmid: int, marker: Marker) -> str:
-    return (
-        f"cluster {cluster}: VM {vmid} is a copy of {marker.key} (VM {marker.vmid}) that somebody "
-        "made, and may use the same addresses; it is left alone. Take the line `reconcile: ...` "
-        f"out of its description, and the tag {marker_tag(marker.fleet)} off it"
-    )
-
-
-def _frozen(strays: Sequence[Marker]) -> str | None:
-    """Say why nothing may be created: VMs are ours by their mark, and the store has lost them."""
-    if not strays:
-        return None
-    names = ", ".join(f"{marker.key} (vm {marker.vmid})" for marker in strays[:5])
-    more = f" and {len(strays) - 5} more" if len(strays) > 5 else ""
-    return (
-        f"VMs marked as ours are not in the store: {names}{more}. Nothing is created or leased "
-        "until reconcile rebuild-state has taken them in (is this the right database?)"
-    )

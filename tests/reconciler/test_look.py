@@ -6,9 +6,10 @@ import pytest
 
 from handlers.marker import Marker
 from reconciler.config import open_live
-from reconciler.look import _frozen, clone_place
+from reconciler.look import clone_place
 from reconciler.report import Remark
 from reconciler.sim.faults import Fault
+from reconciler.strays import frozen
 from state.machine import Machine
 from tests.engine import AT, machine, storage, template, view
 from tests.lab import Lab
@@ -44,15 +45,15 @@ def test_a_template_that_is_not_listed_has_a_place_too() -> None:
 
 def test_a_lost_store_names_a_few_of_the_vms_it_does_not_know() -> None:
     marks = [Marker("s", "demo", f"web-{n}", 100 + n) for n in range(7)]
-    said = _frozen(marks)
+    said = frozen(marks)
     assert said is not None
     assert "web-0 (vm 100), web-1 (vm 101)" in said
     assert "and 2 more" in said
     assert "reconcile rebuild-state" in said
-    few = _frozen(marks[:2])
+    few = frozen(marks[:2])
     assert few is not None
     assert "more" not in few
-    assert _frozen([]) is None
+    assert frozen([]) is None
 
 
 @pytest.fixture
