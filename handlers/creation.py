@@ -9,6 +9,7 @@ from desired.spec import VMSpec
 from handlers.marker import marker
 from handlers.network import new_nic
 from handlers.slots import in_order
+from handlers.wishes import kept_macs
 from state.change import Call, Method, Param
 from state.drive import Drive
 from state.memory import Binding
@@ -43,7 +44,7 @@ def creation_call(spec: VMSpec, seen: SeenVM, binding: Binding, image: str) -> C
     if not is_windows(spec.ostype):
         params |= {"serial0": "socket", "vga": "serial0"}
     for nic in in_order(spec.nics):
-        value = new_nic(spec.nics[nic], spec)
+        value = new_nic(spec.nics[nic], spec, kept_macs(seen.memory).get(nic))
         if value is not None:
             params[nic] = value
     return Call(Method.POST, f"/nodes/{binding.node}/qemu", params)

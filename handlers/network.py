@@ -9,11 +9,12 @@ from handlers.effects import plugged, wanted
 from handlers.handler import Subject, config_change, send_calls
 from handlers.slots import in_order
 from handlers.throttles import whole
+from handlers.wishes import kept_macs
 from state.change import Change, Effect, Note, Value
 from state.net import Net
 from state.observed import SeenVM
 
-REPLUGGED = ("model", "mtu")
+REPLUGGED = ("model", "mtu", "mac")
 """What a running VM gets only by unplugging the NIC and plugging it again."""
 
 
@@ -38,12 +39,14 @@ class Network:
     apply = staticmethod(send_calls)
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
-        nics = wanted(seen).nics
-        for slot in in_order(spec.nics):
-            nic, net = spec.nics[slot], nics.get(slot)
+        nics, kept = wanted(seen).nics, kept_macs(seen.memory)
+        for slot in in_order({**{one: Nic() for one in kept if one in nics}, **spec.nics}):
+            nic, net, mac = spec.nics.get(slot, Nic()), nics.get(slot), kept.get(slot)
             if net is not None:
-                yield from self._existing(slot, net, _asked(nic, net, spec), seen)
-            elif (value := new_nic(nic, spec)) is None:
+                asked = _asked(nic, net, spec)
+                asked = replace(asked, mac=mac) if mac else asked
+                yield from self._existing(slot, net, asked, seen)
+            elif (value := new_nic(nic, spec, mac)) is None:
                 reason = f"{slot} is not there and names no bridge: give it one, or a pool's"
                 yield Note(seen.key, self.name, slot, reason, "BridgeMissing", blocking=True)
             else:
@@ -69,9 +72,9 @@ class Network:
             )
 
 
-def new_nic(nic: Nic, spec: VMSpec) -> str | None:
-    """A NIC as it is made, Proxmox draws its MAC; None where it has no bridge."""
-    return None if nic.bridge is None else _asked(nic, Net(model="virtio"), spec).render()
+def new_nic(nic: Nic, spec: VMSpec, mac: str | None = None) -> str | None:
+    """A NIC as it is made; without a MAC Proxmox draws one. None where it has no bridge."""
+    return None if nic.bridge is None else _asked(nic, Net("virtio", mac), spec).render()
 
 
 def _asked(nic: Nic, net: Net, spec: VMSpec) -> Net:
@@ -106,6 +109,7 @@ def _compared(net: Net, asked: Net) -> Iterator[tuple[str, Value, Value]]:
         ("vlan", net.tag or 0, asked.tag or 0),
         ("rate", whole(net.rate or 0), whole(asked.rate or 0)),
         ("model", net.model, asked.model),
+        ("mac", net.mac, asked.mac),
         ("mtu", net.mtu, asked.mtu),
         ("firewall", net.firewall, asked.firewall),
         ("link", _link(net), _link(asked)),

@@ -30,6 +30,9 @@ UNCLEAR = "VerbUnclear"
 DONE, WAS = "done", "was"
 """Parameters that the engine adds: that a suspended VM is off, and how it was before."""
 
+STAGE, MADE, MACS = "stage", "made", "macs"
+"""Of a reinstall: that the old machine is gone and another one is made, and the old MACs."""
+
 AT_HOME = (Phase.READY, Phase.CHANGE, Phase.SUSPENDED)
 """The phases of a machine that was deployed once and is still wanted."""
 
@@ -96,6 +99,19 @@ def is_asked(memory: Memory, handler: str, field: str) -> bool:
     named = handler == "power" or (handler, field) == ("options", "onboot")
     suspended = wish_of(memory, SUSPEND) or wish_of(memory, RESUME)
     return named and suspended is not None
+
+
+def is_renewed(memory: Memory) -> bool:
+    """Whether the machine is to end because another one is made of its spec."""
+    reinstall, redeploy = wish_of(memory, REINSTALL), wish_of(memory, REDEPLOY)
+    return redeploy is not None or (reinstall is not None and STAGE not in reinstall.params)
+
+
+def kept_macs(memory: Memory) -> dict[str, str]:
+    """The MACs that a machine which is made anew is to have, by slot."""
+    wish = wish_of(memory, REINSTALL)
+    macs = wish.params.get(MACS) if wish else None
+    return {slot: str(mac) for slot, mac in macs.items()} if isinstance(macs, dict) else {}
 
 
 def may_ask(seen: SeenVM) -> bool:

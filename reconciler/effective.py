@@ -2,12 +2,17 @@
 
 import json
 
+from desired.ending import End
 from desired.spec import VMSpec
+from handlers.wishes import is_renewed
 from state.memory import Intent, Memory, Phase
 from state.verbs import DO, Wish
 
 TERMINATE = f"{DO}terminate"
 """The intent of a person who asked for a VM's end, whatever its spec says."""
+
+RENEWED = (f"{DO}reinstall", f"{DO}redeploy")
+"""The intents of a person who asked for another machine in the place of this one."""
 
 REMOVED = "removed"
 """The intent that stands in the place of a VM that was ended while its spec wanted it."""
@@ -17,6 +22,8 @@ def effective(spec: VMSpec, memory: Memory) -> VMSpec:
     """Return the spec that counts in the VM's present phase."""
     if spec.state == "present" and TERMINATE in memory.intents:
         return spec.model_copy(update={"state": "absent"})
+    if spec.state == "present" and memory.binding and is_renewed(memory):
+        return spec.model_copy(update={"state": "absent", "terminate": End()})
     return spec
 
 

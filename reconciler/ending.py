@@ -29,6 +29,7 @@ from reconciler.site import Site
 from reconciler.spent import machine_of
 from reconciler.stopping import kind_of
 from reconciler.turn import Narrator, Standing, Turn
+from reconciler.verbs.anew import reborn, redeployed
 from state.api import ApiError, Json
 from state.change import Change, Effect
 from state.kept import KeptBackups
@@ -175,6 +176,10 @@ class Ending:
         self._begin(turn, seen)
         self.narrator.begin(turn, seen)
         self._tell(turn, "VM deleted")
+        if reborn(self.store, seen.memory, self.clock.now()):
+            turn.enter(Phase.DEPLOY)
+            turn.standing, turn.why = Standing.PAUSED, "deleted: the next run makes it anew"
+            return
         self._bid_farewell(turn)
         self._backups(turn, binding, seen)
         now = self.clock.now()
@@ -186,6 +191,7 @@ class Ending:
             _kept(turn, binding, now),
         )
         self._close_wish(seen, now)
+        redeployed(self.store, seen.memory, now)
         turn.changes.append(change)
         took = (now - began).total_seconds()
         freed = ", ".join(lease.address for lease in seen.memory.leases) or "no addresses"

@@ -23,6 +23,7 @@ from reconciler.allocation.sightings import sightings, strangers
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
+from reconciler.effective import effective
 from reconciler.endplan import decide_end
 from reconciler.guard import Gate, Guarded
 from reconciler.moves import Moves
@@ -290,9 +291,11 @@ class SiteLook:
     def decide(self, turn: Turn) -> Guarded:
         """Allocate, plan and guard one VM."""
         memory = self.memories.get(turn.key, Memory())
+        spec = turn.spec
         if self.dry:
-            memory = previewed(turn.spec, memory, self.store, self.view.at)
-        found = self._decided(asked_of(turn.spec, memory), memory)
+            memory = previewed(spec, memory, self.store, self.view.at)
+            spec = effective(spec, memory)
+        found = self._decided(asked_of(spec, memory), memory)
         found = replace(found, notes=(*found.notes, *unclear_notes(turn.key, memory)))
         with self.spent.lock:
             self._keep_drain()

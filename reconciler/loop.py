@@ -164,9 +164,6 @@ class Run:
         self._remark_on_specs(fleet)
         for moved in renamed(fleet, store):
             self._remark(f"renamed {moved}")
-        only = self.options.only
-        for key, said in take_up(fleet, store, lambda key: fits(key, only), self.start):
-            self._remark(f"{key}: {said}", key=key)
         return run, begun.last
 
     def _tell_what_else(self, course: Course, sites: Mapping[str, Site]) -> None:

@@ -14,7 +14,7 @@ from desired.spec import VMSpec
 from reconciler.allocation.addresses import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
-from reconciler.effective import REMOVED, TERMINATE, effective, has_turn
+from reconciler.effective import REMOVED, RENEWED, TERMINATE, effective, has_turn
 from reconciler.execute import Executor
 from reconciler.neighbours import Neighbours
 from reconciler.pve.contact import ClosedApi, CountingApi
@@ -154,7 +154,7 @@ class Stage:
 def told_of(fleet: Fleet, store: Store) -> dict[str, Memory]:
     """Return what is remembered of each VM whose spec alone does not say what it is to be."""
     ending = {key for key, spec in fleet.vms.items() if spec.state == "absent"}
-    keys = ending | store.intents.keys(TERMINATE, REMOVED)
+    keys = ending | store.intents.keys(TERMINATE, REMOVED, *RENEWED)
     return store.memories(keys) if keys else {}
 
 

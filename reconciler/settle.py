@@ -12,6 +12,7 @@ from reconciler.guard import Guarded
 from reconciler.redo import REDO
 from reconciler.stopping import conclude
 from reconciler.turn import Standing, Turn
+from reconciler.verbs.anew import renewed
 from reconciler.verbs.suspend import at_rest
 from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
@@ -40,6 +41,7 @@ class Settler:
         turn.standing, turn.why = Standing.READY, ""
         if not at_rest(self.store, seen, self.clock.now()):
             self._ready(turn.key, seen)
+        renewed(self.store, seen, self.clock.now())
         if all(change.drift or change.handler in WISHES for change in guarded.withheld):
             # An edit of which something is still to come stays one: that part is no drift.
             self.settled.append(turn)

@@ -40,6 +40,7 @@ from state.place import Place, WrongPlace, read_place
 from state.placements import Placements
 from state.quarantine import Quarantine
 from state.recall import recall
+from state.renewals import Renewals
 from state.reservations import Reservations
 from state.revision import make_current, revision_of
 from state.rollouts import Rollouts
@@ -92,6 +93,7 @@ class Store:
         self.zones = Zones(database)
         self.loops = Loops(database)
         self.verbs = Verbs(database)
+        self.renewals = Renewals(database)
         self.usage = Usage(database)
 
     @classmethod

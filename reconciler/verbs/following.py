@@ -13,6 +13,7 @@ from handlers.wishes import (
     wishes_of,
 )
 from reconciler.plan import VMPlan
+from reconciler.verbs.anew import macs_kept
 from reconciler.verbs.suspend import remembered
 from state.api import Json
 from state.observed import SeenVM
@@ -39,6 +40,7 @@ def followed(store: Store, plan: VMPlan) -> list[str]:
     """
     seen, told = plan.seen, []
     remembered(store, seen)
+    macs_kept(store, seen)
     for wish in wishes_of(seen.memory):
         text = _given_up(store, seen, wish) or _moved(store, plan, wish)
         if text:
