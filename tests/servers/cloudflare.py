@@ -121,20 +121,23 @@ class Cloudflare:
         if sum(len(body.get(one, ())) for one in ("deletes", "patches", "puts", "posts")) > LIMIT:
             raise Refused(400, 81045, "The record quota of this batch has been exceeded")
         zone: Zone = {key: {**one} for key, one in self.records[id].items()}
+        names: dict[str, set[str]] = {}
+        for one in zone.values():
+            names.setdefault(one["name"], set()).add(one["id"])
         for one in body.get("deletes", ()):
             if zone.pop(one["id"], None) is None:
                 raise Refused(404, 81044, "Record does not exist.")
         for one in body.get("patches", ()):
             if one["id"] not in zone:
                 raise Refused(404, 81044, "Record does not exist.")
-            self._put(id, zone, {**zone[one["id"]], **one})
+            self._put(id, zone, names, {**zone[one["id"]], **one})
         for one in body.get("posts", ()):
             made = {"ttl": 1, "proxied": False, "comment": "", **one, "id": self._new_id()}
-            self._put(id, zone, made)
+            self._put(id, zone, names, made)
         self.records[id] = zone
         return _ok({"deletes": [], "patches": [], "posts": []})
 
-    def _put(self, id: str, zone: Zone, new: Record) -> None:
+    def _put(self, id: str, zone: Zone, names: dict[str, set[str]], new: Record) -> None:
         if new["ttl"] != 1 and not 60 <= new["ttl"] <= 86400:
             raise Refused(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1.")
         if len(new["comment"]) > 100:
@@ -142,14 +145,14 @@ class Cloudflare:
         name = new["name"]
         if name != self.names[id] and not name.endswith(f".{self.names[id]}"):
             raise Refused(400, 9000, "DNS name is invalid.")
-        for other in zone.values():
-            if other["id"] == new["id"] or other["name"] != name:
-                continue
+        beside = names.setdefault(name, set())
+        for other in [zone[one] for one in beside if one in zone and one != new["id"]]:
             if "CNAME" in (new["type"], other["type"]):
                 raise Refused(400, 81053, "An A, AAAA, or CNAME record with that host exists.")
             if (other["type"], other["content"]) == (new["type"], new["content"]):
                 raise Refused(400, 81058, "An identical record already exists.")
         zone[new["id"]] = new
+        beside.add(new["id"])
 
 
 def _ok(result: object, **more: object) -> Told:

@@ -113,7 +113,8 @@ class Hestia:
         restart: str = "",
         ttl: str = "",
     ) -> None:
-        id = id or str(max(map(int, self.zones[zone]), default=0) + 1)
+        # A new record is the last of its zone: dictionaries keep the order.
+        id = id or str(int(next(reversed(self.zones[zone]), "0")) + 1)
         self._put(zone, id, record, kind, value, ttl)
 
     def _change(
