@@ -83,11 +83,11 @@ def propose(
         found, problems = find(
             list(sites.values()), selection, opened.fleet, opened.store, at, workers
         )
-        return _Draft(opened, options.fleet, at).proposal(found, problems)
+        return Drafts(opened, options.fleet, at).proposal(found, problems)
 
 
 @dataclass(slots=True)
-class _Draft:
+class Drafts:
     """The trees of an adoption until all of them are sound and proven."""
 
     opened: Opened

@@ -48,7 +48,7 @@ def beyond(tree: Tree, below: Tree) -> Tree:
     known = dict(leaves(below))
     for path, value in leaves(tree):
         if path not in known or not same(known[path], value):
-            put(found, path, value)
+            put(found, path, {} if value == {} else value)
     for path, value in leaves(below):
         missing = gap(tree, path)
         if missing and value is not None:

@@ -65,6 +65,7 @@ def adopt(
     settings: Settings = ctx.obj
     if applies and folder is not None and folder.resolve() != settings.fleet.resolve():
         raise click.UsageError("--apply takes what stands in the fleet: write into its folder")
+    _known(settings.fleet, clusters)
     selection = Selection(tags, pools, vmids, everything, clusters)
     failed = False
     answers: dict[str, object] = {}
@@ -76,6 +77,16 @@ def adopt(
         click.echo(document(**answers))
     if failed:
         ctx.exit(EXIT_FAILED)
+
+
+def _known(fleet: Path, clusters: tuple[str, ...]) -> None:
+    """Refuse clusters that the fleet has not."""
+    from desired.files import FileSource
+
+    there = FileSource(fleet).head().clusters
+    for name in clusters:
+        if name not in there:
+            raise click.UsageError(f"unknown cluster {name}; there are {', '.join(sorted(there))}")
 
 
 def _propose(

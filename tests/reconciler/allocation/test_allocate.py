@@ -148,6 +148,12 @@ def test_without_a_template_the_words_say_where_to_set_one(here: Field) -> None:
     assert here.store.bindings.all() == {}
 
 
+def test_an_adopted_vm_that_is_gone_is_not_made_of_anything(here: Field) -> None:
+    condition, reason = note(here.give(spec(template=None, adopt=300)))
+    assert condition == "TemplateMissing"
+    assert "vm 300, which was adopted, is gone" in reason
+
+
 def test_a_template_that_is_not_there_binds_nothing(here: Field) -> None:
     here.world = view()
     assert note(here.give())[0] == "TemplateMissing"
