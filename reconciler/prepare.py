@@ -4,13 +4,14 @@ import fnmatch
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from types import MappingProxyType
 from typing import cast
 
 from desired.source import Fleet
 from desired.spec import VMSpec
+from desired.windows import zone_info
 from reconciler.allocation.addresses import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
@@ -26,6 +27,7 @@ from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.site import Site
 from reconciler.turn import Turn
+from reconciler.usage.parting import Parting
 from state.api import ApiError, Json
 from state.memory import Memory
 from state.observe import Observer, rotation_share
@@ -74,7 +76,14 @@ class Stage:
             cluster=fleet.clusters[name],
             api=api,
             observer=Observer(name, api, store, self.clock.now, self.dry, own=api.identity),
-            executor=Executor(api, store, handlers, self.clock.now, name),
+            executor=Executor(
+                api,
+                store,
+                handlers,
+                self.clock.now,
+                name,
+                parting=Parting(api, store, name, self._zone(), self.clock.now),
+            ),
             neighbours=self.neighbours,
         )
         site.learn = partial(self._learn, site, api)
@@ -82,6 +91,9 @@ class Stage:
         since = (self.clock.now() - last_run).total_seconds() if last_run else 0.0
         site.rotation = rotation_share(bound, since, fleet.verify_every)
         return site
+
+    def _zone(self) -> tzinfo:
+        return zone_info(self.opened.fleet.schedule.timezone)
 
     def _api(self, name: str) -> CountingApi:
         try:

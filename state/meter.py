@@ -76,10 +76,30 @@ class Meter:
     open: HourBytes
 
 
-def advance(
-    meter: Meter | None, key: str, now: Reading, born: datetime | None = None
-) -> tuple[Meter, tuple[HourBytes, ...]]:
-    """Return the meter after a reading, and the hours that are over; pure.
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without a sample. Its bytes are counted, and spread evenly; or they were `lost`,
+    because the machine began anew at its end.
+    """
+
+    since: datetime
+    until: datetime
+    bytes_in: int = 0
+    bytes_out: int = 0
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """A meter after a reading, the hours that are over, and the time that nobody looked."""
+
+    meter: Meter
+    over: tuple[HourBytes, ...] = ()
+    gap: Gap | None = None
+
+
+def advance(meter: Meter | None, key: str, now: Reading, born: datetime | None = None) -> Advanced:
+    """Return the meter after a reading; pure.
 
     `born` is when we made the machine: all that it counts since is ours. Without it the first
     reading adds nothing.
@@ -88,14 +108,24 @@ def advance(
     ours = last is None and born is not None and now.boot >= born - SLACK
     found = Passed(now.bytes_in, now.bytes_out, now.boot, Step.RESET) if ours else passed(last, now)
     if meter and found.step is Step.STALE:
-        return meter, ()
+        return Advanced(meter)
     hours = {one.hour: one for one in by_hour(found, now.at)}
     if meter:
         hours[meter.open.hour] = _sum(meter.open, hours.get(meter.open.hour))
     hour = hour_of(now.at)
     current = hours.pop(hour, None) or HourBytes(hour, 0, 0)
     over = tuple(one for _, one in sorted(hours.items()) if one.bytes_in or one.bytes_out)
-    return Meter(key, now, current), over
+    return Advanced(Meter(key, now, current), over, _gap(last, now, found))
+
+
+def _gap(last: Reading | None, now: Reading, found: Passed) -> Gap | None:
+    if last is None or now.at - last.at <= GAP:
+        return None
+    if found.step is Step.RESET:
+        return Gap(last.at, now.boot, lost=True) if now.boot - last.at > GAP else None
+    if found.step is Step.ON and hour_of(last.at) != hour_of(now.at):
+        return Gap(last.at, now.at, found.bytes_in, found.bytes_out)
+    return None
 
 
 def passed(last: Reading | None, now: Reading) -> Passed:

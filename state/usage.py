@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Select, delete, insert, select, updat
 
 from state import tables
 from state.database import KEYS_IN_ONE_QUERY, Database, upsert
-from state.meter import HourBytes, Meter, Reading
+from state.meter import Gap, HourBytes, Meter, Reading
 
 ADDED = ("bytes_in", "bytes_out", "spread", "repaired")
 WHOLE = ""
@@ -48,10 +48,25 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """The meters of a cluster by vmid; `at` is when they were last kept, None: never."""
+    """The meters of a cluster, of whole machines by vmid and of single nics.
+
+    `at` is when they were last kept, None: never.
+    """
 
     at: datetime | None
     by_vmid: Mapping[int, Meter]
+    by_nic: Mapping[tuple[int, str], Meter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GapOf:
+    """A time in which one machine was not sampled; `id` 0 before it is kept."""
+
+    cluster: str
+    vmid: int
+    key: str
+    gap: Gap
+    id: int = 0
 
 
 class Usage:
@@ -65,7 +80,7 @@ class Usage:
         statement = select(tables.meters).where(tables.meters.c.cluster == cluster)
         with self._database.reading(f"read the meters of {cluster}") as link:
             row = link.execute(statement).first()
-        return Meters(row.at, _meters(row.document)) if row else Meters(None, {})
+        return _meters(row.at, row.document) if row else Meters(None, {})
 
     def clusters(self) -> tuple[str, ...]:
         """The clusters that were ever metered, by name."""
@@ -80,8 +95,9 @@ class Usage:
         now: Meters,
         hours: Sequence[Hour],
         zone: tzinfo,
+        gaps: Sequence[GapOf] = (),
     ) -> bool:
-        """Keeps meters and the hours that they closed, all or nothing.
+        """Keeps meters, the hours that they closed and the gaps that were seen, all or nothing.
 
         False, and nothing is kept, when somebody else kept newer ones since `before` was read.
         """
@@ -91,7 +107,31 @@ class Usage:
             if not _replace(link, cluster, before.at, now):
                 return False
             add_hours(link, hours, zone)
+            for one in gaps:
+                link.execute(insert(tables.usage_gaps), {**_named(one), **asdict(one.gap)})
             return True
+
+    def gaps(self) -> tuple[GapOf, ...]:
+        """The gaps that were not repaired yet, oldest first."""
+        statement = select(tables.usage_gaps).order_by(tables.usage_gaps.c.id)
+        with self._database.reading("read the gaps") as link:
+            return tuple(
+                GapOf(
+                    row.cluster,
+                    row.vmid,
+                    row.key,
+                    Gap(row.since, row.until, row.bytes_in, row.bytes_out, row.lost),
+                    row.id,
+                )
+                for row in link.execute(statement)
+            )
+
+    def repair(self, gap: GapOf, hours: Sequence[Hour], zone: tzinfo) -> None:
+        """Adds what a gap's repair found, or moves bytes between its hours, and ends the gap."""
+        table = tables.usage_gaps
+        with self._database.writing(f"repair the traffic of {gap.key}") as link:
+            if link.execute(delete(table).where(table.c.id == gap.id)).rowcount:
+                add_hours(link, hours, zone)
 
     def hours(
         self, keys: Collection[str] | None, since: datetime, until: datetime
@@ -147,7 +187,7 @@ def add_hours(link: Connection, hours: Sequence[Hour], zone: tzinfo) -> None:
 
 
 def _replace(link: Connection, cluster: str, before: datetime | None, now: Meters) -> bool:
-    table, document = tables.meters, _document(now.by_vmid)
+    table, document = tables.meters, _document(now)
     if before is None:
         there = link.execute(select(table.c.at).where(table.c.cluster == cluster)).first()
         if there is None:
@@ -165,36 +205,33 @@ def _of_keys(
     return statement.where(column.in_(sorted(keys or ()))) if few else statement
 
 
-def _document(meters: Mapping[int, Meter]) -> str:
-    rows = [
-        (
-            vmid,
-            one.key,
-            one.last.at.timestamp(),
-            one.last.bytes_in,
-            one.last.bytes_out,
-            one.last.uptime,
-            one.open.hour.timestamp(),
-            one.open.bytes_in,
-            one.open.bytes_out,
-            one.open.spread,
-        )
-        for vmid, one in sorted(meters.items())
-    ]
+def _named(one: GapOf) -> dict[str, object]:
+    return {"cluster": one.cluster, "vmid": one.vmid, "key": one.key}
+
+
+def _document(meters: Meters) -> str:
+    rows = [_row(vmid, WHOLE, one) for vmid, one in sorted(meters.by_vmid.items())]
+    rows += [_row(vmid, nic, one) for (vmid, nic), one in sorted(meters.by_nic.items())]
     return json.dumps(rows, separators=(",", ":"))
 
 
-def _meters(document: str) -> dict[int, Meter]:
-    return {
-        vmid: Meter(
-            key,
-            Reading(_at(at), last_in, last_out, uptime),
-            HourBytes(_at(hour), open_in, open_out, spread),
-        )
-        for vmid, key, at, last_in, last_out, uptime, hour, open_in, open_out, spread in json.loads(
-            document
-        )
-    }
+def _row(vmid: int, nic: str, one: Meter) -> tuple[object, ...]:
+    last, hour = one.last, one.open
+    counted = (last.at.timestamp(), last.bytes_in, last.bytes_out, last.uptime)
+    running = (hour.hour.timestamp(), hour.bytes_in, hour.bytes_out, hour.spread)
+    return (vmid, nic, one.key, *counted, *running)
+
+
+def _meters(at: datetime, document: str) -> Meters:
+    whole, single = dict[int, Meter](), dict[tuple[int, str], Meter]()
+    for vmid, nic, key, *row in json.loads(document):
+        last = Reading(_at(row[0]), row[1], row[2], row[3])
+        meter = Meter(key, last, HourBytes(_at(row[4]), row[5], row[6], row[7]))
+        if nic == WHOLE:
+            whole[vmid] = meter
+        else:
+            single[vmid, nic] = meter
+    return Meters(at, whole, single)
 
 
 def _at(seconds: float) -> datetime:

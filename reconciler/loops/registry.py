@@ -4,12 +4,13 @@ from functools import cache
 
 from reconciler.loops.loop import Loop
 from reconciler.loops.process import process_vms
+from reconciler.usage.collect import collect_statistics
 
 
 @cache
 def built_in() -> tuple[Loop, ...]:
     """Return every loop of ours; `process_vms` comes first in every run."""
-    return (process_vms(),)
+    return (process_vms(), collect_statistics())
 
 
 def called(name: str) -> Loop | None:

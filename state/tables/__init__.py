@@ -25,7 +25,7 @@ from state.tables.machines import (
 )
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
-from state.tables.usage import meters, usage_hours, usage_months
+from state.tables.usage import meters, usage_gaps, usage_hours, usage_months
 from state.tables.verbs import verbs
 from state.tables.zones import dns_records, dns_zones
 
@@ -64,6 +64,7 @@ __all__ = [
     "steps",
     "tasks",
     "traces",
+    "usage_gaps",
     "usage_hours",
     "usage_months",
     "verbs",

@@ -1,6 +1,6 @@
 """Traffic: the counters as they were last seen, and the bytes of each hour and month."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Table, Text
 
 from state.columns import Moment
 from state.tables.base import metadata
@@ -26,6 +26,21 @@ usage_hours = Table(
     Column("repaired", BigInteger, nullable=False),
     CheckConstraint("bytes_in >= 0 AND bytes_out >= 0", name="bytes"),
     Index(None, "hour"),
+)
+
+# Times without a sample, until Proxmox's own history has told what it knows of them.
+usage_gaps = Table(
+    "usage_gaps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("cluster", Text, nullable=False),
+    Column("vmid", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("until", Moment, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("lost", Boolean, nullable=False),
 )
 
 usage_months = Table(

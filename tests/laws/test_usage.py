@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.meter import LAG, SLACK, HourBytes, Meter, Reading, advance
+from state.meter import LAG, SLACK, Advanced, Gap, HourBytes, Meter, Reading, advance
 from tests.laws.effort import many
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -61,8 +61,9 @@ class Guest:
         total = next((row[1] for row in reversed(self.rows) if row[0] <= shown), 0)
         at = START + timedelta(seconds=self.at)
         now = Reading(at, total, 0, int(shown - self.boot))
-        self.meter, over = advance(self.meter, "a", now, START)
-        self.billed += sum(one.bytes_in for one in over)
+        found = advance(self.meter, "a", now, START)
+        self.meter = found.meter
+        self.billed += sum(one.bytes_in for one in found.over)
         if late == 0 and self.meter.last == now:
             self.fresh = 0
 
@@ -114,27 +115,36 @@ def reading(seconds: float, count: int, uptime: int) -> Reading:
 
 
 def test_a_machine_that_we_made_is_metered_from_its_first_byte_others_from_the_first_look() -> None:
-    ours, _ = advance(None, "a", reading(60, 500, 50), START)
-    theirs, _ = advance(None, "a", reading(60, 500, 86_400), None)
-    assert (ours.open.bytes_in, theirs.open.bytes_in) == (500, 0)
+    ours = advance(None, "a", reading(60, 500, 50), START)
+    theirs = advance(None, "a", reading(60, 500, 86_400), None)
+    assert (ours.meter.open.bytes_in, theirs.meter.open.bytes_in) == (500, 0)
 
 
 def test_what_passed_over_hours_is_spread_over_them_without_losing_a_byte() -> None:
-    meter, _ = advance(None, "a", reading(0, 0, 86_400))
-    meter, over = advance(meter, "a", reading(9_000, 1_001, 95_400))
-    assert over == (
+    meter = advance(None, "a", reading(0, 0, 86_400)).meter
+    found = advance(meter, "a", reading(9_000, 1_001, 95_400))
+    assert found.over == (
         HourBytes(START, 400, 800, spread=True),
         HourBytes(START + timedelta(hours=1), 400, 801, spread=True),
     )
-    assert (meter.open.bytes_in, meter.open.bytes_out) == (201, 401)
+    assert (found.meter.open.bytes_in, found.meter.open.bytes_out) == (201, 401)
+    assert found.gap == Gap(START, START + timedelta(seconds=9_000), 1_001, 2_002)
 
 
 def test_a_clock_that_was_put_forward_is_no_reset() -> None:
-    meter, _ = advance(None, "a", reading(0, 1_000, 864_000))
-    meter, over = advance(meter, "a", reading(7_200, 1_500, 864_060))
-    assert meter.open.bytes_in + sum(one.bytes_in for one in over) == 500
+    meter = advance(None, "a", reading(0, 1_000, 864_000)).meter
+    found = advance(meter, "a", reading(7_200, 1_500, 864_060))
+    assert found.meter.open.bytes_in + sum(one.bytes_in for one in found.over) == 500
 
 
 def test_an_older_row_from_another_node_changes_nothing() -> None:
-    meter, _ = advance(None, "a", reading(0, 1_000, 5_000))
-    assert advance(meter, "a", reading(5, 900, 4_990)) == (meter, ())
+    meter = advance(None, "a", reading(0, 1_000, 5_000)).meter
+    assert advance(meter, "a", reading(5, 900, 4_990)) == Advanced(meter)
+
+
+def test_bytes_that_were_lost_in_a_long_time_without_a_sample_leave_a_gap() -> None:
+    meter = advance(None, "a", reading(0, 1_000, 5_000)).meter
+    found = advance(meter, "a", reading(7_200, 70, 600))
+    boot = START + timedelta(seconds=6_600)
+    assert found.gap == Gap(START, boot, lost=True)
+    assert found.meter.open.bytes_in + sum(one.bytes_in for one in found.over) == 70

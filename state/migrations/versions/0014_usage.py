@@ -31,4 +31,17 @@ def upgrade() -> None:
             sa.PrimaryKeyConstraint("key", "nic", column.name, name=op.f(f"pk_{table}")),
             sa.CheckConstraint("bytes_in >= 0 AND bytes_out >= 0", name=op.f(f"ck_{table}_bytes")),
         )
+    op.create_table(
+        "usage_gaps",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("cluster", sa.Text(), nullable=False),
+        sa.Column("vmid", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("since", Moment(), nullable=False),
+        sa.Column("until", Moment(), nullable=False),
+        sa.Column("bytes_in", sa.BigInteger(), nullable=False),
+        sa.Column("bytes_out", sa.BigInteger(), nullable=False),
+        sa.Column("lost", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_usage_gaps")),
+    )
     op.create_index(op.f("ix_usage_hours_hour"), "usage_hours", ["hour"])
