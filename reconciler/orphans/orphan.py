@@ -35,7 +35,8 @@ class Orphan:
 
     `since` is when a run first missed its spec (None: none has before), `ticks` how many have read
     the specs as they are now. `due_at` is when prune destroys the VM; None when it will not, and
-    `why` says in words what comes, or what keeps it. `due` is one that this run makes absent.
+    `why` says in words what comes, or what keeps it. `due` is one that this run makes absent;
+    `asked` says that a person asked for its end by name, before its spec went.
     """
 
     binding: Binding
@@ -45,6 +46,7 @@ class Orphan:
     why: str
     due_at: datetime | None = None
     due: bool = False
+    asked: bool = False
 
     @property
     def key(self) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from desired.source import Fleet
+from reconciler.effective import TERMINATE
 from reconciler.orphans.orphan import (
     ORPHAN,
     TICKS,
@@ -60,7 +61,8 @@ class Watched:
         made = {one.key: absent_spec(one, store.applied.of(one.key)) for one in due}
         if not made:
             return fleet
-        return replace(fleet, vms={**fleet.vms, **made}, pruned=frozenset(made))
+        pruned = frozenset(key for key in made if not self.orphans[key].asked)
+        return replace(fleet, vms={**fleet.vms, **made}, pruned=pruned)
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Watch:
     store: Store
     at: datetime
     _hindered: dict[str, str] = field(default_factory=dict)
+    _asked: frozenset[str] = frozenset()
     _oddity: str = ""
 
     def look(self) -> Watched:
@@ -82,6 +85,7 @@ class Watch:
         setting = self._setting(kept, gone)
         if gone:
             self._doubt(gone, setting)
+            self._asked = frozenset(self.store.intents.of_kind(TERMINATE))
         fresh: list[Intent] = []
         orphans: dict[str, Orphan] = {}
         on_since = datetime.fromisoformat(str(setting["on"])) if setting["on"] else self.at
@@ -145,9 +149,13 @@ class Watch:
         since, ticks = (intent.at, intent.looks) if intent else (None, 0)
         by = Absence.of(intent).by if intent else ""
         prune, key = self.fleet.prune, binding.key
-        hindered = "`prune` is off" if not prune.enabled else kept_for_a_person(binding)
+        hindered = kept_for_a_person(binding)
         if binding.cluster not in self.fleet.clusters:
-            hindered = hindered or f"cluster {binding.cluster} is not in fleet.yaml"
+            hindered = f"cluster {binding.cluster} is not in fleet.yaml"
+        if key in self._asked and not hindered:
+            why = "a person asked for its end before that"
+            return Orphan(binding, since, ticks, by, why, due=True, asked=True)
+        hindered = hindered or ("" if prune.enabled else "`prune` is off")
         if hindered:
             return Orphan(binding, since, ticks, by, f"left as it is: {hindered}")
         due_at = max(since or self.at, on_since) + timedelta(seconds=prune.grace)

@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from handlers.marker import read_marker
+from reconciler.effective import TERMINATE
 from reconciler.show.plan import plan_json, render_plan
 from reconciler.show.text import Paint
 from state.change import Call
+from state.memory import Intent
+from state.store import Store
 from tests.lab import Killed
 from tests.orphanage import HOUR, TINY, Orphanage
 
@@ -104,6 +107,18 @@ def test_a_protected_vm_needs_approval(tmp_path: Path) -> None:
     lab.ask("PUT", f"/nodes/{node}/qemu/101/config", protection=1)
     runs(lab)
     assert lab.world.vms[101].running
+
+
+def test_whose_end_a_person_asked_for_is_ended_whatever_became_of_its_spec(tmp_path: Path) -> None:
+    """By name: neither the grace nor a small fleet keeps it."""
+    lab = Orphanage(tmp_path, {"a0": TINY, "z0": TINY}, prune="false", minimum=10)
+    lab.settle()
+    with Store.open(lab.where, at=lab.at) as store:
+        store.intents.put(Intent("z0", TERMINATE, lab.at))
+    lab.specs({"a0": TINY})
+    assert lab.orphans["z0"].told.endswith("gone; a person asked for its end before that")
+    runs(lab)
+    assert (lab.ours, lab.machines) == ({"a0"}, {100})
 
 
 def test_a_held_vm_waits(tmp_path: Path) -> None:
