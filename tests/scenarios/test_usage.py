@@ -113,5 +113,5 @@ def test_task_06_nics_are_metered_by_one_call_a_node_and_old_hours_go(lab: Meter
     lab.one(collect_statistics())
     with lab.store() as store:
         now = datetime.fromtimestamp(lab.clock(), UTC)
-        assert store.usage.hours(None, now - timedelta(days=60), now - timedelta(days=35)) == ()
+        assert store.usage.hours(None, now - timedelta(days=60), now - timedelta(days=36)) == ()
         assert store.usage.months({"vm-0"})
