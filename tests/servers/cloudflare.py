@@ -133,7 +133,7 @@ class Cloudflare:
             self._put(id, zone, names, {**zone[one["id"]], **one})
         for one in body.get("posts", ()):
             made = {"ttl": 1, "proxied": False, "comment": "", **one, "id": self._new_id()}
-            self._put(id, zone, names, made)
+            self._put(id, zone, names, made)  # type: ignore[arg-type]
         self.records[id] = zone
         return _ok({"deletes": [], "patches": [], "posts": []})
 

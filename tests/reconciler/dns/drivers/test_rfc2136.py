@@ -186,6 +186,7 @@ def test_a_key_with_rights_to_some_names_writes_those(bind: Bind, number: int) -
     zone = f"t{number}.rights.test"
     bind.zone(zone, policy=f"grant {KEY} wildcard *.ours.{zone} ANY;")
     driven = opened(zone, bind.port, bind.secret)
+    assert "updates taken" in driven.check()
     names = [f"a{n}.{'ours' if n % 7 == 6 else 'theirs'}.{zone}" for n in range(70)]
     found = errors(driven.apply(create(*(rrset(name, "A", "192.0.2.1") for name in names))))
     written = {name for name, error in zip(names, found, strict=True) if error is None}
