@@ -14,6 +14,7 @@ from state.leases import insert_lease, release_of
 from state.memory import Binding, Intent, Lease, Phase
 from state.outbox import Event, insert_event
 from state.quarantine import Rest
+from state.usage import move_usage
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
 # them that a key has but one of. What was forgotten bears the old key in its marker: it stays.
@@ -150,6 +151,7 @@ class Bindings:
             link.execute(delete(attempts).where(attempts.c.subject == new))
             _move(link, attempts.c.subject, old, new)
             _move_hold(link, old, new)
+            move_usage(link, old, new)
         return True
 
     def withdraw(self, key: str) -> None:

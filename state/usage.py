@@ -186,6 +186,16 @@ def add_hours(link: Connection, hours: Sequence[Hour], zone: tzinfo) -> None:
     upsert(link, tables.usage_months, [asdict(one) for one in months.values()], ADDED)
 
 
+def move_usage(link: Connection, old: str, new: str) -> None:
+    """Gives a machine's traffic another key, in a transaction of the caller's."""
+    for table in (tables.usage_hours, tables.usage_months):
+        rows = link.execute(select(table).where(table.c.key == old)).mappings().all()
+        upsert(link, table, [{**row, "key": new} for row in rows], ADDED)
+        link.execute(delete(table).where(table.c.key == old))
+    gaps = tables.usage_gaps
+    link.execute(update(gaps).where(gaps.c.key == old).values(key=new))
+
+
 def _replace(link: Connection, cluster: str, before: datetime | None, now: Meters) -> bool:
     table, document = tables.meters, _document(now)
     if before is None:

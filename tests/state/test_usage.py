@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from state.meter import HourBytes, Meter, Reading
+from state.meter import Gap, HourBytes, Meter, Reading
 from state.store import Store
-from state.usage import Hour, Meters, Month
+from state.usage import GapOf, Hour, Meters, Month
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TERABYTES = 9 * 10**15
@@ -58,3 +58,20 @@ def test_old_hours_go_and_their_months_stay(store: Store, at: datetime) -> None:
     assert store.usage.purge(at - timedelta(days=35)) == 1
     assert [one.hour for one in store.usage.hours({"web-1"}, old, at + timedelta(hours=1))] == [at]
     assert len(store.usage.months({"web-1"})) == 2
+
+
+def test_a_machine_that_is_renamed_keeps_its_traffic(store: Store, at: datetime) -> None:
+    nothing, gap = store.usage.meters("lab"), Gap(at, at, 1, 1)
+    hours = [Hour("web-1", "", at, 10, 20), Hour("web-3", "", at, 1, 2)]
+    gaps = [GapOf("lab", 101, "web-1", gap)]
+    assert store.usage.keep("lab", nothing, Meters(at, {}), hours, UTC, gaps)
+    assert store.bindings.rename_key("web-1", "web-3")
+    until = at + timedelta(hours=1)
+    assert store.usage.hours(None, at, until) == (Hour("web-3", "", at, 11, 22),)
+    assert store.usage.months(None) == (Month("web-3", "", "2026-03", 11, 22),)
+    (kept,) = store.usage.gaps()
+    assert (kept.key, kept.gap) == ("web-3", gap)
+    store.usage.repair(kept, [Hour("web-3", "", at, 0, 0, repaired=5)], UTC)
+    store.usage.repair(kept, [Hour("web-3", "", at, 0, 0, repaired=5)], UTC)
+    assert store.usage.gaps() == ()
+    assert store.usage.hours(None, at, until)[0].repaired == 5
