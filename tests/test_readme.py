@@ -23,17 +23,27 @@ from desired.devices import Iso, Pci, Rng, Share, Usb, Vga
 from desired.firewall import Firewall, Rule
 from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
+from desired.hostnames import Dns
 from desired.model import Model
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
 from desired.windows import Window
+from desired.zones import (
+    Cloudflare,
+    HestiaCp,
+    OctoDns,
+    PowerDns,
+    Rfc2136,
+    TsigKey,
+    ZoneSpec,
+)
 from reconciler.cli import COMMANDS, cli
 from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("reference", "addresses", "changes", "clusters", "specs", "service")
+PAGES = ("reference", "addresses", "changes", "clusters", "dns", "specs", "service")
 README = (ROOT / "README.md").read_text()
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)])
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
@@ -74,13 +84,21 @@ MODELS: tuple[type[Model], ...] = (
     Quota,
     Window,
     Schedule,
+    ZoneSpec,
+    Rfc2136,
+    TsigKey,
+    PowerDns,
+    Cloudflare,
+    HestiaCp,
+    OctoDns,
+    Dns,
 )
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_every_field_that_a_person_may_write_is_in_the_reference(model: type[Model]) -> None:
     fields = {field.alias or name for name, field in model.model_fields.items()}
-    assert fields - WORDS <= {"name_template", "copies"}
+    assert fields - WORDS <= {"name_template", "copies", "label"}
 
 
 def test_every_command_is_listed_and_every_listed_one_exists() -> None:

@@ -13,6 +13,7 @@ from reconciler.form import SCHEMA_VERSION
 
 NO_ANSWER = {
     ("completion",): "prints a script for a shell",
+    ("dns", "export"): "prints the list of names that DNS-15 asks for",
     ("help",): "prints prose",
     ("schema",): "prints JSON Schemas, whose form is theirs",
     ("simulate",): "serves until interrupted",
