@@ -38,8 +38,13 @@ class Standing:
     output: str = ""
 
     @property
+    def orphaned(self) -> bool:
+        """Whether the loop's code is not there (FRM-07)."""
+        return self.status == "orphaned"
+
+    @property
     def failed(self) -> bool:
-        return self.status in ("error", "orphaned")
+        return self.status == "error" or self.orphaned
 
 
 def standings(loops: Sequence[Loop], fleet: Fleet, store: Store, at: datetime) -> list[Standing]:

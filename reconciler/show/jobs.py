@@ -20,7 +20,7 @@ def render_jobs(jobs: Sequence[Standing], at: datetime, paint: Paint) -> str:
     ]
     lines = [table(HEAD, rows, paint)]
     lines += [
-        paint.bad(f"{job.name} {job.status}: {job.message or job.about}")
+        paint.bad(f"{job.name} {job.status}: {job.about if job.orphaned else job.message}")
         for job in jobs
         if job.failed
     ]

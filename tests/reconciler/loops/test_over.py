@@ -240,7 +240,7 @@ def test_a_job_killed_after_any_call_is_gone_on_with(tmp_path: Path) -> None:
     whole.one(label())
     calls = whole.wire.count
     assert calls > 3
-    for call in range(calls):
+    for call in range(2, calls, 3):
         lab = loop_lab(tmp_path / f"killed-{call}")
         lab.settle()
         with pytest.raises(Killed):
