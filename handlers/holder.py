@@ -10,7 +10,7 @@ from urllib.parse import quote
 from desired.spec import VMSpec
 from handlers.effects import wanted
 from handlers.handler import vm_path, vmid_of
-from state.change import Call, Change, Method, Param
+from state.change import Call, Change, Method, Note, Param
 from state.observed import SeenVM, VMRow
 
 HOLDER = "holder"
@@ -32,21 +32,29 @@ def retained(spec: VMSpec, seen: SeenVM) -> list[str]:
     return [slot for slot, drive in config.disks.items() if slot in named and own in drive.volume]
 
 
-def handed_over(spec: VMSpec, seen: SeenVM) -> Iterator[Change]:
+def handed_over(spec: VMSpec, seen: SeenVM) -> Iterator[Change | Note]:
     """Make the holder, then move one disk after the other: each is a task."""
-    slots = retained(spec, seen)
+    slots, intent = retained(spec, seen), seen.memory.intents.get(HOLDER)
     if not slots:
         return
-    holder = holder_of(seen)
-    if holder is None:
-        yield _made(seen)
-        return
-    for slot in slots:
-        params: dict[str, Param] = {"disk": slot, "target-vmid": holder.vmid, "target-disk": slot}
-        call = Call(Method.POST, f"{vm_path(seen)}/move_disk", params)
-        volume = wanted(seen).disks[slot].volume
-        new = f"to VM {holder.vmid} ({holder.name})"
-        yield Change(seen.key, "terminate", f"{RETAIN}{slot}", volume, new, (call,), gate=True)
+    row = seen.cluster.vms.get(int(intent.detail)) if intent else None
+    if intent is None or (row is not None and row.name not in (None, holder_name(seen))):
+        yield _made(seen, ())
+    elif row is None:
+        yield _made(seen, (_creation(seen, int(intent.detail)),))
+    elif row.name is None or row.lock:
+        # A young VM's row has little more than its ids until the next broadcast.
+        reason = f"VM {row.vmid}, which is to hold its disks, is being made"
+        yield Note(seen.key, "terminate", HOLDER, reason, blocking=True)
+    else:
+        yield from (_moved(slot, row, seen) for slot in slots)
+
+
+def _moved(slot: str, holder: VMRow, seen: SeenVM) -> Change:
+    params: dict[str, Param] = {"disk": slot, "target-vmid": holder.vmid, "target-disk": slot}
+    call = Call(Method.POST, f"{vm_path(seen)}/move_disk", params)
+    volume, new = wanted(seen).disks[slot].volume, f"to VM {holder.vmid} ({holder.name})"
+    return Change(seen.key, "terminate", f"{RETAIN}{slot}", volume, new, (call,), gate=True)
 
 
 def holder_name(seen: SeenVM) -> str:
@@ -56,29 +64,23 @@ def holder_name(seen: SeenVM) -> str:
     return f"{first[:56]}-holder"
 
 
-def holder_of(seen: SeenVM) -> VMRow | None:
-    """The holder, once it is there: by its vmid and, since vmids are used again, its name."""
-    intent = seen.memory.intents.get(HOLDER)
-    row = seen.cluster.vms.get(int(intent.detail)) if intent else None
-    return row if row and row.name == holder_name(seen) and not row.lock else None
+def _made(seen: SeenVM, calls: tuple[Call, ...]) -> Change:
+    """Without calls while no vmid is kept for it, or somebody took that."""
+    return Change(seen.key, "terminate", HOLDER, None, holder_name(seen), calls, gate=True)
 
 
-def _made(seen: SeenVM) -> Change:
-    """`POST /nodes/N/qemu`; without calls while no vmid is kept for it, or somebody took that."""
-    intent, name = seen.memory.intents.get(HOLDER), holder_name(seen)
-    calls: tuple[Call, ...] = ()
-    if intent is not None and int(intent.detail) not in seen.cluster.vms:
-        said = f"reconcile-holder: store={seen.store} fleet={quote(seen.fleet)} "
-        params: dict[str, Param] = {
-            "vmid": int(intent.detail),
-            "name": name,
-            "description": f"{said}key={quote(seen.key)} of={vmid_of(seen)}",
-            "tags": TAG,
-            "memory": "16",
-            "ostype": "l26",
-            "onboot": False,
-        }
-        if seen.row and seen.row.pool:
-            params["pool"] = seen.row.pool
-        calls = (Call(Method.POST, f"/nodes/{seen.node}/qemu", params),)
-    return Change(seen.key, "terminate", HOLDER, None, name, calls, gate=True)
+def _creation(seen: SeenVM, vmid: int) -> Call:
+    """`POST /nodes/N/qemu`: a VM that is never started, in the pool of the one that ends."""
+    said = f"reconcile-holder: store={seen.store} fleet={quote(seen.fleet)} "
+    params: dict[str, Param] = {
+        "vmid": vmid,
+        "name": holder_name(seen),
+        "description": f"{said}key={quote(seen.key)} of={vmid_of(seen)}",
+        "tags": TAG,
+        "memory": "16",
+        "ostype": "l26",
+        "onboot": False,
+    }
+    if seen.row and seen.row.pool:
+        params["pool"] = seen.row.pool
+    return Call(Method.POST, f"/nodes/{seen.node}/qemu", params)
