@@ -20,14 +20,14 @@ def orphaned(folder: Path, left: int = 1, gone: int = 1, **rules: object) -> Orp
     kept = {f"a{number}": TINY for number in range(left)}
     lost = {f"z{number}": TINY for number in range(gone)}
     lab = Orphanage(folder, {**kept, **lost}, **rules)
-    lab.settle()
+    lab.run()
     lab.specs(kept)
     lab.run()
     lab.days()
     return lab
 
 
-def runs(lab: Orphanage, number: int = 6, apart: float = 300.0) -> None:
+def runs(lab: Orphanage, number: int = 3, apart: float = 300.0) -> None:
     for _ in range(number):
         lab.run()
         lab.clock.sleep(apart)
@@ -76,7 +76,7 @@ def test_in_a_small_fleet_nothing_is_done_without_approval(tmp_path: Path) -> No
 
 def test_more_than_the_share_waits_also_over_many_runs(tmp_path: Path) -> None:
     lab = orphaned(tmp_path, left=4, gone=4, destroys="30%")
-    runs(lab, 8, apart=HOUR)
+    runs(lab, 4, apart=HOUR)
     assert len(lab.machines) == 7, "30 % of 4 VMs in 24 h"
     lab.days()
     runs(lab, 3)
@@ -112,7 +112,7 @@ def test_a_protected_vm_needs_approval(tmp_path: Path) -> None:
 def test_whose_end_a_person_asked_for_is_ended_whatever_became_of_its_spec(tmp_path: Path) -> None:
     """By name: neither the grace nor a small fleet keeps it."""
     lab = Orphanage(tmp_path, {"a0": TINY, "z0": TINY}, prune="false", minimum=10)
-    lab.settle()
+    lab.run()
     with Store.open(lab.where, at=lab.at) as store:
         store.intents.put(Intent("z0", TERMINATE, lab.at))
     lab.specs({"a0": TINY})
@@ -147,6 +147,6 @@ def test_a_spec_that_is_back_before_the_end_keeps_its_vm(
         lab.run()
     lab.wire.meanwhile = None
     lab.specs({"a0": TINY, "z0": TINY})
-    lab.settle()
+    lab.run()
     assert (lab.world.vms[101].config["smbios1"], lab.world.vms[101].running) == (uuid, True)
     assert (lab.ours, lab.intents) == ({"a0", "z0"}, {})
