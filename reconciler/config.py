@@ -47,6 +47,7 @@ class Opened:
     stack: ExitStack = field(default_factory=ExitStack)
     _secrets: dict[str, Secret | SecretError] = field(default_factory=dict)
     _turns: dict[str, threading.Lock] = field(default_factory=dict)
+    _simulated: dict[str, Cluster] = field(default_factory=dict)
 
     def resolve(self, reference: str) -> Secret:
         """Read a secret by its reference, relative to the fleet's folder; once in a run."""
@@ -69,7 +70,10 @@ class Opened:
         cluster = self.fleet.clusters[name]
         read: Callable[[str], Secret] = self.resolve
         if cluster.simulated:
-            cluster, read = self._simulate(name, cluster)
+            with self._turns.setdefault(f"simulate {name}", threading.Lock()):
+                if name not in self._simulated:
+                    self._simulated[name] = self._simulate(name, cluster)
+            cluster, read = self._simulated[name], _demo_secret
         folder, known = Path(self.fleet.folder), self.store.settings.get(f"servers:{name}")
         api = ProxmoxApi.open(name, cluster, self.fleet.limits, read, folder, logger, known=known)
         self.stack.callback(api.close)
@@ -89,9 +93,10 @@ class Opened:
             with suppress(StoreError):
                 self.store.settings.put(f"servers:{name}", api.remember())
 
-    def _simulate(self, name: str, cluster: Cluster) -> tuple[Cluster, Callable[[str], Secret]]:
+    def _simulate(self, name: str, cluster: Cluster) -> Cluster:
+        """Start a simulated cluster, one for all that ask; return how it is reached."""
         from reconciler.sim.embedded import Embedded
-        from reconciler.sim.launch import DEMO_SECRET, FLEET_TOKEN, FLEET_USER, ServeOptions
+        from reconciler.sim.launch import FLEET_TOKEN, FLEET_USER, ServeOptions
 
         assert cluster.simulated is not None
         wanted, folder = cluster.simulated, Path(self.fleet.folder)
@@ -105,14 +110,13 @@ class Opened:
             inventory=folder / wanted.inventory if wanted.inventory else None,
         )
         child = self.stack.enter_context(Embedded(options))
-        reached = cluster.model_copy(
+        return cluster.model_copy(
             update={
                 "endpoints": child.urls,
                 "token": Token(id=f"{FLEET_USER}!{FLEET_TOKEN}", secret="env:SIMULATED"),
                 "tls": Tls(fingerprints=(child.fingerprint,)),
             }
         )
-        return reached, lambda reference: Secret(DEMO_SECRET)
 
     def _world(self, name: str) -> Path:
         """Where the simulated world is kept; a preview works on a copy that is thrown away."""
@@ -123,6 +127,13 @@ class Opened:
         if kept.exists():
             shutil.copy(kept, scratch / kept.name)
         return scratch / kept.name
+
+
+def _demo_secret(reference: str) -> Secret:
+    """The secret of every simulated cluster's token."""
+    from reconciler.sim.launch import DEMO_SECRET
+
+    return Secret(DEMO_SECRET)
 
 
 def _read(reference: str, folder: Path) -> Secret | SecretError:
