@@ -85,7 +85,7 @@ class Opened:
         """Return a zone's driver, which has sent nothing yet. Raises DNSError, SecretError."""
         from reconciler.dns.drivers.opening import open_driver
 
-        return open_driver(zone, self.resolve)
+        return open_driver(zone, self.resolve, Path(self.fleet.folder))
 
     def _remember(self, name: str, api: "ProxmoxApi", before: Json) -> None:
         """Keep what a run learned of a cluster's servers, for when no endpoint answers the next."""

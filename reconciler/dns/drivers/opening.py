@@ -1,6 +1,7 @@
 """Which driver a zone's spec asks for; secrets are resolved here, and nothing is sent yet."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from desired.zones import ZoneSpec
 from state.drivers import ZoneDriver
@@ -10,10 +11,11 @@ Resolve = Callable[[str], Secret]
 """A secret by its reference; raises when there is none."""
 
 
-def open_driver(zone: ZoneSpec, resolve: Resolve) -> ZoneDriver:
+def open_driver(zone: ZoneSpec, resolve: Resolve, folder: Path = Path()) -> ZoneDriver:
     """Return the driver of a zone; whatever `resolve` raises, and BadKey for a malformed secret.
 
-    Each provider's module is read only when a zone asks for it: dnspython alone takes 0.1 s.
+    A CA's file is relative to `folder`, the fleet's. Each provider's module is read only when a
+    zone asks for it: dnspython alone takes 0.1 s.
     """
     if zone.rfc2136 is not None:
         from reconciler.dns.drivers.rfc2136 import Rfc2136Driver
@@ -24,18 +26,24 @@ def open_driver(zone: ZoneSpec, resolve: Resolve) -> ZoneDriver:
     if zone.powerdns is not None:
         from reconciler.dns.drivers.powerdns import PowerDnsDriver
 
-        return PowerDnsDriver(zone.name, zone.powerdns, resolve(zone.powerdns.api_key))
+        powerdns = zone.powerdns.model_copy(update=_ca(zone.powerdns.ca, folder))
+        return PowerDnsDriver(zone.name, powerdns, resolve(powerdns.api_key))
     if zone.cloudflare is not None:
         from reconciler.dns.drivers.cloudflare import CloudflareDriver
 
-        return CloudflareDriver(zone.name, zone.cloudflare, resolve(zone.cloudflare.token))
+        cloudflare = zone.cloudflare.model_copy(update=_ca(zone.cloudflare.ca, folder))
+        return CloudflareDriver(zone.name, cloudflare, resolve(cloudflare.token))
     if zone.hestiacp is not None:
         from reconciler.dns.drivers.hestiacp import HestiaCpDriver
 
-        return HestiaCpDriver(zone.name, zone.hestiacp, resolve(zone.hestiacp.password))
-    if zone.octodns is not None:
-        from reconciler.dns.drivers.octodns import OctoDnsDriver
+        hestiacp = zone.hestiacp.model_copy(update=_ca(zone.hestiacp.ca, folder))
+        return HestiaCpDriver(zone.name, hestiacp, resolve(hestiacp.password))
+    from reconciler.dns.drivers.octodns import OctoDnsDriver
 
-        secrets = {name: resolve(one) for name, one in zone.octodns.secrets.items()}
-        return OctoDnsDriver(zone.name, zone.octodns, secrets)
-    raise ValueError(f"zone {zone.name} names no provider")
+    assert zone.octodns is not None  # a zone's spec has one of the five
+    secrets = {name: resolve(one) for name, one in zone.octodns.secrets.items()}
+    return OctoDnsDriver(zone.name, zone.octodns, secrets)
+
+
+def _ca(written: str | None, folder: Path) -> dict[str, str | None]:
+    return {"ca": None if written is None else str(folder / written)}

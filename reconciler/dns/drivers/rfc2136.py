@@ -4,7 +4,7 @@ One message per batch, its prerequisites are the compare-and-set; reading is a t
 RFC 5936). With a key all of it is signed (TSIG, RFC 8945).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import dns.exception
 import dns.flags
@@ -22,7 +22,14 @@ import dns.zone
 from desired.zones import Rfc2136
 from reconciler.dns.drivers.answers import parsed, refusal, unsigned
 from reconciler.dns.drivers.apart import TooMuch, Withheld, apply_apart
-from reconciler.dns.drivers.values import dotted, dotted_value, plain_name, plain_value
+from reconciler.dns.drivers.values import (
+    Row,
+    dotted,
+    dotted_value,
+    plain_name,
+    plain_value,
+    rrsets,
+)
 from reconciler.dns.drivers.wire import dialled
 from state.drivers import (
     Applied,
@@ -87,7 +94,7 @@ class Rfc2136Driver:
             # Servers say the same of a zone that they do not hold.
             self.serial()
             raise
-        return tuple(sorted(_rrsets(zone)))
+        return rrsets(_rows(zone))
 
     def apply(self, batch: Sequence[RRChange]) -> Sequence[Applied]:
         return apply_apart(batch, self._apply_all)
@@ -203,10 +210,9 @@ def _require(message: dns.update.UpdateMessage, batch: Sequence[RRChange]) -> No
                 message.absent(name, *([kind] if kind else []))
 
 
-def _rrsets(zone: dns.zone.Zone) -> list[RRset]:
-    found = []
+def _rows(zone: dns.zone.Zone) -> Iterator[Row]:
+    """The zone's records; a signed one has several sets of one name and type `RRSIG`."""
     for name, rdataset in zone.iterate_rdatasets():
-        kind = dns.rdatatype.to_text(rdataset.rdtype)
-        values = frozenset(plain_value(kind, one.to_text()) for one in rdataset)
-        found.append(RRset(plain_name(name.to_text()), kind, rdataset.ttl, values))
-    return found
+        kind, plain = dns.rdatatype.to_text(rdataset.rdtype), plain_name(name.to_text())
+        for one in rdataset:
+            yield plain, kind, rdataset.ttl, plain_value(kind, one.to_text()), ""

@@ -21,10 +21,10 @@ SECTIONS: dict[str, dict[str, object]] = {
 }
 
 
-def opened(kind: str, url: str, **more: object) -> ZoneDriver:
+def opened(kind: str, url: str, folder: Path = Path(), **more: object) -> ZoneDriver:
     section = {**SECTIONS[kind], "url": url, "timeout": 1, **more}
     spec = ZoneSpec.model_validate({"name": "example.net", kind: section})
-    return open_driver(spec, lambda _: Secret(SECRET))
+    return open_driver(spec, lambda _: Secret(SECRET), folder)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_an_unknown_certificate_is_not_trusted(
     found = failures(opened(kind, web.url))
     assert all("TLS failed" in error.text for error in found)
     assert web.asked == []
-    found = failures(opened(kind, web.url, ca=str(certificate)))
+    found = failures(opened(kind, web.url, tmp_path, ca="server.pem"))
     assert all("no JSON" in error.text for error in found)
 
 
