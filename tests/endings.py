@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from reconciler.cli.group import main
 from reconciler.report import Remark
 from reconciler.sim.vm.machine import Machine
 from state.memory import Binding
@@ -84,10 +83,3 @@ def events(lab: Lab, *names: str) -> list[Event]:
 def addresses(lab: Lab, key: str = "old-1") -> list[str]:
     with lab.store() as store:
         return [lease.address for lease in store.leases.of(key)]
-
-
-def command(lab: Lab, capsys: Any, *words: str) -> tuple[int, dict[str, Any]]:
-    """Run a command line on the lab's fleet; its status and its answer as JSON."""
-    status = main(["--fleet", str(lab.fleet), "--database", lab.where, *words, "--output", "json"])
-    said = capsys.readouterr().out
-    return status, json.loads(said) if said.strip() else {}
