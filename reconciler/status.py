@@ -8,6 +8,7 @@ from datetime import datetime
 from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.waiting import RESTART
+from reconciler.adopt.watch import waits
 from reconciler.behaviour import is_skipped
 from reconciler.effective import is_removed
 from reconciler.failure import Failure, last_failure
@@ -159,6 +160,8 @@ def next_words(
     if memory.hold and (memory.hold.until is None or memory.hold.until > at):
         until = f" until {show_when(memory.hold.until)}" if memory.hold.until else ""
         return f"held{until}: {memory.hold.why}"
+    if strange := waits(fleet.vms[key], memory):
+        return strange.reason
     if memory.task:
         waited = show_duration((at - memory.task.started_at).total_seconds())
         return f"waits for {memory.task.handler} (its task runs since {waited})"

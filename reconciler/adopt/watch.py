@@ -1,9 +1,12 @@
 """What runs do with a spec of `adopt: VMID`: nothing before it is bound, only look until it is
 enforced."""
 
+from pydantic import ValidationError
+
 from desired.drift import policy_for
 from desired.spec import VMSpec
 from reconciler.show.text import show_change
+from state.applied import AppliedSpec
 from state.change import Change, Note
 from state.memory import Memory
 
@@ -17,6 +20,16 @@ def waits(spec: VMSpec, memory: Memory) -> Note | None:
         return None
     reason = f"vm {spec.adopt} is not taken over yet: reconcile adopt --vmid {spec.adopt} --apply"
     return Note(spec.key, "allocate", "vm", reason, NOT_ADOPTED)
+
+
+def never_lifted(applied: AppliedSpec | None) -> str:
+    """Why nothing but a person's word ends a VM: it was adopted, and only looked at since."""
+    try:
+        spec = VMSpec.model_validate_json(applied.document) if applied else None
+    except ValidationError:
+        return ""
+    watched_yet = spec is not None and is_watched(spec, "default")
+    return "it was adopted with `drift: alert`, and never lifted" if watched_yet else ""
 
 
 def is_watched(spec: VMSpec, handler: str) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from desired.source import Fleet
+from reconciler.adopt.watch import never_lifted
 from reconciler.effective import TERMINATE
 from reconciler.orphans.orphan import (
     ORPHAN,
@@ -155,6 +156,7 @@ class Watch:
         if key in self._asked and not hindered:
             why = "a person asked for its end before that"
             return Orphan(binding, since, ticks, by, why, due=True, asked=True)
+        hindered = hindered or never_lifted(self.store.applied.of(key))
         hindered = hindered or ("" if prune.enabled else "`prune` is off")
         if hindered:
             return Orphan(binding, since, ticks, by, f"left as it is: {hindered}")

@@ -26,7 +26,7 @@ def render_proposal(proposal: Proposal, files: Sequence[AdoptedFile], paint: Pai
     lines += [paint.bad(f"! {problem}") for problem in proposal.problems]
     lines += [f"{one.mark} {one.inner}" for one in files]
     counted = f"{count_of(len(proposal.taken), 'VM')} can be adopted as they are"
-    lines.append(paint.bold(f"{counted}, {len(proposal.left_out)} left out."))
+    lines.append(paint.bold(f"{counted}, {_told(proposal.left_out)} left out."))
     return "\n".join(lines)
 
 
@@ -39,7 +39,7 @@ def render_adoption(adoption: Adoption, paint: Paint) -> str:
     if adoption.run and adoption.run.ready < len(adoption.taken):
         waiting = len(adoption.taken) - adoption.run.ready
         text += f", {waiting} of them not marked yet: the next run goes on"
-    lines.append(paint.bold(f"{text}, {len(adoption.left_out)} left out."))
+    lines.append(paint.bold(f"{text}, {_told(adoption.left_out)} left out."))
     return "\n".join(lines)
 
 
@@ -85,3 +85,7 @@ def _place(one: Shown) -> str:
 
 def _unsaid(one: Proposed) -> str:
     return ", ".join(text.partition(":")[0] for text in one.unsaid) or "-"
+
+
+def _told(vms: Sequence[Shown]) -> int:
+    return sum(not one.expected for one in vms)

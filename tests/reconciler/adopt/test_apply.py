@@ -121,6 +121,23 @@ def test_a_vm_that_is_gone_is_not_made_anew(lab: Lab) -> None:
     assert 300 not in lab.world.vms
 
 
+def test_prune_never_ends_one_that_was_not_lifted(lab: Lab) -> None:
+    """A file that is lost is no wish to lose VMs that others made."""
+    lab.write({"fleet.yaml": FILES["fleet.yaml"] + "prune: {grace: 1h}\nguard: {minimum: 0}\n"})
+    lab.write({"vms/x.yaml": "other: {state: absent}\n"})
+    wrote(lab)
+    applied(lab)
+    lab.run()
+    (lab.fleet / SPEC).unlink()
+    for _ in range(4):
+        lab.clock.sleep(86400)
+        lab.run()
+    assert 300 in lab.world.vms
+    with lab.store() as store:
+        (condition,) = store.conditions.all()["one"]
+    assert "never lifted" in condition.message
+
+
 def test_before_it_is_taken_over_no_run_touches_or_makes_it(lab: Lab) -> None:
     wrote(lab)
     summary = lab.run()
