@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from desired.source import Fleet
@@ -75,7 +75,6 @@ class FleetZones:
     over: Callable[[], bool]
     forced: bool = False
     only: frozenset[str] | None = None
-    told: dict[str, list[Line]] = field(default_factory=dict)
 
     @property
     def fleet(self) -> Fleet:
@@ -160,7 +159,7 @@ def wanted_zones(fleet: Fleet, store: Store, names: Naming) -> dict[str, WantedZ
     for id, zone in fleet.zones.items():
         kept = names.kept
         if names.everyone:
-            kept = names.keeps(owners(row.keys for row in store.zones.owned(id).values()))
+            kept = names.keeping(owners(row.keys for row in store.zones.owned(id).values()))
         found[id] = WantedZone(zone, records[id], kept)
     return found
 

@@ -23,10 +23,8 @@ class Naming:
     kept: frozenset[str]
     everyone: bool = False
 
-    def keeps(self, owners: Iterable[str]) -> frozenset[str]:
-        """Return those of some owners of records whose records are left alone."""
-        if not self.everyone:
-            return self.kept
+    def keeping(self, owners: Iterable[str]) -> frozenset[str]:
+        """Return whose records are left alone when some owners of records may not be gone."""
         named = {vm.spec.key for vm in self.vms}
         return self.kept | {key for key in owners if key not in named}
 
@@ -51,15 +49,6 @@ def naming(
         else:
             vms.append(Named(spec, memory.leases))
     return Naming(tuple(vms), frozenset(kept), partial or fleet.incomplete)
-
-
-def previewed(specs: Mapping[str, VMSpec], memories: Mapping[str, Memory]) -> tuple[Named, ...]:
-    """Return the VMs as a plan foresees them, machines that are still to be made among them."""
-    return tuple(
-        Named(spec, memories[key].leases)
-        for key, spec in specs.items()
-        if key in memories and spec.state == "present"
-    )
 
 
 def owners(keys: Iterable[Collection[str]]) -> set[str]:
