@@ -43,7 +43,7 @@ from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("reference", "addresses", "changes", "clusters", "dns", "specs", "service")
+PAGES = ("reference", "addresses", "changes", "clusters", "dns", "jobs", "specs", "service")
 README = (ROOT / "README.md").read_text()
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)])
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)
@@ -116,7 +116,10 @@ def test_every_option_that_is_mentioned_exists() -> None:
 
 def _commands() -> list[tuple[str, ...]]:
     spec = ("get", "put", "diff", "import")
-    below = (("job", "run"), ("job", "list"), *(("spec", name) for name in spec))
+    below = (
+        *(("job", name) for name in ("run", "list", "edit", "dry-run")),
+        *(("spec", name) for name in spec),
+    )
     below = (*below, ("template", "check"), ("template", "build"))
     return [(), *((name,) for name in COMMANDS), *below]
 

@@ -99,7 +99,9 @@ class LogReporter:
             "seconds": summary.seconds,
         }
         counted = " ".join(f"{name}={_value(number)}" for name, number in numbers.items())
-        head = log_line(event.at, "info", "run", number=self._run, commit=short(self._commit))
+        job = "" if event.task == "process_vms" else event.task
+        named = {"job": job, "number": self._run, "commit": short(self._commit)}
+        head = log_line(event.at, "info", "run", **named)
         return f"{head} {counted}"
 
     def _trouble(self, event: VMError | VMPaused | Remark) -> str:
