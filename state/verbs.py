@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, exists, select, update
 
 from state import tables
 from state.api import Json
@@ -121,6 +121,14 @@ class Verbs:
         with self._database.reading("read open verbs") as link:
             rows = link.execute(statement.order_by(columns.at, columns.key, columns.kind))
             return tuple(Intent(*row) for row in rows)
+
+    def stray(self) -> tuple[VerbRow, ...]:
+        """Open rows whose intent has gone with their machine."""
+        verbs, intents = tables.verbs.c, tables.intents.c
+        begun = exists().where(intents.key == verbs.key, intents.kind == DO + verbs.verb)
+        statement = select(tables.verbs).where(verbs.ended_at.is_(None), ~begun)
+        with self._database.reading("read stray verbs") as link:
+            return tuple(VerbRow(*row) for row in link.execute(statement))
 
     def of(self, key: str) -> tuple[VerbRow, ...]:
         """What was asked of a VM, the newest first."""

@@ -67,7 +67,7 @@ def terminate(
             answer(output, "\n".join(_cancelled(opened, keys, at)), vms=keys, terminate=False)
             return
         _insist(opened, keys, bound)
-        turns, found = _looked_at(opened, keys)
+        turns, found = looked_at(opened, keys)
         dry = _planned(opened, turns, found, at)
         if output == "text":
             click.echo(render_plan(dry, paint()))
@@ -91,7 +91,7 @@ def _insist(opened: "Opened", keys: list[str], bound: "Mapping[str, object]") ->
             raise click.ClickException(text)
 
 
-def _looked_at(
+def looked_at(
     opened: "Opened", keys: list[str]
 ) -> "tuple[Mapping[str, Turn], Mapping[str, Guarded]]":
     """Look at the VMs as if they were to be absent; writes nothing."""

@@ -17,6 +17,7 @@ from handlers.wishes import (
     wish_of,
 )
 from reconciler.behaviour import is_skipped
+from reconciler.effective import REMOVED
 from reconciler.verbs.table import VERBS
 from state.memory import Memory, Phase
 from state.store import Store
@@ -33,7 +34,9 @@ class Refused(ValueError):
 def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
     """Why a verb may not be asked, as far as the store can tell; empty when it may."""
     verb, binding = VERBS[wish.verb], memory.binding
-    if binding is None and not (verb.bare and spec is not None and spec.state == "present"):
+    wanted = spec is not None and spec.state == "present"
+    ended = wish.verb == REDEPLOY and REMOVED in memory.intents
+    if binding is None and not (wanted and (verb.bare or ended)):
         return "there is no machine of it yet"
     if binding is not None and is_skipped(binding.phase):
         return f"it is {binding.phase}: see reconcile reset and reconcile forget"
@@ -52,6 +55,12 @@ def _refused_of(spec: VMSpec, wish: Wish) -> str:
     quota = spec.quota.snapshots if spec.quota else None
     if wish.verb == SNAPSHOT and quota == 0:
         return "its quota of snapshots is 0 (quota: {snapshots: N})"
+    kept = sorted(slot for slot, disk in spec.disks.items() if disk.reclaim == "retain")
+    if wish.verb == REINSTALL and kept:
+        return (
+            f"{', '.join(kept)} would be parted from it (reclaim: retain): take that word off the "
+            "disk to lose it, or redeploy the VM: the disk then waits at a holder VM"
+        )
     if wish.verb in (ROLLBACK, DELETE_SNAPSHOT) and not wish.text("name"):
         return "no snapshot is named"
     if wish.verb != MOVE:
@@ -72,6 +81,10 @@ def ask(store: Store, spec: VMSpec | None, memory: Memory, wish: Wish, at: datet
     """
     if why := refusal(spec, memory, wish):
         raise Refused(why)
+    if memory.binding is None and wish.verb == REDEPLOY:
+        store.intents.drop(wish.key, REMOVED)
+        store.verbs.record(wish, "done", "it was terminated: its spec counts again", at)
+        return "was terminated: the next run deploys it again"
     already = wish_of(memory, wish.verb)
     suspended = wish_of(memory, SUSPEND)
     if wish.verb == SUSPEND and already:

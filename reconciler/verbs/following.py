@@ -14,6 +14,7 @@ from handlers.wishes import (
 )
 from reconciler.plan import VMPlan
 from reconciler.verbs.anew import macs_kept
+from reconciler.verbs.reset import next_step
 from reconciler.verbs.suspend import remembered
 from state.api import Json
 from state.observed import SeenVM
@@ -43,6 +44,7 @@ def followed(store: Store, plan: VMPlan) -> list[str]:
     macs_kept(store, seen)
     for wish in wishes_of(seen.memory):
         text = _given_up(store, seen, wish) or _moved(store, plan, wish)
+        text = text or next_step(store, seen, wish)
         if text:
             told.append(text)
     return told

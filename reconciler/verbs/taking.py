@@ -8,6 +8,7 @@ from desired.source import Fleet
 from desired.spec import VMSpec
 from handlers.wishes import (
     DONE,
+    REDEPLOY,
     RESUME,
     SUSPEND,
     TERMINATE,
@@ -32,6 +33,11 @@ def take_up(
     fleet: Fleet, store: Store, fits: Callable[[str], bool], at: datetime
 ) -> Iterator[tuple[str, str]]:
     """Open what is asked anew; yield key and words of each that was opened or refused."""
+    for row in store.verbs.stray():
+        # The run that ended the machine was killed before it could say so.
+        wish = Wish(row.key, row.verb, row.token, row.by, row.asked_at, {})
+        gone = row.verb in (REDEPLOY, TERMINATE)
+        store.verbs.end(wish, "done" if gone else "withdrawn", "its machine is gone", at)
     used = store.verbs.used()
     for intent in store.verbs.open():
         try:
