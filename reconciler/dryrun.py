@@ -1,6 +1,7 @@
 """A dry run: one look at everything, nothing written anywhere, every change as data."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from desired.spec import VMSpec
@@ -51,6 +52,7 @@ def dry_run(
         for copied in (text for site in found.sites.values() for text in site.copies):
             reporter.report(Remark(start, copied, "warning"))
         planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]
+        planned = [_orphaned(vm, opened, found.orphans) for vm in planned]
         planned += [PlannedVM(key, "stuck", reason=why) for key, why in preview.failed.items()]
         planned += [
             PlannedVM(key, "broken", reason="its spec is broken")
@@ -89,6 +91,12 @@ def _rollouts(opened: Opened, at: datetime) -> tuple[PlannedRollout, ...]:
         )
         for one in found
     )
+
+
+def _orphaned(vm: PlannedVM, opened: Opened, orphans: Mapping[str, Orphan]) -> PlannedVM:
+    """Say of a VM that is to end without a spec why it does."""
+    pruned = vm.key in opened.fleet.pruned and vm.kind == "destroy"
+    return replace(vm, reason=orphans[vm.key].told) if pruned else vm
 
 
 def _unmanaged(

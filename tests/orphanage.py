@@ -21,7 +21,7 @@ sources: [{sources}]
 clusters: {{demo: {{simulated: {{nodes: 3}}}}}}
 defaults: {{cluster: demo, template: debian-12, storage: local-lvm}}
 templates: {{debian-12: {{demo: [9000, 9001, 9002]}}}}
-rollout: off
+rollout: {rollout}
 guard: {{minimum: {minimum}, destroys: {destroys}}}
 limits: {{workers: 1}}
 prune: {prune}
@@ -34,7 +34,7 @@ class Orphanage(Lab):
 
     def __init__(self, folder: Path, specs: Mapping[str, Spec], **rules: object) -> None:
         self.rules = {"name": "law", "sources": "files", "prune": "{grace: 24h}"}
-        self.rules |= {"minimum": "0", "destroys": "100%"}
+        self.rules |= {"minimum": "0", "destroys": "100%", "rollout": "off"}
         super().__init__(folder, {"pools/public.yaml": POOLS})
         self.name(**rules)
         self.specs(specs)

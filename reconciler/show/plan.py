@@ -108,7 +108,8 @@ def headline(vm: PlannedVM) -> str:
         return ", ".join(filter(None, (source, *vm.addresses, vm.fqdn, vm.waits)))
     if vm.kind == "destroy":
         asks = "needs approval: " if unapproved(vm) else ""
-        return f"{asks}DESTROY  {', '.join(vm.details)}".rstrip()
+        why = f"; {vm.reason}" if vm.reason else ""
+        return f"{asks}DESTROY  {', '.join(vm.details)}{why}".rstrip()
     if vm.kind == "unmanaged":
         return f"UNMANAGED: {vm.reason}"
     if vm.kind == "stuck":
@@ -125,6 +126,16 @@ def headline(vm: PlannedVM) -> str:
     restarts = any(change.effect is Effect.STOP_START for change in vm.changes)
     waits = vm.waits or ("restart needed" if restarts else "")
     return ", ".join([*words, waits] if waits else words)
+
+
+def _by_what(dry: DryRun) -> str:
+    """What ends VMs: `state: absent`, or that no spec names them any more."""
+    ends = [vm for vm in dry.vms if vm.kind == "destroy"]
+    pruned = sum(bool(vm.reason) for vm in ends)
+    if not ends or not pruned:
+        return " (state: absent)" if ends else ""
+    written = len(ends) - pruned
+    return f" ({written} state: absent, {pruned} pruned)" if written else " (pruned)"
 
 
 def _way(vm: PlannedVM) -> str:
@@ -152,7 +163,7 @@ def plan_line(dry: DryRun) -> str:
     """Return `Plan: 1 to create, ...` and what needs approval."""
     kinds = Counter(vm.kind for vm in dry.vms)
     parts = [f"{kinds['create']} to create", f"{kinds['change']} to change"]
-    parts.append(f"{kinds['destroy']} to destroy" + (" (state: absent)" * bool(kinds["destroy"])))
+    parts.append(f"{kinds['destroy']} to destroy{_by_what(dry)}")
     parts.append(f"{kinds['unchanged']} unchanged")
     records = sum(len(zone.changes) for zone in dry.zones)
     parts += [f"{count_of(records, 'DNS record')} to write or remove"] if records else []

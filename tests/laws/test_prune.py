@@ -403,7 +403,7 @@ class Pruning(RuleBasedStateMachine):
 
     def laid_out(self) -> Mapping[str, bytes]:
         broken = {"broken spec": b"bad: {memory: 8}\n", "broken file": b"x: [", "no text": b"\xff"}
-        rules = {**RULES, "name": self.name, "prune": self.prune}
+        rules = {**RULES, "name": self.name, "prune": self.prune, "rollout": "off"}
         files = {name: json.dumps(specs).encode() for name, specs in self.files.items()}
         return {
             "fleet.yaml": FLEET.format(**rules).encode(),

@@ -176,6 +176,14 @@ def test_failures_are_counted_until_cleared(store: Store, at: datetime) -> None:
     assert store.attempts.of("web-1") == {}
 
 
+def test_intents_of_a_kind_are_told_by_key(store: Store, at: datetime) -> None:
+    kept = {key: Intent(key, "orphan", at, 1) for key in ("b", "a")}
+    for intent in (*kept.values(), Intent("a", "start", at)):
+        store.intents.put(intent)
+    assert store.intents.of_kind("orphan") == dict(sorted(kept.items()))
+    assert store.intents.of_kind("stop") == {}
+
+
 def test_dep_24_looks_at_an_intent_are_counted(store: Store, at: datetime) -> None:
     assert store.intents.look("web-1", "start", at) is None
     store.intents.put(Intent("web-1", "start", at, detail="once"))

@@ -55,7 +55,12 @@ def test_a_dry_run_shows_what_would_be_pruned_and_what_will_be(tmp_path: Path) -
     shown = text(lab)
     assert "- z0 " in shown and "DESTROY" in shown and "scsi0" in shown
     assert "= z1 " in shown and "prune destroys the VM from" in shown
-    assert plan_json(lab.dry())["plan"]["destroy"] == 1  # type: ignore[index, call-overload]
+    assert "; its spec is gone since " in shown and "1 to destroy (pruned)" in shown
+    told = plan_json(lab.dry())
+    assert told["plan"]["destroy"] == 1  # type: ignore[index, call-overload]
+    lab.specs({"a0": {**TINY, "state": "absent"}, "z1": TINY})
+    lab.run(only=("z1",))
+    assert "2 to destroy (1 state: absent, 1 pruned)" in text(lab)
     assert lab.machines == {100, 101, 102}
 
 
@@ -119,6 +124,13 @@ def test_whose_end_a_person_asked_for_is_ended_whatever_became_of_its_spec(tmp_p
     assert lab.orphans["z0"].told.endswith("gone; a person asked for its end before that")
     runs(lab)
     assert (lab.ours, lab.machines) == ({"a0"}, {100})
+
+
+def test_the_ends_of_many_are_no_rollout(tmp_path: Path) -> None:
+    """What holds them back is the threshold, not a batch."""
+    lab = orphaned(tmp_path, left=3, gone=2, rollout="{over: 1}")
+    runs(lab)
+    assert lab.machines == {100, 101, 102}
 
 
 def test_a_held_vm_waits(tmp_path: Path) -> None:
