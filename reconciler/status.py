@@ -154,7 +154,8 @@ def next_words(
         return next(said, "no spec names it any more: `reconcile orphans` says what becomes of it")
     if memory.binding is None and phase_of(fleet.vms[key], memory) == Phase.REMOVED:
         asks = fleet.vms[key].state == "present"
-        return "ended as asked: `reconcile redeploy` makes it anew" if asks else ""
+        again = f"`reconcile terminate {key} --cancel` has it made anew"
+        return f"ended as asked: {again}" if asks else ""
     if is_skipped(state):
         return f"{state}: left alone until a person has looked"
     if memory.hold and (memory.hold.until is None or memory.hold.until > at):

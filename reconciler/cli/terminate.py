@@ -26,7 +26,7 @@ WORD = "TERMINATE"
 @click.option("--force", is_flag=True, help="Close out a VM whose node is dead; nothing is sent.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be destroyed.")
-@click.option("--cancel", is_flag=True, help="Take it back, while the machine is still there.")
+@click.option("--cancel", is_flag=True, help="Take it back; what is gone already is made anew.")
 @OUTPUT
 @click.pass_obj
 def terminate(
@@ -41,8 +41,8 @@ def terminate(
     """Let the next run stop and destroy these VMs with all their volumes.
 
     Shown first is every volume that dies. A VM that its spec still wants is not made again: it
-    stays removed until `reconcile redeploy`, or until its spec goes. With --force a VM of a dead
-    node is closed out as `abandoned`, and its addresses are kept until `reconcile forget`.
+    stays removed until --cancel, or until its spec goes. With --force a VM of a dead node is
+    closed out as `abandoned`, and its addresses are kept until `reconcile forget`.
 
     \b
     Examples:
@@ -165,12 +165,17 @@ def _abandoned(opened: "Opened", keys: list[str], by: str, at: "datetime") -> li
 
 
 def _cancelled(opened: "Opened", keys: list[str], at: "datetime") -> list[str]:
-    from reconciler.effective import TERMINATE, asked
+    from reconciler.effective import REMOVED, TERMINATE, asked
 
     told = []
     for key in keys:
         intent = opened.store.intents.of(key).get(TERMINATE)
         if intent is not None:
             opened.store.verbs.end(asked(intent), "withdrawn", "taken back", at)
-        told.append(f"{key} is not to be ended" if intent else f"nobody asked for the end of {key}")
+            told.append(f"{key} is not to be ended")
+        elif REMOVED in opened.store.intents.of(key):
+            opened.store.intents.drop(key, REMOVED)
+            told.append(f"the next run makes {key} anew")
+        else:
+            told.append(f"nobody asked for the end of {key}")
     return told

@@ -49,6 +49,7 @@ def needs(used: Usage, zones: Mapping[str, str] = LOCAL) -> list[Need]:
         *(["VM.Config.CDROM"] * used.media),
         *(["VM.Config.HWType"] * used.hardware),
         *(["VM.Snapshot"] * used.guarded),
+        *(["VM.Backup"] * used.backed_up),
     )
     if used.unpooled:
         found.append(Need("/vms", rights))

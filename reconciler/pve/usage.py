@@ -21,8 +21,9 @@ class Usage:
     whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
     is under HA; `media` whether some VM says what is in its CD-ROM drive; `migrates` whether VMs
     may be migrated, `guarded` whether snapshots are taken before changes, or go
-    with a disk that is erased. `files` are by content
-    (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be chosen),
+    with a disk that is erased, `backed_up` whether some VM's end takes a last backup. `files` are
+    by content (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be
+    chosen),
     `mappings` the cluster's names for devices of hosts: `pci/gpu`. `images` maps an alias to the
     volumes of disk images here, `smallest` to the least size (bytes) that a spec asks of the
     system disk.
@@ -41,6 +42,7 @@ class Usage:
     ha: bool = False
     migrates: bool = False
     guarded: bool = False
+    backed_up: bool = False
     files: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     mappings: tuple[str, ...] = ()
     images: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -80,6 +82,11 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         media=any(spec.iso is not None for spec in specs),
         ha=any(spec.ha is not None for spec in specs),
         guarded=any((spec.guard and spec.guard.snapshot) or given_up(spec) for spec in specs),
+        backed_up=any(
+            one.terminate is not None and one.terminate.backup
+            for one in fleet.vms.values()
+            if one.cluster == cluster
+        ),
         migrates=bool(specs) and (fleet.placement.post_clone_migration or enforced),
         files=_files(specs),
         mappings=tuple(sorted({one for spec in specs for one in _mappings(spec)})),

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.aftermath import abandon, ask_end
+from reconciler.pve.rights import needs
+from reconciler.pve.usage import usage
 from reconciler.sim.faults import Fault
 from reconciler.sim.samples import FLEET_ROLE
 from state.memory import Hold, Phase
@@ -23,6 +25,7 @@ from tests.endings import (
     told,
     writes,
 )
+from tests.engine import fleet, spec
 from tests.lab import Lab
 
 HEAD = "termination FAILED - admin attention required: "
@@ -315,6 +318,15 @@ def test_protected_vms_wait_for_approval_and_are_not_stopped(tmp_path: Path) -> 
     lab.run(approve=lab.dry().digest, by="ann")
     lab.settle()
     assert bound(lab) is None
+
+
+def test_the_rights_for_a_last_backup_are_asked_for() -> None:
+    one = spec(state="absent", terminate={"backup": "pbs"})
+    asked = {right for need in needs(usage(fleet(one), "demo")) for right in need.privileges}
+    assert "VM.Backup" not in asked
+    one, other = one.model_copy(update={"key": "web-2"}), spec()
+    asked = {right for need in needs(usage(fleet(one, other), "demo")) for right in need.privileges}
+    assert "VM.Backup" in asked
 
 
 def test_too_many_ends_wait_for_approval_and_stop_nobody(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ def test_what_was_ended_is_not_made_again_and_says_so(folder: Path) -> None:
     assert "removed" in shown
     refused = call(folder, "terminate", "old-2", "--yes")
     assert refused.exit_code == 1 and "old-2 has no machine" in refused.output
+    said = call(folder, "terminate", "old-2", "--cancel").output
+    assert said == "the next run makes old-2 anew\n" and wishes(folder, "old-2") == []
 
 
 @pytest.mark.parametrize(
