@@ -144,6 +144,8 @@ class OctoDnsDriver:
                 "octoDNS is not installed: pip install 'pve-reconcile[octodns]' and the package"
                 " of the provider"
             ) from None
+        # Else its first record says on standard error that it chose these itself.
+        import_module("octodns.record").Record.enable_validators({"legacy"})
         module, _, name = self._where.provider.rpartition(".")
         try:
             cls = getattr(import_module(module), name)
