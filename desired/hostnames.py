@@ -78,3 +78,6 @@ class Dns(Model):
         default_factory=dict,
         description="names that addresses point at, instead of the VM's own (DNS-10)",
     )
+    ticket: str | None = Field(
+        None, min_length=1, description="who is asked for reverse names that no zone takes (DNS-11)"
+    )

@@ -127,6 +127,16 @@ class ZoneSpec(Model):
         return next(name for name in PROVIDERS if getattr(self, name) is not None)
 
     @property
+    def server(self) -> tuple[str, str]:
+        """The provider, and which of its servers: zones with the same one are held together."""
+        if self.rfc2136:
+            return "rfc2136", f"{self.rfc2136.server}:{self.rfc2136.port}"
+        if self.octodns:
+            return "octodns", self.octodns.provider
+        reached = self.powerdns or self.cloudflare or self.hestiacp
+        return self.provider, reached.url if reached else ""
+
+    @property
     def id(self) -> str:
         """`NAME@PROVIDER`, or `NAME@LABEL`: no two zones of a fleet have one."""
         return f"{self.name}@{self.label or self.provider}"

@@ -139,6 +139,13 @@ class Zoning:
         return tuple(one for one in self._by_name[zone] if type in one.types)
 
 
+def placeless(zones: Mapping[str, ZoneSpec], vm: Named) -> list[WantedRecord]:
+    """Return the reverse records of a VM that no zone takes."""
+    zoning = Zoning(zones)
+    reverse = (record for record in wanted_of(vm) if record.type == "PTR")
+    return [record for record in reverse if not zoning.place(record)[1]]
+
+
 def by_zone(
     zones: Mapping[str, ZoneSpec], vms: Iterable[Named]
 ) -> dict[str, dict[RecordId, WantedRecord]]:

@@ -1,7 +1,7 @@
 """All zones of a fleet in one run: side by side, and no VM waits for them (DEP-14, DNS-08)."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,6 +13,7 @@ from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
 from reconciler.dns.naming import Naming, naming, owners
 from reconciler.dns.tally import Counts, Line, Sent, by_vm, count, lines_of, zone_trouble
+from reconciler.dns.tickets import ask_by_ticket
 from reconciler.dns.zone import ZoneTurn
 from reconciler.report import Remark, Reporter
 from state.conditions import Condition
@@ -86,9 +87,12 @@ class FleetZones:
 
     def settle(self, specs: Mapping[str, VMSpec], *, partial: bool = False) -> Settled:
         """Make the zones what `specs`, those of the VMs at work, say. Raises only Lost."""
-        if not self.fleet.zones:
+        asks = any(spec.dns and spec.dns.ticket for spec in specs.values())
+        if not (self.fleet.zones or asks):
             return Settled()
         names = naming(self.fleet, specs, self.store.memories(), partial=partial)
+        if asks:
+            ask_by_ticket(self.store, self.fleet.zones, names.vms, self.clock.now())
         wanted = wanted_zones(self.fleet, self.store, names)
         verify = verify_every(self.fleet, len(names.vms))
         turns = [
@@ -97,7 +101,7 @@ class FleetZones:
             if self.only is None or id in self.only
         ]
         workers = min(SIDE_BY_SIDE, self.fleet.limits.workers)
-        Workers(workers).map(self._run, turns)
+        Workers(workers).map(self._run_all, by_server(turns))
         found = [(turn, lines_of(turn.wanted.zone, _told(turn))) for turn in turns]
         for turn, lines in found:
             self._tell(turn, lines)
@@ -113,6 +117,10 @@ class FleetZones:
             verify,
             self.forced,
         )
+
+    def _run_all(self, turns: Sequence[ZoneTurn]) -> None:
+        for turn in turns:
+            self._run(turn)
 
     def _run(self, turn: ZoneTurn) -> None:
         """One zone's exception is that zone's trouble; VMs and other zones go on (DNS-08)."""
@@ -139,6 +147,18 @@ class FleetZones:
             self.reporter.report(Remark(now, more, "warning"))
         for reason in sorted({note.reason for note in turn.notes}):
             self.reporter.report(Remark(now, f"dns: {reason}", "warning"))
+
+
+def by_server(turns: Iterable[ZoneTurn]) -> list[list[ZoneTurn]]:
+    """Return the zones of each server; they have their turns one after the other.
+
+    A server is not asked for two things at once: of BIND that would eat into its quota of updates,
+    and a PowerDNS on SQLite answers 500 to the second writer.
+    """
+    found: dict[tuple[str, str], list[ZoneTurn]] = {}
+    for turn in turns:
+        found.setdefault(turn.wanted.zone.server, []).append(turn)
+    return list(found.values())
 
 
 def _told(turn: ZoneTurn) -> list[Sent]:
