@@ -9,6 +9,7 @@ from handlers.effects import running
 from handlers.handler import distinct_calls
 from handlers.power import is_wanted_off
 from handlers.safeguard import UNAVAILABLE
+from handlers.terminate import WAITS as END_WAITS
 from handlers.terminate import destroys
 from handlers.waiting import permission
 from reconciler.clock import Clock, SystemClock
@@ -31,7 +32,7 @@ from state.change import Effect
 from state.memory import Phase
 from state.observed import Presence
 
-WAITS = (None, *PATIENT, UNAVAILABLE, "BackOff")
+WAITS = (None, *PATIENT, UNAVAILABLE, "BackOff", END_WAITS)
 """What a VM may wait for without being stuck; a run goes on with it by itself."""
 
 

@@ -11,6 +11,7 @@ from handlers.effects import running, wanted
 from handlers.handler import vmid_of
 from handlers.holder import retained
 from handlers.terminate import BLOCKED, VM, Terminate
+from reconciler.behaviour import is_skipped
 from reconciler.remains import Lifetime, backups_of
 from reconciler.show.text import count_of
 from state.api import Api, ApiError, Json
@@ -26,7 +27,8 @@ ALSO = "also"
 def obstacles(api: Api, spec: VMSpec, seen: SeenVM) -> Iterator[Note]:
     """Say what forbids an end that has not begun; reads once or twice."""
     binding = seen.memory.binding
-    if binding is None or binding.phase is Phase.TERMINATE or seen.config is None:
+    begun = binding is not None and (binding.phase is Phase.TERMINATE or is_skipped(binding.phase))
+    if binding is None or begun or seen.config is None:
         return
     granted = _rights(api, seen)
     lacking = [right for right in _needed(spec, seen) if granted and right not in granted]

@@ -1,5 +1,6 @@
 """The end of a VM: in which order, with which words, and what is left (TERM)."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from reconciler.aftermath import abandon, ask_end
 from reconciler.pve.rights import needs
 from reconciler.pve.usage import usage
+from reconciler.reckon import Reckoner
 from reconciler.sim.faults import Fault
 from reconciler.sim.samples import FLEET_ROLE
 from state.memory import Hold, Phase
@@ -441,3 +443,72 @@ def test_a_vm_that_was_never_made_is_given_up_once_none_can_come(tmp_path: Path)
     lab.clock.sleep(timedelta(days=2).total_seconds())
     lab.run(only=("old-1",))
     assert addresses(lab) == [] and bound(lab) is None
+
+
+class Registrar:
+    """Another world that knows of a VM; its second record cannot be removed."""
+
+    def records(self, key: str) -> Iterator[str]:
+        yield f"fwd-del OK [lab] example.net ← {key}.example.net"
+        raise OSError("no answer")
+
+
+def test_term_05_other_worlds_are_told_and_hold_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TERM-05, TERM-10: a line for each record, and what fails there is a warning."""
+    lab = ending(tmp_path)
+
+    def telling(*given: object, **named: object) -> Reckoner:
+        return Reckoner(*given, **{**named, "farewells": (Registrar(),)})  # type: ignore[arg-type]
+
+    monkeypatch.setattr("reconciler.loop.Reckoner", telling)
+    give_up(lab)
+    lab.run()
+    said = told(lab)
+    first = said.index("deleting DNS records")
+    assert said[first - 1 : first + 3] == [
+        "VM deleted",
+        "deleting DNS records",
+        "fwd-del OK [lab] example.net ← old-1.example.net",
+        "deleting DNS records failed: no answer",
+    ]
+    assert bound(lab) is None
+
+
+def test_protected_backups_and_those_that_cannot_be_removed_stay(tmp_path: Path) -> None:
+    """TERM-04: best effort; errors are told and ignored."""
+    lab = ending(tmp_path)
+    node = machine(lab).node
+    for _ in range(2):
+        lab.ask("POST", f"/nodes/{node}/vzdump", vmid=100, storage="local", mode="stop")
+        lab.clock.sleep(600.0)
+        lab.run()
+    kept, lost = (one for one in lab.world.volumes.values() if one.content == "backup")
+    kept.protected = True
+    lab.simulator.faults.add(Fault("error-before", method="DELETE", path="*/content/*", status=500))
+    give_up(lab, terminate={"backups": "delete"})
+    lab.run()
+    said = "\n".join(told(lab))
+    assert f"backup {kept.volid} is protected, and stays" in said
+    assert f"backup {lost.volid} stays: " in said and "backups removed (0 of 2 backups)" in said
+    assert bound(lab) is None
+
+
+def test_kept_backups_wait_for_a_cluster_that_answers(tmp_path: Path) -> None:
+    lab = ending(tmp_path)
+    node = machine(lab).node
+    lab.ask("POST", f"/nodes/{node}/vzdump", vmid=100, storage="local", mode="stop")
+    lab.clock.sleep(600.0)
+    lab.run()
+    give_up(lab, terminate={"backups": {"keep": "1d"}})
+    lab.run()
+    lab.clock.sleep(timedelta(days=2).total_seconds())
+    lab.simulator.faults.add(Fault("error-before", method="DELETE", path="*/content/*", status=500))
+    lab.run()
+    lab.simulator.faults.clear()
+    (volume,) = (one for one in lab.world.volumes.values() if one.content == "backup")
+    volume.protected = True
+    lab.run()
+    with lab.store() as store:
+        assert store.kept.all() == ()
