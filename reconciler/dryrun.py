@@ -27,6 +27,7 @@ from reconciler.prepare import fits
 from reconciler.report import DryRun, PlannedRollout, PlannedVM, Remark, Reporter
 from reconciler.rollout import batches
 from reconciler.rollout.course import current, stands
+from reconciler.show.text import count_of
 from reconciler.turn import Turn
 from state.change import Effect
 from state.memory import Phase
@@ -54,6 +55,7 @@ def dry_run(
             reporter.report(Remark(start, copied, "warning"))
         planned = [planned_vm(turns[key], one, first=first) for key, one in preview.guarded.items()]
         planned = [_orphaned(vm, opened, found.orphans) for vm in planned]
+        planned = _with_records(opened, planned)
         planned += [PlannedVM(key, "stuck", reason=why) for key, why in preview.failed.items()]
         planned += [
             PlannedVM(key, "broken", reason="its spec is broken")
@@ -79,6 +81,16 @@ def dry_run(
                 partial=bool(options.only),
             ),
         )
+
+
+def _with_records(opened: Opened, planned: list[PlannedVM]) -> list[PlannedVM]:
+    """Say of each VM that is to be destroyed how many DNS records go with it."""
+    found = []
+    for vm in planned:
+        number = len(opened.store.zones.of(vm.key)) if vm.kind == "destroy" else 0
+        lost = (*vm.details, *([count_of(number, "DNS record")] if number else ()))
+        found.append(replace(vm, details=lost))
+    return found
 
 
 def _rollouts(opened: Opened, at: datetime) -> tuple[PlannedRollout, ...]:

@@ -130,6 +130,8 @@ def test_a_terminated_vm_leaves_no_record_behind(named: NamedLab) -> None:
     named.lab.settle()
     assert named.dig(name) == (own["ipv4"],)
     named.lab.write({"vms/vms.yaml": "web: {package: small, count: 1}\nweb-2: {state: absent}\n"})
+    (planned,) = (vm for vm in named.lab.dry().vms if vm.kind == "destroy")
+    assert planned.details[-1] == "8 DNS records"
     said = []
     for _ in range(8):
         named.lab.run()
