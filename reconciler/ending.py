@@ -213,6 +213,7 @@ class Ending:
             "cluster": binding.cluster,
             "name": binding.name,
             "addresses": [lease.address for lease in seen.memory.leases],
+            "kept_for": (turn.spec.terminate or End()).kept_for,
         }
         stamp = binding.created_at.isoformat() if binding.created_at else ""
         occurrence = f"{GONE}/{turn.key}/{binding.cluster}/{binding.vmid}/{binding.uuid}/{stamp}"

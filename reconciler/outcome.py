@@ -40,7 +40,7 @@ def conditions_of(
 ) -> dict[str, list[Condition]]:
     """Return all conditions of the VMs that were looked at, and of those without a spec."""
     found = {key: _conditions(turn, at) for key, turn in turns.items()}
-    bound = store.bindings.names()
+    bound = store.bindings.names() if orphans else {}
     for key, one in orphans.items():
         if key in bound and (key in fleet.pruned or not fleet.knows(key)):
             unmanaged = Condition(key, "Unmanaged", True, "NoSpec", one.told, at)

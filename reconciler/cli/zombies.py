@@ -23,7 +23,8 @@ def zombies(ctx: click.Context, names: tuple[str, ...], output: str) -> None:
 
     Volumes (cloud-init drives too), backups, HA resources and rules, jobs of backup and
     replication, and entries of the access control list; each with the command that removes it.
-    Removes nothing. Exit status 2 when there is something, 1 when something could not be asked.
+    Removes nothing. Exit status 2 when there is something that nobody keeps on purpose, 1 when
+    something could not be asked.
 
     \b
     Examples:
@@ -53,4 +54,4 @@ def zombies(ctx: click.Context, names: tuple[str, ...], output: str) -> None:
         click.echo(render_zombies(found, paint()))
     if found.problems:
         ctx.exit(EXIT_FAILED)
-    ctx.exit(EXIT_CHANGES if found.found else 0)
+    ctx.exit(EXIT_CHANGES if found.unwanted else 0)

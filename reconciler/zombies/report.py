@@ -53,5 +53,7 @@ def known(store: Store, cluster: str) -> Known:
     for event in store.outbox.past(GONE):
         vmid = event.detail.get("vmid")
         if event.detail.get("cluster") == cluster and isinstance(vmid, int):
-            ended[vmid] = Ended(event.key, event.at)
+            kept_for = event.detail.get("kept_for")
+            length = float(kept_for) if isinstance(kept_for, int | float) else None
+            ended[vmid] = Ended(event.key, event.at, length)
     return Known(frozenset(store.bindings.vmids(cluster)), ended=ended)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 Kind = Literal["volume", "backup", "ha", "ha rule", "backup job", "replication", "acl"]
@@ -36,10 +36,24 @@ class Zombie:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A VM of ours that was ended: its key and when."""
+    """A VM of ours that was ended: its key, when, and for how many seconds its backups outlive it.
+
+    None is for ever, 0 that they were to go with it.
+    """
 
     key: str
     at: datetime
+    kept_for: float | None = None
+
+    @property
+    def kept(self) -> str:
+        """Why its backups are there on purpose; empty when they are not."""
+        if self.kept_for == 0:
+            return ""
+        text = f"of {self.key}, ended {self.at:%Y-%m-%d}: kept by its `terminate`"
+        if self.kept_for is None:
+            return text
+        return f"{text} until {self.at + timedelta(seconds=self.kept_for):%Y-%m-%d}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,11 @@ class Zombies:
     found: tuple[Zombie, ...]
     problems: tuple[str, ...] = ()
     clusters: tuple[str, ...] = ()
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether there is something that nobody keeps on purpose."""
+        return any(not one.kept for one in self.found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +86,4 @@ class Known:
     def kept(self, vmid: int) -> str:
         """Why a backup of that vmid is there on purpose; empty when nothing says so."""
         one = (self.ended or {}).get(vmid)
-        return f"of {one.key}, ended {one.at:%Y-%m-%d}: kept by its `terminate`" if one else ""
+        return one.kept if one else ""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from reconciler.show.zombies import render_zombies, zombies_json, zombies_markdo
 from reconciler.zombies.report import known, zombies
 from reconciler.zombies.search import Search
 from reconciler.zombies.zombie import Ended, Zombies
-from state.api import Api, Unavailable
+from state.api import Api, Json, Unavailable
 from state.store import Store
 from tests.engine import AT, Answers
 from tests.orphanage import TINY, Orphanage
@@ -77,10 +78,19 @@ def test_a_cluster_that_breaks_off_is_told(tmp_path: Path) -> None:
 
 def test_what_was_ours_is_known_by_its_end() -> None:
     store = Store.temporary(at=AT)
-    store.outbox.add("vm_terminated", "web-1", AT, {"cluster": "demo", "vmid": 100})
+    for vmid, kept_for in ((100, None), (102, 0), (103, 86400.0)):
+        detail: dict[str, Json] = {"cluster": "demo", "vmid": vmid, "kept_for": kept_for}
+        store.outbox.add("vm_terminated", f"web-{vmid}", AT, detail)
     store.outbox.add("vm_terminated", "web-2", AT, {"cluster": "else", "vmid": 101})
-    assert known(store, "demo").ended == {100: Ended("web-1", AT)}
-    assert (known(store, "demo").kept(101), known(store, "demo").kept(100)[:8]) == ("", "of web-1")
+    store.outbox.add("vm_terminated", "web-101", AT, {"cluster": "else", "vmid": 101})
+    found = known(store, "demo")
+    assert found.ended is not None and found.ended[100] == Ended("web-100", AT)
+    assert [found.kept(vmid) for vmid in (100, 101, 102, 103)] == [
+        "of web-100, ended 2026-03-01: kept by its `terminate`",
+        "",
+        "",
+        "of web-103, ended 2026-03-01: kept by its `terminate` until 2026-03-02",
+    ]
 
 
 def test_the_report_is_text_json_and_markdown() -> None:
@@ -99,6 +109,8 @@ def test_the_report_is_text_json_and_markdown() -> None:
     (told,) = json.loads(json.dumps(zombies_json(found)))["zombies"]
     assert (told["kind"], told["vmid"], told["size"]) == ("backup", 7, 1 << 30)
     assert told["made_at"] == "2023-11-14T22:13:20.000Z"
+    kept = Zombies(AT, (replace(one, kept="of web-1"),))
+    assert (found.unwanted, kept.unwanted) == (True, False)
     nothing = Zombies(AT, (), (), ("demo",))
     assert zombies_markdown(nothing) == "Nothing is left of guests that are gone."
     assert render_zombies(nothing, Paint()).startswith("Zombies: 0 things of guests gone on 1")
