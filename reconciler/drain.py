@@ -18,7 +18,7 @@ from handlers.stop import SKEW, STOP, Stop, open_stop
 from handlers.waiting import EFFECT, NOW, RESTART
 from state.api import Json
 from state.change import Change, Effect, Note
-from state.memory import Memory
+from state.memory import Memory, Phase
 from state.observed import ClusterView, SeenVM
 from state.store import Store
 
@@ -84,7 +84,7 @@ class Drain:
 
     def _recall(self, key: str, memory: Memory) -> None:
         stop, failure = memory.intents.get(STOP), memory.attempts.get("power")
-        if stop is None:
+        if stop is None or _ends(memory):
             return
         self.left.add(key)
         if failure and failure.at >= stop.at:
@@ -106,9 +106,9 @@ class Drain:
     def see(self, seen: SeenVM, notes: Iterable[Note]) -> None:
         """Note where a VM stands that is looked at: whether it is back, or does not come back."""
         self.left.discard(seen.key)
-        stop = open_stop(seen)
+        stop = None if _ends(seen.memory) else open_stop(seen)
         if stop is None:
-            if running(seen):
+            if running(seen) or _ends(seen.memory):
                 self.begun.discard(seen.key)
             return
         self.begun.add(seen.key)
@@ -189,6 +189,11 @@ class Drain:
         """A restart was let pass."""
         self.begun.add(key)
         self.restarts[key] = at
+
+
+def _ends(memory: Memory) -> bool:
+    """Whether the VM is stopped for its end: nobody waits for it to come back."""
+    return memory.binding is not None and memory.binding.phase is Phase.TERMINATE
 
 
 def _heard(seen: SeenVM, stop: Stop) -> bool:

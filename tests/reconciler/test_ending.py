@@ -15,6 +15,7 @@ from reconciler.sim.samples import FLEET_ROLE
 from state.memory import Hold, Phase
 from state.store import Store
 from tests.endings import (
+    GUARD,
     VM,
     addresses,
     bound,
@@ -512,3 +513,21 @@ def test_kept_backups_wait_for_a_cluster_that_answers(tmp_path: Path) -> None:
     lab.run()
     with lab.store() as store:
         assert store.kept.all() == ()
+
+
+def test_an_end_holds_no_restart_of_its_group_back(tmp_path: Path) -> None:
+    """Nobody waits for a VM to come back that was stopped for its end."""
+    group = {**VM, "anti_affinity": "web", "restart": "allow"}
+    lab = Lab(
+        tmp_path, files({"old-1": group, "web-1": group}, GUARD.replace("}", ", restarts: 100%}"))
+    )
+    lab.settle()
+    assert asked(lab)
+    lab.write(files({"old-1": {**group, "terminate": {"grace": "7d"}}, "web-1": group}))
+    lab.run()
+    larger = {**group, "memory": "2GiB"}
+    lab.write(files({"old-1": {**group, "terminate": {"grace": "7d"}}, "web-1": larger}))
+    lab.clock.sleep(60.0)
+    lab.run()
+    assert machine(lab).status == "stopped" and machine(lab, "web-1").status == "running"
+    assert conditions(lab, "web-1") == {} and machine(lab, "web-1").pending == {}
