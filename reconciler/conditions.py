@@ -51,6 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "StopFailed": "it could neither be shut down nor switched off",
     "StorageMissing": "a disk has no storage: neither it, its VM nor the defaults name one",
     "StoreIncomplete": "marked VMs are there that the database does not know; nothing is leased",
+    "Suspended": "a person asked that it be off; whoever starts it is undone",
     "SystemDiskMissing": "its template has no disk that could be the system disk",
     "TemplateMissing": "its template is unknown, or is not there",
     "TemplateUnreachable": "no node that may take it can read its template",

@@ -37,7 +37,7 @@ from reconciler.spent import Spent
 from reconciler.strays import copied, frozen
 from reconciler.turn import Turn
 from reconciler.verbs.suspend import asked_of
-from reconciler.verbs.taking import previewed, unclear_notes
+from reconciler.verbs.taking import previewed, verb_notes
 from state.change import Change, Effect, Note
 from state.machine import Machine
 from state.memory import Memory, Phase
@@ -296,7 +296,7 @@ class SiteLook:
             memory = previewed(spec, memory, self.store, self.view.at)
             spec = effective(spec, memory)
         found = self._decided(asked_of(spec, memory), memory)
-        found = replace(found, notes=(*found.notes, *unclear_notes(turn.key, memory)))
+        found = replace(found, notes=(*found.notes, *verb_notes(turn.key, memory)))
         with self.spent.lock:
             self._keep_drain()
         binding = found.plan.seen.memory.binding

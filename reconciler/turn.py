@@ -120,7 +120,7 @@ class Narrator:
         A VM that is at work is not ready: if the last run says so it tells of an earlier story.
         """
         states = turn.pipeline.names
-        if turn.phase is Phase.READY:
+        if turn.phase in (Phase.READY, Phase.SUSPENDED):
             return states[0]
         runs = self.journal.vm_runs(turn.key, 1)
         known = runs and runs[0].action == turn.action and runs[0].state_after
@@ -283,5 +283,5 @@ def _worth_telling(turn: Turn, guarded: Guarded) -> bool:
     """
     if turn.action == "terminate" and turn.phase is not Phase.TERMINATE:
         return bool(guarded.allowed)
-    at_work = turn.phase is not Phase.READY
+    at_work = turn.phase not in (Phase.READY, Phase.SUSPENDED)
     return at_work or any(change.handler not in BESIDE for change in _of_now(guarded))

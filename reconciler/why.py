@@ -61,6 +61,7 @@ ADVICE = {
     "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "
     "`sha256sum` on a node",
     "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",
+    "Suspended": "`reconcile resume {key}` brings it back as it was",
     "VerbUnclear": "drop the row of the intents, or write it anew (docs/ends.md)",
     "WindowClosed": "wait for the window's end, or change `windows:` in fleet.yaml",
     "StartFailed": "read the start task's log in Proxmox; the start is tried again by itself",

@@ -17,6 +17,9 @@ from state.outbox import Event, insert_event
 DO = "do."
 """How the kind of an intent begins that is an open verb: `do.suspend`."""
 
+SUSPENDED = f"{DO}suspend"
+"""The intent of a VM that is to be off."""
+
 Result = Literal["", "done", "failed", "refused", "withdrawn"]
 
 

@@ -130,9 +130,10 @@ def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
     from reconciler.cli.output import paint
     from reconciler.config import open_preview
     from reconciler.show.status import as_json, render_run, render_runs
+    from reconciler.show.verbs import verb_lines
 
     with open_preview(settings.fleet, settings.database, now()) as opened:
-        runs = opened.store.journal.vm_runs(vm)
+        runs, asked = opened.store.journal.vm_runs(vm), opened.store.verbs.of(vm)
         if not runs:
             known_key(vm, opened.fleet, opened.store.memories())
     if run is not None:
@@ -140,11 +141,13 @@ def log(settings: Settings, vm: str, run: int | None, output: str) -> None:
         if not runs:
             raise click.ClickException(f"run {run} did nothing to {vm}, or is no longer kept")
     if output == "json":
-        click.echo(document(vm=vm, runs=as_json(runs)))
+        click.echo(document(vm=vm, runs=as_json(runs), verbs=as_json(asked)))
     elif run is not None:
         click.echo("\n".join(render_run(found, paint()) for found in runs))
     else:
         click.echo(render_runs(vm, runs, paint()))
+        for line in verb_lines(asked):
+            click.echo(line)
 
 
 @click.command(short_help="Say why a VM is as it is, and what helps.")

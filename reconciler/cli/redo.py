@@ -43,6 +43,7 @@ def redo(
     from reconciler.cli.opening import known_key, now
     from reconciler.config import open_live, open_preview
     from reconciler.redo import REDO, NoSuchStep, step_named
+    from state.verbs import SUSPENDED
 
     if cancel == bool(step):
         raise click.UsageError("give either a step, or --cancel")
@@ -60,6 +61,8 @@ def redo(
             raise click.ClickException(str(error)) from None
         calls = _calls(opened, key, state)
         if not dry_run:
+            if SUSPENDED in opened.store.intents.of(key):
+                raise click.ClickException(f"{key} is suspended: see reconcile resume")
             _ask(opened, key, state, at)
     first = f"the next run makes {state.name} ({state.label}) of {key} again:"
     lines = [first, *(f"  {call}" for call in calls or ["nothing to write"])]

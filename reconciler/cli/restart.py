@@ -47,6 +47,7 @@ def restart(
     from reconciler.cli.opening import now as moment
     from reconciler.config import open_live
     from state.memory import Intent
+    from state.verbs import SUSPENDED
 
     if now and cancel:
         raise click.UsageError("--now and --cancel exclude each other")
@@ -58,6 +59,8 @@ def restart(
         keys = _asked_for(opened, only, found, most) if vm is None else [vm]
         if vm is not None:
             known_key(vm, opened.fleet, opened.store.memories())
+            if not cancel and SUSPENDED in opened.store.intents.of(vm):
+                raise click.ClickException(f"{vm} is suspended: see reconcile resume")
         told = {key: "" if cancel else _waiting(found.get(key, ())) for key in keys}
         for key in keys:
             if cancel:

@@ -25,6 +25,7 @@ from state.outbox import Event
 from state.store import Store
 from state.verbs import Wish
 
+SUSPENDED = "Suspended"
 SPEC = "spec"
 """Who asks when a spec does."""
 
@@ -119,9 +120,14 @@ def previewed(spec: VMSpec, memory: Memory, store: Store, at: datetime) -> Memor
     return replace(memory, intents=intents)
 
 
-def unclear_notes(key: str, memory: Memory) -> tuple[Note, ...]:
-    """What to say of rows of which nobody can tell what they ask."""
-    return tuple(
+def verb_notes(key: str, memory: Memory) -> tuple[Note, ...]:
+    """What to say of a VM that is suspended, and of rows of which nobody can tell what they ask."""
+    suspended, notes = wish_of(memory, SUSPEND), tuple[Note, ...]()
+    if suspended is not None:
+        why = suspended.text("why")
+        said = f"by {suspended.by} at {suspended.at:%Y-%m-%d %H:%M} UTC{f': {why}' if why else ''}"
+        notes = (Note(key, "verbs", SUSPEND, f"suspended {said}", SUSPENDED),)
+    return notes + tuple(
         Note(key, "verbs", kind, f"{why}: drop the row, or write it anew", UNCLEAR)
         for kind, why in unclear(memory)
     )

@@ -8,6 +8,8 @@ from handlers.wishes import (
     Unclear,
     asks_off,
     is_asked,
+    is_renewed,
+    kept_macs,
     read_wish,
     unclear,
     wish_of,
@@ -68,3 +70,14 @@ def test_power_and_onboot_follow_from_a_suspend_and_from_its_end() -> None:
         assert is_asked(asked, "options", "onboot")
         assert not is_asked(asked, "options", "name")
     assert not is_asked(Memory(), "power", "power")
+
+
+def test_a_machine_is_to_end_for_another_one_until_it_is_gone() -> None:
+    """DEP-28, DEP-09."""
+    assert is_renewed(memory(redeploy="{}"))
+    assert is_renewed(memory(reinstall='{"macs": {"net0": "AA"}}'))
+    made = memory(reinstall='{"stage": "made", "macs": {"net0": "AA"}}')
+    assert not is_renewed(made)
+    assert not is_renewed(Memory())
+    assert kept_macs(made) == {"net0": "AA"}
+    assert kept_macs(memory(reinstall="{}")) == kept_macs(Memory()) == {}

@@ -144,3 +144,17 @@ def test_the_same_token_suspends_once(tmp_path: Path) -> None:
     lab.settle()
     assert (vm(lab)[0], phase(lab)) == ("running", Phase.READY)
     assert lab.clock.seconds > SOME_DAY
+
+
+def test_a_suspended_vm_is_told_of_as_such_and_its_runs_tell_no_story(tmp_path: Path) -> None:
+    lab = deployed(tmp_path, PLAIN)
+    asked(lab, "suspend", why="unpaid")
+    lab.settle()
+    with lab.store() as store:
+        before = store.journal.vm_runs("a", 50)
+    lab.settle()
+    with lab.store() as store:
+        assert store.journal.vm_runs("a", 50) == before
+        found = {one.type: one.message for one in store.conditions.all()["a"]}
+    assert found["Suspended"].startswith("suspended by ann@desk at ")
+    assert found["Suspended"].endswith(": unpaid")

@@ -45,6 +45,13 @@ def test_sus_02_suspend_and_resume_answer_at_once(scene: Open) -> None:
     assert said(fleet, "suspend", "web") == "web is suspended already\n"
     fleet.settle()
     assert machine(fleet)["status"] == "stopped"
+    for command in (("restart", "web"), ("redo", "web", "starting")):
+        refused = call(fleet, *command)
+        assert refused.exit_code == 1
+        assert "web is suspended: see reconcile resume" in refused.output
+    assert "suspended" in said(fleet, "status")
+    assert "`reconcile resume web` brings it back" in said(fleet, "why", "web")
+    assert "suspend asked by " in said(fleet, "log", "web")
     told = json.loads(said(fleet, "resume", "web", "--output", "json", "--token", "paid-7"))
     assert (told["verb"], told["token"], told["says"]) == (
         "resume",
