@@ -19,7 +19,7 @@ from reconciler.allocation.addressing import rest_of
 from reconciler.allocation.allocate import Vmids
 from reconciler.clock import Clock
 from reconciler.effective import REMOVED, TERMINATE, asked
-from reconciler.endplan import RECORD
+from reconciler.endplan import DELETED, RECORD
 from reconciler.execute import Done
 from reconciler.guard import Guarded
 from reconciler.remains import Backup, Lifetime, backups_of, remove
@@ -135,10 +135,11 @@ class Ending:
             self._tell(turn, f"stopped, and kept for {step.new}")
         self.store.intents.put(Intent(turn.key, step.field, now, 0, detail))
 
-    def backed_up(self, task: OpenTask) -> None:
-        """The last backup of a VM is made: it is not made again."""
-        if kind_of(task) == "vzdump" and task.handler == Terminate.name:
-            self.store.intents.put(Intent(task.key, BACKUP, self.clock.now(), 0, task.upid))
+    def landed(self, task: OpenTask) -> None:
+        """Keep that a task went through: a backup is not made again, a machine is destroyed."""
+        kinds = {"vzdump": BACKUP, "qmdestroy": DELETED}
+        if task.handler == Terminate.name and (kind := kinds.get(kind_of(task))):
+            self.store.intents.put(Intent(task.key, kind, self.clock.now(), 0, task.upid))
 
     def _tell_destroy(self, turn: Turn, seen: SeenVM) -> None:
         stop, binding = begun_stop(seen), seen.memory.binding
@@ -236,7 +237,8 @@ class Ending:
         end = turn.spec.terminate or End()
         if end.kept_for != 0:
             return
-        life = Lifetime(binding.vmid, binding.created_at)
+        deleted = seen.memory.intents.get(DELETED)
+        life = Lifetime(binding.vmid, binding.created_at, deleted.at if deleted else None)
         left = backups_of(self.site.api, seen.cluster, life)
         self._tell(turn, "removing backups")
         gone = [backup for backup in left.backups if self._removed(turn, backup)]

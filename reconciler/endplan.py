@@ -20,6 +20,9 @@ from state.store import Store
 RECORD = "record"
 """The field of the change that is left when the machine is gone: the record, and what follows."""
 
+DELETED = "deleted"
+"""The intent that remembers that our DELETE went through."""
+
 
 def decide_end(
     spec: VMSpec, seen: SeenVM, store: Store, site: Site, gate: Gate, *, dry: bool
@@ -30,11 +33,21 @@ def decide_end(
         kept = store.cache.all(site.name).get(binding.vmid)
         if maybe_sent(kept, seen.at) or not site.vmid_free(binding.vmid):
             return gate.check(VMPlan(seen, notes=(not_proven(seen),)))
+    if _is_anothers(seen):
+        seen = replace(seen, presence=Presence.ABSENT, row=None, config=None)
     plan = plan_end(spec, seen)
     if plan.changes and seen.presence is Presence.PRESENT:
         also = belongings(site.api, spec, seen) if dry else ()
         plan = replace(plan, notes=(*plan.notes, *obstacles(site.api, spec, seen), *also))
     return in_turn(gate.check(plan, spec.windows, spec))
+
+
+def _is_anothers(seen: SeenVM) -> bool:
+    """Whether somebody has made another machine under the vmid since ours was destroyed."""
+    binding, config = seen.memory.binding, seen.config
+    if DELETED not in seen.memory.intents or binding is None or config is None:
+        return False
+    return config.live.uuid not in (None, binding.uuid and binding.uuid.lower())
 
 
 def remembering(spec: VMSpec, applied: AppliedSpec | None) -> VMSpec:

@@ -151,7 +151,7 @@ class Reckoner:
     def task_ended(self, turn: Turn, task: OpenTask, end: TaskEnd | None) -> None:
         now = self.clock.now()
         if end is not None and end.ok:
-            self.ending.backed_up(task)
+            self.ending.landed(task)
         self.store.tasks.close(task)
         took = (now - task.started_at).total_seconds()
         turn.spent[task.handler] = turn.spent.get(task.handler, 0.0) + took

@@ -109,6 +109,29 @@ def test_term_09_addresses_are_kept_until_the_machine_is_surely_gone(tmp_path: P
     assert addresses(lab) == [] and bound(lab) is None
 
 
+def test_a_vmid_that_somebody_takes_right_after_the_destroy_is_left_to_them(
+    tmp_path: Path,
+) -> None:
+    """TERM-09, SUS-03: our DELETE went through, so what bears the vmid now is another's."""
+    lab = ending(tmp_path)
+    taken = Fault("error-before", path="/cluster/nextid", status=400, text="VM 100 already exists")
+    lab.simulator.faults.add(taken)
+    give_up(lab, terminate={"backups": "delete"})
+    lab.run(time_limit=5.0)
+    assert 100 not in lab.world.vms
+    lab.simulator.faults.clear()
+    lab.ask("POST", "/nodes/pve2/qemu", vmid=100, name="theirs")
+    lab.clock.sleep(20.0)
+    lab.ask("POST", "/nodes/pve2/vzdump", vmid=100, storage="local", mode="stop")
+    lab.clock.sleep(600.0)
+    uuid = lab.world.vms[100].config["smbios1"]
+    lab.run()
+    assert bound(lab) is None and addresses(lab) == []
+    theirs = lab.world.vms[100].config
+    assert theirs["smbios1"] == uuid and "description" not in theirs
+    assert sum(one.content == "backup" for one in lab.world.volumes.values()) == 1
+
+
 def test_c_09_a_deaf_guest_is_switched_off(tmp_path: Path) -> None:
     """C-09, TERM-03, C-24: the windows span runs."""
     lab = ending(tmp_path)
