@@ -15,7 +15,7 @@ class RunOptions:
     """What one run is asked for: `only` are globs of keys, `time_limit` is in seconds.
 
     `pull` fast-forwards the fleet's folder first. `interval` is that of a service, in seconds;
-    `beat` too, where a person gave it, so that `process_vms` runs at each.
+    `beat` too, where a person gave it, so that `process_vms` runs at each: it was asked for.
     """
 
     fleet: Path

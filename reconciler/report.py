@@ -170,6 +170,23 @@ class RunDone:
     task: str = "process_vms"
 
 
+@dataclass(frozen=True, slots=True)
+class JobDone:
+    """A job that is none over VMs is over: what a RunDone is for the others (TASK-08).
+
+    `status` is `success`, `skipped` or `error`; `last` is when it ran before.
+    """
+
+    at: datetime
+    task: str
+    status: str
+    processed: int
+    errors: int
+    seconds: float
+    message: str = ""
+    last: datetime | None = None
+
+
 Event = (
     RunStarted
     | VMStarted
@@ -181,6 +198,7 @@ Event = (
     | Remark
     | Traced
     | RunDone
+    | JobDone
 )
 
 

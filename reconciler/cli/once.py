@@ -4,7 +4,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -78,14 +78,14 @@ def _live(options: RunOptions, once: Once) -> int:
 
 def run_job(settings: Settings, loop: "Loop", once: Once) -> int:
     """Run one job, be it due or not; return the exit status."""
-    from reconciler.loop import run_once
+    from reconciler.loops.cycle import run_due
     from reconciler.loops.loop import PROCESS_VMS
     from reconciler.loops.perform import run_loop
 
     options = _asked(settings, once)
     with _watched(once) as reporter:
         if loop.name == PROCESS_VMS:
-            failed = bool(run_once(options, reporter).failed)
+            failed = run_due(replace(options, beat=0.0), reporter, loops=(loop,)).failed
         else:
             failed = run_loop(loop, options, reporter).status == "error"
     return EXIT_FAILED if failed else 0

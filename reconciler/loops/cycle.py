@@ -6,7 +6,7 @@ is left out of this run (LOCK-01); one that fails stops none of the others.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.clock import Clock, SystemClock
@@ -130,10 +130,7 @@ class Cycle:
 
     def go(self, loops: Sequence[Loop]) -> Tally:
         """Run what is due: `process_vms`, then what has waited longest."""
-        options = self.options
-        asked = options.only or options.approve or options.beat is not None
-        names = (PROCESS_VMS,) if asked else ()
-        slots = slots_of(loops, self.opened.fleet, self.store, names)
+        slots = [self._asked(one) for one in slots_of(loops, self.opened.fleet, self.store)]
         due = [slot for slot in slots if slot.is_due(self.start)]
         due.sort(key=lambda slot: (slot.name != PROCESS_VMS, slot.next_run() or self.start))
         others = sum(slot.name != PROCESS_VMS for slot in due)
@@ -148,6 +145,13 @@ class Cycle:
         elif not due:
             self._remark(self._idle(slots))
         return Tally(self.results, self.held)
+
+    def _asked(self, slot: Slot) -> Slot:
+        """The slot, with what the options ask of it; a run for some VMs only uses none up."""
+        partly = bool(self.options.only or self.options.approve)
+        if slot.name != PROCESS_VMS or not (partly or self.options.beat is not None):
+            return slot
+        return replace(slot, asked=True, unkept=slot.unkept or partly)
 
     def _deadline(self, behind: int, due: int) -> datetime:
         """When a loop must end, so that those behind it have their least share."""
@@ -169,7 +173,8 @@ class Cycle:
             if slot.unkept:
                 self.results[name], _ = perform(slot, self._occasion(name, deadline))
             else:
-                self._take(slot_of(slot.loop, self.opened.fleet, self.store), deadline)
+                fresh = slot_of(slot.loop, self.opened.fleet, self.store)
+                self._take(self._asked(fresh), deadline)
         finally:
             if not (self.keeps and name == PROCESS_VMS):
                 lock.release()

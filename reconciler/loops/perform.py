@@ -12,9 +12,8 @@ from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
 from reconciler.loops.recorder import Recorder
 from reconciler.loops.slots import Slot, slot_of
 from reconciler.options import RunOptions
-from reconciler.report import Level, Remark, Reporter
+from reconciler.report import JobDone, Remark, Reporter
 from reconciler.secrets import SecretError
-from reconciler.show.text import show_when
 from state.api import ApiError
 from state.loops import Ending
 from state.store import StoreError
@@ -120,21 +119,20 @@ def _occasion(
 
 
 def _tell(slot: Slot, occasion: Occasion, result: LoopResult) -> None:
-    """The summary line of a loop (TASK-08); one over VMs has told it already."""
-    now = occasion.clock.now()
-    level: Level = "note"
-    lines = []
+    """Tell how a loop ended (TASK-08); one over VMs has told what is good of it already."""
+    now, say = occasion.clock.now(), occasion.reporter.report
     if result.summary is None:
-        last = show_when(slot.row.last_run).split()[1] if slot.row.last_run else "never"
-        took = (now - occasion.start).total_seconds()
-        counts = f"processed: {result.processed}, errors: {result.errors}"
-        lines = [f"[{slot.name}] Done ({took:.1f}s, last: {last}) — {counts}"]
-    if result.message and (result.summary is None or result.status == "error"):
-        level = "error" if result.status == "error" else level
-        lines.append(f"{slot.name} {result.status}: {result.message}")
+        done = JobDone(
+            now,
+            slot.name,
+            result.status,
+            result.processed,
+            result.errors,
+            (now - occasion.start).total_seconds(),
+            result.message,
+            slot.row.last_run,
+        )
+        say(done)
     if result.deactivate:
-        lines.append(f"{slot.name} has switched itself off; reconcile job enable {slot.name}")
-    for line in lines[:-1]:
-        occasion.reporter.report(Remark(now, line))
-    for line in lines[-1:]:
-        occasion.reporter.report(Remark(now, line, level))
+        text = f"{slot.name} has switched itself off; reconcile job enable {slot.name}"
+        say(Remark(now, text))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from reconciler.report import Event, Reporter, RunDone, RunStarted
+from reconciler.report import Event, JobDone, Reporter, RunDone, RunStarted
 from reconciler.show.run import TextReporter
 from reconciler.show.text import Paint
 from state.loops import OUTPUT
@@ -23,7 +23,9 @@ class Recorder:
     def report(self, *events: Event) -> None:
         self.reporter.report(*events)
         # The frame of a run says nothing that the loop's row does not.
-        self._text.report(*(one for one in events if not isinstance(one, RunStarted | RunDone)))
+        self._text.report(
+            *(one for one in events if not isinstance(one, RunStarted | RunDone | JobDone))
+        )
 
     @property
     def output(self) -> str:

@@ -1,7 +1,7 @@
 """Which loops are due: the schedule of each, and the slot that it stands before."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from desired.schedule import JOBS
@@ -22,8 +22,8 @@ ALWAYS = 60.0
 class Slot:
     """One loop with its row and schedule.
 
-    `unkept` is due by itself, and no row says when; `asked` for it is by a person, be it due or
-    not.
+    Of an `unkept` one no row says when it is due, or that it ran; `asked` for it is by a person,
+    be it due or not.
     """
 
     loop: Loop
@@ -36,6 +36,13 @@ class Slot:
     @property
     def name(self) -> str:
         return self.loop.name
+
+    @property
+    def often(self) -> bool:
+        """Whether it is `process_vms` at an interval at which it is due whenever it is asked."""
+        table = self.table
+        short = table.kind == "always" or (table.kind == "every" and table.seconds <= ALWAYS)
+        return short and self.name == PROCESS_VMS
 
     @property
     def planned(self) -> str:
@@ -59,7 +66,7 @@ class Slot:
             return True
         if not (self.row.active and self.table.runs):
             return False
-        if self.unkept or self.was_killed():
+        if self.often or self.was_killed():
             return True
         due = self.next_run()
         return due is None or due <= at + self.table.slack
@@ -69,17 +76,15 @@ class Slot:
         return self.row.status == "running" and self.row.kills < MOST_KILLS
 
 
-def slots_of(
-    loops: Iterable[Loop], fleet: Fleet, store: Store, asked: Collection[str] = ()
-) -> list[Slot]:
-    """Return each loop as it stands; a person asked for those named."""
+def slots_of(loops: Iterable[Loop], fleet: Fleet, store: Store) -> list[Slot]:
+    """Return each loop as it stands."""
     rows = store.loops.all()
-    return [_slot(loop, rows, fleet, asked) for loop in loops]
+    return [_slot(loop, rows, fleet) for loop in loops]
 
 
 def slot_of(loop: Loop, fleet: Fleet, store: Store) -> Slot:
     """Return one loop as it stands."""
-    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet, ())
+    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet)
 
 
 def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
@@ -92,10 +97,7 @@ def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
     return loop.schedule
 
 
-def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet, asked: Collection[str]) -> Slot:
+def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet) -> Slot:
     row = rows.get(loop.name, LoopRow(loop.name))
-    table = timetable_of(loop, row, fleet)
-    main = loop.name == PROCESS_VMS
-    often = table.kind == "always" or (table.kind == "every" and table.seconds <= ALWAYS)
-    called = loop.name in asked
-    return Slot(loop, row, table, fleet.schedule.timezone, main and (often or called), called)
+    slot = Slot(loop, row, timetable_of(loop, row, fleet), fleet.schedule.timezone)
+    return replace(slot, unkept=slot.often)

@@ -9,6 +9,7 @@ from reconciler.form import SCHEMA_VERSION
 from reconciler.report import (
     Event,
     Heartbeat,
+    JobDone,
     Remark,
     RunDone,
     RunStarted,
@@ -51,6 +52,7 @@ EVENT_NAMES: dict[type[Event], str] = {
     Remark: "remark",
     Traced: "request",
     RunDone: "run_done",
+    JobDone: "job_done",
 }
 
 

@@ -16,6 +16,7 @@ from reconciler.report import (
     Action,
     Event,
     Heartbeat,
+    JobDone,
     Remark,
     RunDone,
     RunStarted,
@@ -157,6 +158,8 @@ class TextReporter:
                 return [self._paint.dim(_trace_line(event))] if self._verbose else []
             case RunDone():
                 return self._run_done(event)
+            case JobDone():
+                return self._job_done(event)
 
     def _run_started(self, event: RunStarted) -> list[str]:
         self._results.clear()
@@ -253,6 +256,19 @@ class TextReporter:
         tint = self._paint.bad if event.summary.failed else self._paint.good
         return [*lines, tint(last)]
 
+    def _job_done(self, event: JobDone) -> list[str]:
+        last = show_when(event.last, self._zone).split()[1] if event.last else "never"
+        counts = f"processed: {event.processed}, errors: {event.errors}"
+        line = f"[{event.task}] Done ({event.seconds:.1f}s, last: {last}) — {counts}"
+        self._speaker = ""
+        tint = self._paint.bad if event.status == "error" else str
+        return [line, *([tint(job_words(event))] if event.message else [])]
+
+
+def job_words(event: JobDone) -> str:
+    """Return how a job ended, as a person reads it."""
+    return f"{event.task} {event.status}: {event.message}"
+
 
 def _heartbeat_line(beat: Heartbeat) -> str:
     if not beat.what:
@@ -299,6 +315,8 @@ class QuietReporter:
             case Remark(level="warning" | "error"):
                 key = f"{event.key}: " if event.key else ""
                 return f"{event.level}: {key}{event.text}"
+            case JobDone(status="error"):
+                return f"error: {job_words(event)}"
             case RunDone() if self._always or event.summary.failed:
                 return summary_line(event.summary)
         return ""

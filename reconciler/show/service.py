@@ -13,6 +13,7 @@ from reconciler.git import short
 from reconciler.report import (
     Event,
     Heartbeat,
+    JobDone,
     Remark,
     RunDone,
     RunStarted,
@@ -69,6 +70,8 @@ class LogReporter:
             case RunDone():
                 self._told = {text: at for text, at in self._told.items() if text in self._said}
                 return self._done(event)
+            case JobDone():
+                return self._job(event)
             case VMDone():
                 return log_line(event.at, "info", event.action, vm=event.key, to=event.state)
             case VMError() | VMPaused() | Remark(level="warning" | "error"):
@@ -103,6 +106,12 @@ class LogReporter:
         named = {"job": job, "number": self._run, "commit": short(self._commit)}
         head = log_line(event.at, "info", "run", **named)
         return f"{head} {counted}"
+
+    def _job(self, event: JobDone) -> str:
+        level = "error" if event.status == "error" else "info"
+        named: dict[str, Field] = {"job": event.task, "status": event.status}
+        head = log_line(event.at, level, "job", **named, text=event.message, seconds=event.seconds)
+        return f"{head} processed={event.processed} errors={event.errors}"
 
     def _trouble(self, event: VMError | VMPaused | Remark) -> str:
         match event:

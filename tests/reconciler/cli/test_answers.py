@@ -125,7 +125,7 @@ def test_the_events_of_a_run_name_their_form_first(fleet: Path) -> None:
     lines = call(fleet, "--once", "--output", "json").stdout.splitlines()
     first, *rest = map(json.loads, lines)
     assert (first["event"], first["schema_version"]) == ("run_started", SCHEMA_VERSION)
-    assert rest[-1]["event"] == "run_done"
+    assert "run_done" in [one["event"] for one in rest]
     assert call(fleet, "job", "run", "process_vms", "--output", "json").stdout.startswith("{")
 
 

@@ -64,7 +64,7 @@ def test_a_fleet_is_planned_made_and_then_left_alone(reconcile: Command, lab: Pa
     assert status == 0
     assert "[+]  2. Clone VM                   success (set_ip -> clone)" in run
     assert "--- Deploy complete: service=web-1 status=ready ---" in run
-    assert run.splitlines()[-1].startswith("2 VMs: 2 ready, 2 changed, 0 failed; ")
+    assert "\n2 VMs: 2 ready, 2 changed, 0 failed; " in run
 
     status, run, _ = reconcile("--once")
     assert (status, ", 0 writes; " in run) == (0, True)
@@ -88,7 +88,8 @@ def test_json_lines_and_documents_are_for_machines(reconcile: Command) -> None:
     plan = json.loads(reconcile("--once", "--dry-run", "--output", "json")[1])
     assert (plan["plan"]["create"], plan["differs"]) == (2, True)
     events = [json.loads(line) for line in reconcile("--once", "--output", "json")[1].splitlines()]
-    assert (events[0]["event"], events[-1]["event"]) == ("run_started", "run_done")
+    assert events[0]["event"] == "run_started"
+    assert [event["task"] for event in events if event["event"] == "run_done"] == ["process_vms"]
     assert {event["key"] for event in events if event["event"] == "vm_done"} == {"web-1", "web-2"}
 
 
@@ -117,7 +118,8 @@ def test_a_second_runner_is_told_who_is_at_work(reconcile: Command, lab: Path) -
     with RunnerLock(lab.parent / "lab.db.lock"):
         status, out, err = reconcile("--once")
         assert "pid" in reconcile("locks", "clear")[1]
-    assert (status, out) == (75, "")
+    assert (status, "Deploy" in out) == (75, False)
+    assert out.startswith("process_vms skipped: already running (pid ")
     assert err.startswith("another run is at work: pid ")
 
 

@@ -10,7 +10,7 @@ import pytest
 from reconciler.location import fleet_lock, fleet_place
 from reconciler.lock import LockHeld, loop_lock
 from reconciler.loops.loop import LoopResult, Occasion
-from reconciler.report import Remark
+from reconciler.report import JobDone, Remark
 from state.api import Unavailable
 from state.store import Store, StoreError
 from tests.lab import Killed
@@ -54,7 +54,8 @@ def test_once_runs_process_vms_first_and_then_what_is_due(lab: LoopLab) -> None:
     assert tally.summary is not None and tally.summary.ready == 1
     assert (count.runs[0].by, count.runs[0].number) == ("ann", 1)
     said = texts(lab)
-    assert any(text.startswith("[count] Done (") for text in said)
+    [done] = [one for one in lab.told.events if isinstance(one, JobDone)]
+    assert (done.task, done.status, done.processed, done.last) == ("count", "success", 1, None)
     assert said[-1].startswith("Run of 2 loops done (")
     assert said[-1].endswith("process_vms, count — processed: 1, errors: 0")
 
@@ -83,6 +84,19 @@ def test_process_vms_of_longer_runs_by_its_schedule_unless_it_is_asked_for(tmp_p
     assert "reconcile job run process_vms runs it now" in texts(lab)[-1]
     assert "process_vms" in lab.due(only=("vm-*",)).results
     lab.clock.sleep(540)
+    assert "process_vms" in lab.due().results
+
+
+def test_process_vms_that_was_asked_for_has_had_its_slot(tmp_path: Path) -> None:
+    """A run for some VMs only has not."""
+    lab = loop_lab(tmp_path, "schedule: {every: {process_vms: 10min}}")
+    lab.due()
+    lab.clock.sleep(300)
+    lab.due(only=("vm-0",))
+    lab.due(beat=60.0)
+    lab.clock.sleep(400)
+    assert lab.due().results == {}
+    lab.clock.sleep(200)
     assert "process_vms" in lab.due().results
 
 
@@ -204,7 +218,8 @@ def test_frm_04_one_loops_error_stops_none_of_the_others(lab: LoopLab) -> None:
         rows = store.loops.all()
     assert rows["a"].message == "ZeroDivisionError: by zero"
     assert rows["b"].message == "no answer"
-    assert "b error: no answer" in texts(lab)
+    ends = [one for one in lab.told.events if isinstance(one, JobDone)]
+    assert [one.message for one in ends] == ["ZeroDivisionError: by zero", "no answer", "counted"]
 
 
 def test_a_store_that_fails_ends_the_run(lab: LoopLab) -> None:
@@ -223,7 +238,8 @@ def test_frm_04_skipped_is_no_failure(lab: LoopLab) -> None:
     assert not lab.due(skips.loop()).failed
     with lab.store() as store:
         assert store.loops.of("count").status == "skipped"
-    assert "count skipped: no server is named" in texts(lab)
+    [done] = [one for one in lab.told.events if isinstance(one, JobDone)]
+    assert (done.status, done.message) == ("skipped", "no server is named")
 
 
 def test_frm_05_a_loop_may_switch_itself_off(lab: LoopLab) -> None:
