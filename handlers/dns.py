@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from desired.zones import ZoneSpec
-from handlers.handler import Subject
+from handlers.handler import Aspect, Subject
 from handlers.records import WantedRecord
 from state.change import Change, Note
 from state.drivers import Applied, RRChange, RRset, ZoneDriver
@@ -71,6 +71,10 @@ class ZoneContext:
     driver: ZoneDriver
     spec: WantedZone
     seen: SeenZone
+
+
+ZoneHandler = Aspect[WantedZone, SeenZone, ZoneContext, Sequence[Applied]]
+"""One aspect of a zone."""
 
 
 class Dns:

@@ -6,6 +6,7 @@ from handlers.cloudinit import Cloudinit
 from handlers.cpu import Cpu
 from handlers.devices import Devices
 from handlers.disks import Disks
+from handlers.dns import Dns, ZoneHandler
 from handlers.exists import Exists
 from handlers.firewall import Firewall
 from handlers.firmware import Firmware
@@ -58,6 +59,12 @@ def vm_handlers() -> tuple[Handler, ...]:
             Power(),
         )
     )
+
+
+@cache
+def zone_handlers() -> tuple[ZoneHandler, ...]:
+    """Return every handler of a DNS zone."""
+    return (Dns(),)
 
 
 @cache

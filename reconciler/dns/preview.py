@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from desired.spec import VMSpec
-from handlers.dns import Dns, SeenZone, WantedZone
+from handlers.dns import SeenZone, WantedZone
 from handlers.records import Named
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
 from reconciler.dns.fleet import SIDE_BY_SIDE, verify_every, wanted_zones
 from reconciler.dns.naming import ENDED, ENDING, Naming, naming
+from reconciler.registry import zone_handlers
 from reconciler.report import PlannedZone
 from reconciler.secrets import SecretError
 from state.change import Change, Note
@@ -80,7 +81,7 @@ def _planned(opened: Opened, wanted: WantedZone, read: Read, clock: Clock) -> Pl
     zones, id = opened.store.zones, wanted.zone.id
     records, problem = read(wanted)
     seen = SeenZone.of(records, zones.owned(id), opened.store.id, clock.now())
-    found = list(Dns().diff(wanted, seen))
+    found = [one for handler in zone_handlers() for one in handler.diff(wanted, seen)]
     return PlannedZone(
         id,
         wanted.zone.provider,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from handlers.dns import (
-    Dns,
     SeenZone,
     WantedZone,
     ZoneContext,
@@ -23,6 +22,7 @@ from handlers.records import WantedRecord
 from reconciler.backoff import not_before
 from reconciler.clock import Clock
 from reconciler.dns.tally import Sent
+from reconciler.registry import zone_handlers
 from reconciler.secrets import SecretError
 from state.change import Change, Note
 from state.drivers import (
@@ -48,7 +48,7 @@ ROUNDS = 4
 HOPELESS = 50
 """After so many refusals without one success the rest is not tried in this run."""
 
-DNS = Dns()
+(DNS,) = zone_handlers()
 
 
 @dataclass(slots=True)
