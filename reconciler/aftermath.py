@@ -6,7 +6,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from reconciler.effective import REMOVED, TERMINATE, effective
-from reconciler.ending import DELETE
+from reconciler.ending import BEGUN
 from reconciler.remains import Lifetime, backups_of, remove
 from reconciler.site import Site
 from state.api import ApiError, Json
@@ -35,7 +35,8 @@ def taken_back(fleet: Fleet, store: Store) -> list[str]:
         if spec is None or effective(spec, memories[binding.key]).state == "absent":
             continue
         phase = Phase.CHANGE if binding.ready_at else Phase.DEPLOY
-        store.intents.drop(binding.key, DELETE)
+        for kind in sorted(memories[binding.key].intents.keys() & BEGUN):
+            store.intents.drop(binding.key, kind)
         store.bindings.change(replace(binding, phase=phase))
         told.append(f"{binding.key}: its end was taken back: it is made as its spec says")
     return told

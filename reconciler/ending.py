@@ -14,7 +14,7 @@ from desired.source import Fleet
 from handlers.effects import running
 from handlers.holder import HOLDER
 from handlers.stop import SKEW, STAY_OFF, begun_stop
-from handlers.terminate import BACKUP, Terminate, destroys
+from handlers.terminate import BACKUP, GRACE, Terminate, destroys
 from reconciler.allocation.addressing import rest_of
 from reconciler.allocation.allocate import Vmids
 from reconciler.clock import Clock
@@ -41,6 +41,9 @@ from state.store import Store
 logger = logging.getLogger(__name__)
 DELETE = "delete"
 """The intent of a DELETE that was sent: what came of it is looked up after a crash."""
+
+BEGUN = frozenset({DELETE, DELETED, GRACE, BACKUP})
+"""The intents of an end that is under way; one that is taken back takes them along."""
 
 GONE, FAILED = "vm_terminated", "terminate_failed"
 """Events."""
@@ -102,6 +105,7 @@ class Ending:
         }
         event = Event(FAILED, turn.key, now, detail, f"{FAILED}/{turn.key}/{binding.uuid}/{stamp}")
         self.store.bindings.change(replace(binding, phase=Phase.ERROR_TERMINATE), event=event)
+        self.store.intents.drop(turn.key, DELETE)
         self.store.attempts.clear(turn.key, "terminate")
         turn.phase, turn.standing, turn.why = (
             Phase.ERROR_TERMINATE,
@@ -115,6 +119,8 @@ class Ending:
         binding = seen.memory.binding
         if binding is None or binding.phase is Phase.TERMINATE:
             return seen
+        for stale in sorted(seen.memory.intents.keys() & BEGUN):
+            self.store.intents.drop(turn.key, stale)
         ends = replace(binding, phase=Phase.TERMINATE)
         self.store.bindings.change(ends)
         # A guest that is stopped for its end counts for the thresholds from then on.

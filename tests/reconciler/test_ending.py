@@ -1,6 +1,7 @@
 """The end of a VM: in which order, with which words, and what is left (TERM)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -181,6 +182,10 @@ def test_term_08_a_delete_that_fails_keeps_all_and_is_never_tried_again(tmp_path
     assert kept is not None and kept.phase is Phase.ERROR_TERMINATE and addresses(lab) == held
     (event,) = events(lab, "terminate_failed")
     assert event.detail["text"] == HEAD + text
+    with opened(lab) as store:
+        store.bindings.change(replace(kept, phase=Phase.TERMINATE))
+    lab.run()
+    assert bound(lab) is None and len(events(lab, "terminate_failed")) == 1
 
 
 def test_term_15_a_dead_nodes_vm_is_closed_out_and_keeps_its_addresses(tmp_path: Path) -> None:
@@ -223,6 +228,10 @@ def test_an_end_that_is_taken_back_lets_the_vm_live_on(tmp_path: Path) -> None:
     lab.settle()
     kept = bound(lab)
     assert kept is not None and kept.phase is Phase.READY and machine(lab).status == "running"
+    lab.clock.sleep(timedelta(days=3).total_seconds())
+    give_up(lab, terminate={"grace": "1d"})
+    lab.run()
+    assert bound(lab) is not None and "TerminateWaits" in conditions(lab)
 
 
 def test_a_grace_keeps_the_stopped_vm_with_a_last_backup(tmp_path: Path) -> None:
