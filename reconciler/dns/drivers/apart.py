@@ -1,6 +1,6 @@
 """Batches that a provider takes whole or not at all: the refused ones are found by halving."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from state.drivers import (
     Applied,
@@ -111,12 +111,26 @@ def conflicts(zone: str, batch: Sequence[RRChange], held: Iterable[RRset]) -> li
     Not every provider looks at the last two, and a name server does not load what comes of them.
     """
     now = {(one.name, one.type): one for one in held}
-    gone = {(one.rrset.name, one.rrset.type) for one in batch if one.new is None}
-    coming = {(one.rrset.name, one.rrset.type) for one in batch if one.new is not None}
-    after = (now.keys() - gone) | coming
-    alone = {name for name, kind in after if kind == "CNAME"}
-    beside = {name for name, kind in after if kind != "CNAME"}
-    return [_conflict(zone, one, now) or _clash(one, alone & beside) for one in batch]
+    errors: list[DNSError | None] = [_conflict(zone, one, now) for one in batch]
+    fit = [one for one, error in zip(batch, errors, strict=True) if error is None]
+    gone = {(one.rrset.name, one.rrset.type) for one in fit if one.new is None}
+    clashing = shared([*(now.keys() - gone), *coming(fit)])
+    for at, change in enumerate(batch):
+        if errors[at] is None and change.new is not None and change.rrset.name in clashing:
+            errors[at] = clash(change.rrset.name)
+    return errors
+
+
+def coming(batch: Iterable[RRChange]) -> list[tuple[str, str]]:
+    """Name and type of what a batch creates or changes."""
+    return [(one.rrset.name, one.rrset.type) for one in batch if one.new is not None]
+
+
+def shared(keys: Iterable[tuple[str, str]]) -> set[str]:
+    """Names with a CNAME and something else beside it."""
+    found = set(keys)
+    alone = {name for name, kind in found if kind == "CNAME"}
+    return alone & {name for name, kind in found if kind != "CNAME"}
 
 
 def _conflict(zone: str, change: RRChange, now: Mapping[tuple[str, str], RRset]) -> DNSError | None:
@@ -130,10 +144,9 @@ def _conflict(zone: str, change: RRChange, now: Mapping[tuple[str, str], RRset])
     return None
 
 
-def _clash(change: RRChange, clashing: Set[str]) -> DNSError | None:
-    if change.new is None or change.rrset.name not in clashing:
-        return None
-    return DNSRefused(f"{change.rrset.name}: a CNAME and other records cannot share a name")
+def clash(name: str) -> DNSRefused:
+    """The refusal of what would come to a name that a CNAME shares."""
+    return DNSRefused(f"{name}: a CNAME and other records cannot share a name")
 
 
 def _seen(rrset: RRset | None) -> str:

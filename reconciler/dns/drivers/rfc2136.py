@@ -21,7 +21,14 @@ import dns.zone
 
 from desired.zones import Rfc2136
 from reconciler.dns.drivers.answers import parsed, refusal, unsigned
-from reconciler.dns.drivers.apart import TooMuch, Withheld, apply_apart
+from reconciler.dns.drivers.apart import (
+    TooMuch,
+    Withheld,
+    apply_apart,
+    clash,
+    coming,
+    shared,
+)
 from reconciler.dns.drivers.values import (
     Row,
     dotted,
@@ -35,6 +42,7 @@ from state.drivers import (
     Applied,
     BadKey,
     Conflict,
+    DNSError,
     DNSUnreachable,
     Limits,
     RRChange,
@@ -97,7 +105,23 @@ class Rfc2136Driver:
         return rrsets(_rows(zone))
 
     def apply(self, batch: Sequence[RRChange]) -> Sequence[Applied]:
-        return apply_apart(batch, self._apply_all)
+        """Apply updates; a name that goes over to another type is freed by one of its own first.
+
+        The server would drop a CNAME beside what was not removed after all.
+        """
+        filled, clashing = {name for name, _ in coming(batch)}, shared(coming(batch))
+        errors: dict[int, DNSError | None] = {}
+        rounds: tuple[list[int], list[int]] = ([], [])
+        for at, change in enumerate(batch):
+            if change.new is not None and change.rrset.name in clashing:
+                errors[at] = clash(change.rrset.name)
+            else:
+                freeing = change.new is None and change.rrset.name in filled
+                rounds[0 if freeing else 1].append(at)
+        for part in rounds:
+            found = apply_apart([batch[at] for at in part], self._apply_all)
+            errors.update((at, one.error) for at, one in zip(part, found, strict=True))
+        return tuple(Applied(change, errors[at]) for at, change in enumerate(batch))
 
     def close(self) -> None:
         """There is nothing to give back: each exchange has a connection of its own."""
@@ -189,9 +213,8 @@ def _require(message: dns.update.UpdateMessage, batch: Sequence[RRChange]) -> No
     """Put in what must hold for any of it to happen (RFC 2136 section 2.4).
 
     Servers pass over an A beside a CNAME, or the reverse, without a word (section 3.4.2.2): a new
-    rrset therefore asks that nothing of that kind be there, unless this batch removes it.
+    rrset therefore asks that nothing of that kind be there.
     """
-    freed = {change.rrset.name for change in batch if change.new is None}
     asked: set[tuple[str, str]] = set()
     for change in batch:
         about = change.rrset
@@ -200,11 +223,7 @@ def _require(message: dns.update.UpdateMessage, batch: Sequence[RRChange]) -> No
             values = [dotted_value(about.type, one) for one in sorted(change.old.values)]
             message.present(name, about.type, *values)
             continue
-        alone = about.type == "CNAME" and about.name not in freed
-        wanted = {"" if alone else about.type}
-        if about.type != "CNAME" and about.name not in freed:
-            wanted.add("CNAME")
-        for kind in sorted(wanted):
+        for kind in ("",) if about.type == "CNAME" else (about.type, "CNAME"):
             if (about.name, kind) not in asked:
                 asked.add((about.name, kind))
                 message.absent(name, *([kind] if kind else []))
