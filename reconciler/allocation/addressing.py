@@ -71,7 +71,10 @@ def has_all(spec: VMSpec, held: tuple[Lease, ...], fleet: Fleet) -> bool:
     have = {(lease.nic, lease.family, lease.ordinal): lease for lease in held}
     return all(
         (lease := have.get((nic, family, ordinal)))
-        and not moved(lease, _sources(spec, nic, family, pool, fleet), fleet.pools)
+        and (
+            lease.pool == pool
+            or not moved(lease, _sources(spec, nic, family, pool, fleet), fleet.pools)
+        )
         for nic, family, ordinal, pool in wanted_slots(spec)
     )
 
