@@ -26,7 +26,7 @@ KNOWN = (
     RESET,
     TERMINATE,
 )
-UNCLEAR = "VerbUnclear"
+UNCLEAR, SUSPENDED = "VerbUnclear", "Suspended"
 DONE, WAS = "done", "was"
 """Parameters that the engine adds: that a suspended VM is off, and how it was before."""
 

@@ -11,6 +11,7 @@ from handlers.wishes import (
     REDEPLOY,
     RESUME,
     SUSPEND,
+    SUSPENDED,
     TERMINATE,
     UNCLEAR,
     Unclear,
