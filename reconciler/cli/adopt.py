@@ -58,33 +58,35 @@ def adopt(
     """
     from reconciler.adopt.found import Selection
 
-    if not (tags or pools or vmids or everything):
-        raise click.UsageError("say which VMs: --tag, --pool, --vmid or --all")
-    if force and folder is None:
-        raise click.UsageError("--force goes with --write")
     settings: Settings = ctx.obj
-    if applies and folder is not None and folder.resolve() != settings.fleet.resolve():
-        raise click.UsageError("--apply takes what stands in the fleet: write into its folder")
-    _known(settings.fleet, clusters)
     selection = Selection(tags, pools, vmids, everything, clusters)
+    _check(settings.fleet, selection, folder, force, applies)
     failed = False
     answers: dict[str, object] = {}
     if folder is not None or not applies:
         failed = _propose(settings, selection, folder, force, output, answers)
-    if applies and not failed:
-        failed = _apply(settings, selection, output, answers)
+    if applies:
+        failed = _apply(settings, selection, output, answers) or failed
     if output == "json":
         click.echo(document(**answers))
     if failed:
         ctx.exit(EXIT_FAILED)
 
 
-def _known(fleet: Path, clusters: tuple[str, ...]) -> None:
-    """Refuse clusters that the fleet has not."""
+def _check(
+    fleet: Path, selection: "Selection", folder: Path | None, force: bool, applies: bool
+) -> None:
+    """Refuse what makes no sense."""
     from desired.files import FileSource
 
+    if not (selection.tags or selection.pools or selection.vmids or selection.everything):
+        raise click.UsageError("say which VMs: --tag, --pool, --vmid or --all")
+    if force and folder is None:
+        raise click.UsageError("--force goes with --write")
+    if applies and folder is not None and folder.resolve() != fleet.resolve():
+        raise click.UsageError("--apply takes what stands in the fleet: write into its folder")
     there = FileSource(fleet).head().clusters
-    for name in clusters:
+    for name in selection.clusters:
         if name not in there:
             raise click.UsageError(f"unknown cluster {name}; there are {', '.join(sorted(there))}")
 

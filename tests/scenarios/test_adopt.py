@@ -93,7 +93,8 @@ def test_forty_vms_of_three_kinds_and_odd_ones_are_adopted(scene: Open) -> None:
     dry = grounds.cli("--once", "--dry-run")
     assert dry.returncode == 0, dry.stdout
     assert "0 to create, 0 to change" in dry.stdout
-    applied = grounds.cli("adopt", "--all", "--apply")
+    applied = grounds.cli("adopt", "--all", "--write", str(grounds.fleet), "--apply")
+    assert applied.returncode == 1
     assert f"{len(adopted)} VMs adopted" in applied.stdout, applied.stdout + applied.stderr
     assert grounds.cli("--once").returncode == 0
     after = grounds.world()
