@@ -1,9 +1,8 @@
 """One look at one cluster: what is seen there, and what each VM's plan comes to."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from desired.source import Fleet
@@ -18,16 +17,15 @@ from reconciler.allocation.addressing import has_all
 from reconciler.allocation.allocate import Ground, Vmids, allocate, identified
 from reconciler.allocation.capacity import Capacity
 from reconciler.allocation.credentials import Resolve
-from reconciler.allocation.ledger import clones_at_work
 from reconciler.allocation.sightings import sightings, strangers
 from reconciler.allocation.terrain import Terrain
 from reconciler.clock import Workers
 from reconciler.drift import judging
 from reconciler.effective import effective
 from reconciler.endplan import decide_end
+from reconciler.gating import Gating
 from reconciler.guard import Gate, Guarded
-from reconciler.moves import Moves
-from reconciler.plan import Judge, VMPlan, change_hash, plan_vm
+from reconciler.plan import Judge, VMPlan, plan_vm
 from reconciler.redo import redone
 from reconciler.safeguard.decide import safeguarded
 from reconciler.settled import Settled
@@ -38,7 +36,7 @@ from reconciler.strays import copied, frozen
 from reconciler.turn import Turn
 from reconciler.verbs.suspend import asked_of
 from reconciler.verbs.taking import previewed, verb_notes
-from state.change import Change, Effect, Note
+from state.change import Note
 from state.machine import Machine
 from state.memory import Memory, Phase
 from state.observe import Reading
@@ -107,7 +105,9 @@ class SiteLook:
             resolve=self.resolve,
             dry=self.dry,
         )
-        self.gate = self._gate(machines)
+        self.gate = Gating(
+            site, self.fleet, self.store, self.view, memories, machines, self.spent, self.dry
+        ).gate(self.handlers)
         self.settled = Settled.of(self.store, self.view, machines, self.fleet.name, self.handlers)
         for turn in turns:
             binding = memories.get(turn.key, Memory()).binding
@@ -208,76 +208,6 @@ class SiteLook:
                 found.append((vmid, marker))
         return found
 
-    def _gate(self, machines: Mapping[int, Machine]) -> Gate:
-        since = self.view.at - timedelta(days=1)
-        self._learn_restarts()
-        self.spent.learn(Effect.STOP_START, self.store.journal.restarted_since(since))
-        self.spent.learn(Effect.DESTROY, self.store.journal.destroyed_since(since))
-
-        def place_of(template: int, storage: str | None) -> str:
-            return clone_place(self.view, machines, template, storage)
-
-        clones: Counter[str] = Counter()
-        for vmid, count in clones_at_work(self.view).items():
-            clones[f"template {vmid}"] += count
-            clones[place_of(int(vmid), None)] += count
-        for image, place in self._creations():
-            clones[f"image {image}"] += 1
-            clones[place] += 1
-        return Gate(
-            thresholds=self.fleet.guard,
-            limits=self.fleet.limits,
-            managed=max(1, len(self.fleet.vms) - len(self.fleet.pruned)),
-            approved=self._approved,
-            beside=frozenset(one.name for one in self.handlers if not one.blocking),
-            place_of=place_of,
-            storage_place=partial(storage_place, self.view),
-            spent=self.spent,
-            clones=clones,
-            moves=self._moves(),
-            pruned=self.fleet.pruned,
-            small=self._is_small(),
-        )
-
-    def _is_small(self) -> bool:
-        """Whether so few VMs are wanted that each pruned one needs approval (design 4)."""
-        wanted = sum(spec.state == "present" for spec in self.fleet.vms.values())
-        return wanted < self.fleet.guard.minimum
-
-    def _moves(self) -> Moves:
-        targets = self.store.placements.targets()
-        ours = self.store.bindings.deploying(self.site.name) if targets else ()
-        going = {one.vmid: targets[one.key] for one in ours if one.key in targets}
-        return Moves.of(self.view, going, self.fleet.limits.migrations_per_node)
-
-    def _creations(self) -> Iterator[tuple[str, str]]:
-        """Image and place of each VM that is being created: its row says so by its lock."""
-        for binding in self.store.bindings.deploying(self.site.name):
-            row = self.view.vms.get(binding.vmid)
-            if binding.image and row is not None and row.lock == "create":
-                yield binding.image, storage_place(self.view, binding.storage or "", row.node)
-
-    def _learn_restarts(self) -> None:
-        """Tell the drain what runs, and what was begun before this run."""
-        specs = [one for one in self.fleet.vms.values() if one.cluster == self.site.name]
-        settled = (Phase.READY, Phase.CHANGE)
-        bindings = (one.binding for one in self.memories.values() if one.binding)
-        vmids = {one.key: one.vmid for one in bindings if one.phase in settled}
-        with self.spent.lock:
-            drain = self.spent.drain
-            drain.learn(self.fleet, self.store, self.memories, self.view.at)
-            drain.observe(specs, self.view, vmids)
-            self._keep_drain()
-
-    def _keep_drain(self) -> None:
-        if not self.dry:
-            self.spent.drain.keep(self.store)
-
-    def _approved(self, seen: SeenVM, change: Change) -> bool:
-        """Whether a person allowed it; the approval is used up when the change is sent."""
-        hashed = change_hash(seen, change, self.store.vault.key)
-        return hashed in self.store.approvals.open_changes(self.view.at)
-
     def is_settled(self, turn: Turn) -> bool:
         """Whether to decide on this VM again would come to nothing."""
         memory = self.memories.get(turn.key, Memory())
@@ -297,8 +227,8 @@ class SiteLook:
             spec = effective(spec, memory)
         found = self._decided(asked_of(spec, memory), memory)
         found = replace(found, notes=(*found.notes, *verb_notes(turn.key, memory)))
-        with self.spent.lock:
-            self._keep_drain()
+        if not self.dry:
+            self.spent.keep_drain(self.store)
         binding = found.plan.seen.memory.binding
         turn.enter(binding.phase if binding else Phase.DEPLOY)
         self.settled.note(turn.spec, memory, found)
@@ -358,26 +288,3 @@ class SiteLook:
 
     def _judge(self) -> Judge:
         return judging(self.store, self.site.observer.fresh_traces)
-
-
-def clone_place(
-    view: ClusterView, machines: Mapping[int, Machine], template: int, storage: str | None
-) -> str:
-    """Name the storage that a clone's data goes to: `local-lvm on pve1`, `ceph`.
-
-    Without a storage of its own it is the template's; an unread template stands for itself.
-    """
-    row = view.vms.get(template)
-    node = row.node if row else ""
-    config = machines.get(template, Machine()).config
-    if storage is None and config and config.wanted.boot_disk:
-        storage = config.wanted.disks[config.wanted.boot_disk].storage
-    if storage is None:
-        return f"the storage of template {template}"
-    return storage_place(view, storage, node)
-
-
-def storage_place(view: ClusterView, storage: str, node: str) -> str:
-    """Name a storage as what it is to all nodes, or to one: `ceph`, `local-lvm on pve1`."""
-    shared = any(one.shared for one in view.storages if one.storage == storage)
-    return storage if shared else f"{storage} on {node}"

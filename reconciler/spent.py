@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from reconciler.drain import Drain
 from state.change import Effect
 from state.memory import Binding
+from state.store import Store
 
 
 def machine_of(key: str, binding: Binding | None) -> str:
@@ -39,3 +40,8 @@ class Spent:
         """Whether a VM may meet the effect; one that is counted already takes no more room."""
         spent = self.keys[effect]
         return key in spent or len(spent) + 1 <= most
+
+    def keep_drain(self, store: Store) -> None:
+        """Write down what restarts are at work, for who comes after a crash."""
+        with self.lock:
+            self.drain.keep(store)

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.marker import Marker
 from reconciler.config import open_live
-from reconciler.look import clone_place
+from reconciler.gating import clone_place
 from reconciler.report import Remark
 from reconciler.sim.faults import Fault
 from reconciler.strays import frozen
