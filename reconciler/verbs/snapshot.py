@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from desired.spec import VMSpec
+from handlers.effects import running
 from handlers.handler import vmid_of
 from handlers.snapshots import SNAPSHOTS, snapshot_name, snapshots_path
 from handlers.stop import OFF, SKEW, STOP, answered, open_stop
@@ -86,7 +87,6 @@ class Carrier:
             return self._wait("it is being rolled back")
         if not any(one.name == name and one.whole for one in self._saved()):
             return self._end(wish, "refused", f"there is no snapshot {name}", "verb_refused")
-        self._stopped_by_us()
         now = self.clock.now()
         fresh = {**wish.params, "sent": now.isoformat(), "upid": ""}
         self.store.verbs.keep(replace(wish, params=fresh))
@@ -114,8 +114,11 @@ class Carrier:
         return TaskEnd(ours.status == "OK", ours.status or "") if ours else None
 
     def _stopped_by_us(self) -> None:
-        """It is off after a rollback because of us: `power` starts it whatever drift says."""
-        if open_stop(self.seen) is None:
+        """It is off after a rollback because of us: `power` starts it whatever drift says.
+
+        With the RAM in its snapshot it runs on.
+        """
+        if open_stop(self.seen) is None and not running(self.seen):
             off = Intent(self.seen.key, STOP, self.clock.now(), 0, OFF)
             self.store.intents.put(answered(off, None))
 

@@ -26,7 +26,6 @@ from state.outbox import Event
 from state.store import Store
 from state.verbs import Wish
 
-SUSPENDED = "Suspended"
 SPEC = "spec"
 """Who asks when a spec does."""
 
