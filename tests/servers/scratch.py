@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -81,16 +82,26 @@ class Daemon:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def _sweep(self) -> None:
-        """End the servers of test runs that were killed before they could."""
+        """End the servers of test runs that were killed before they could, and what they left."""
         for owner in Path(tempfile.gettempdir()).glob(f"{self._prefix}*/{OWNER}"):
             with suppress(OSError, ValueError):
                 runner, *server = owner.read_text().split()
                 if Path("/proc", runner).exists():
                     continue
-                folder = os.fsencode(owner.parent)
-                if server and folder in Path("/proc", server[0], "cmdline").read_bytes():
-                    os.kill(int(server[0]), 9)
-                shutil.rmtree(owner.parent, ignore_errors=True)
+                for pid in server:
+                    _end(int(pid), os.fsencode(owner.parent))
+                shutil.rmtree(owner.parent)
+
+
+def _end(pid: int, folder: bytes) -> None:
+    """Kill a process if it still is the server of that folder."""
+    with suppress(OSError):
+        process = Path("/proc", str(pid))
+        if folder in (process / "cmdline").read_bytes():
+            os.kill(pid, signal.SIGKILL)
+            until = time.monotonic() + SETTLE
+            while process.exists() and time.monotonic() < until:
+                time.sleep(0.01)
 
 
 def free_port() -> int:
