@@ -120,7 +120,9 @@ def test_the_same_tables_and_upserts_are_postgresql_too() -> None:
     assert any("TIMESTAMP WITH TIME ZONE" in text for text in sent)
     sent.clear()
     link = cast(Connection, engine.connect())
-    upsert(link, tables.attempts, [{"subject": "a", "handler": "b", "count": 1}], counted="count")
+    upsert(
+        link, tables.attempts, [{"subject": "a", "handler": "b", "count": 1}], counted=("count",)
+    )
     assert sent[0].endswith(
         "ON CONFLICT (subject, handler) DO UPDATE SET count = (attempts.count + excluded.count)"
     )
