@@ -42,6 +42,9 @@ logger = logging.getLogger(__name__)
 WHOLE = "zone"
 """The handler under whose name failures of the whole zone are counted."""
 
+TTL = "ttl"
+"""The handler under whose name it is counted that a provider keeps another TTL."""
+
 ROUNDS = 4
 """How often a zone is read and compared in one run: a write is seen by the reading after it."""
 
@@ -70,6 +73,7 @@ class ZoneTurn:
     trouble: str = ""
     open: dict[RecordId, Change] = field(default_factory=dict)
     attempts: dict[str, Attempt] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
     reads: int = 0
     tried: bool = False
     quiet: bool = False
@@ -118,7 +122,7 @@ class ZoneTurn:
                 break
             moved = self._send(driver, seen, due)
             self._read(driver, driver.serial())
-            due = self._due(seen := self._seen())
+            due = self._in_vain(seen := self._seen())
             if not moved:
                 break
         if not (self.open or self.notes or self.attempts):
@@ -155,13 +159,27 @@ class ZoneTurn:
         """Return what may be tried now, removals first; set down all that is open."""
         changes = [one for one in DNS.diff(self.wanted, seen) if isinstance(one, Change)]
         self.open = {_id(one): one for one in changes}
-        fields = {one.field for one in changes}
-        for stale in [name for name in self.attempts if name not in (WHOLE, *fields)]:
+        named = {_attempt(one) for one in changes}
+        for stale in [name for name in self.attempts if name not in (WHOLE, *named)]:
             self._passed(stale)
         now = self.clock.now()
         late = {n for n, one in self.attempts.items() if one.not_before > now and not self.forced}
-        due = [one for one in changes if one.field not in late]
+        due = [one for one in changes if _attempt(one) not in late]
         return sorted(due, key=lambda one: one.new is not None)
+
+    def _in_vain(self, seen: SeenZone) -> list[Change]:
+        """Return what is due after our own writes; what a provider made something else of is not.
+
+        It would be written for ever: a provider may have one TTL for all.
+        """
+        written = {one.change.field for one in self.sent if one.error is None}
+        due = self._due(seen)
+        for change in due:
+            name, found = _attempt(change), seen.records.get(_id(change))
+            if change.field in written and name not in self.counted:
+                shown = f"TTL {found.ttl}" if found and name == TTL else change.old or "nothing"
+                self._count(name, f"it was written, and the provider shows {shown} in its place")
+        return [one for one in due if _attempt(one) not in self.counted]
 
     def _send(self, driver: ZoneDriver, seen: SeenZone, due: Sequence[Change]) -> bool:
         """Send the changes in batches; tell whether the zone is worth another look."""
@@ -210,7 +228,8 @@ class ZoneTurn:
             if answer.error is not None:
                 self._refused(change, answer.error)
                 continue
-            self._passed(change.field)
+            if _attempt(change) != TTL:
+                self._passed(change.field)
             if wanted is None:
                 gone.append(id)
             else:
@@ -230,9 +249,10 @@ class ZoneTurn:
     def _refused(self, change: Change, error: DNSError) -> None:
         if isinstance(error, BadKey | ZoneNotFound | DNSUnreachable):
             raise error
-        self._count(change.field, error.text)
+        self._count(_attempt(change), error.text)
 
     def _count(self, handler: str, words: str) -> None:
+        self.counted.add(handler)
         now = self.clock.now()
         before = self.attempts.get(handler)
         later = not_before(self.subject, handler, before.count + 1 if before else 1, now)
@@ -262,7 +282,7 @@ class ZoneTurn:
         """Return the words of `DNSReady=False` by VM: those for whom something is still to do."""
         found: dict[str, str] = {}
         for id, change in self.open.items():
-            attempt = self.attempts.get(change.field)
+            attempt = self.attempts.get(_attempt(change))
             words = self.trouble or (attempt.error if attempt else "")
             wanted = self.wanted.records.get(id)
             for key in wanted.keys if wanted and words else ():
@@ -282,6 +302,11 @@ def signature_of(wanted: WantedZone) -> str:
         one = wanted.records[id]
         digest.update(repr((id, sorted(one.values), one.keys)).encode())
     return digest.hexdigest()
+
+
+def _attempt(change: Change) -> str:
+    """Under what name tries of a change are counted: those of a TTL are one for the zone."""
+    return TTL if change.old == change.new else change.field
 
 
 def _id(change: Change) -> RecordId:

@@ -16,7 +16,7 @@ def named(tmp_path: Path, bind: Bind, powerdns: PowerDNS) -> NamedLab:
     """One VM that is made and named already, with a reverse name of its own."""
     vms = "web-1: {package: small, dns: {reverse: {net0.ipv4: mail.example.org}}}\n"
     found = named_lab(tmp_path, bind, powerdns, vms)
-    found.lab.settle()
+    found.lab.run()
     return found
 
 

@@ -1,6 +1,7 @@
 """A zone's turn when things go wrong: kills, refusals, strangers in between, time that runs out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ ONE = "web-1: {package: small}\n"
 def named(tmp_path: Path, bind: Bind, powerdns: PowerDNS) -> NamedLab:
     """One VM that is made and named already."""
     found = named_lab(tmp_path, bind, powerdns, ONE)
-    found.lab.settle()
+    found.lab.run()
     return found
 
 
@@ -207,6 +208,30 @@ def test_an_error_that_nobody_foresaw_is_that_zones_trouble(
     assert named.lab.run().failed == 0
     assert "ZeroDivisionError: odd" in caplog.text
     assert any("ZeroDivisionError: odd" in line for line in named.lines())
+
+
+def test_a_provider_that_keeps_another_ttl_is_not_written_to_for_ever(named: NamedLab) -> None:
+    class Rounding(Watched):
+        def read(self) -> tuple[RRset, ...]:
+            return tuple(replace(one, ttl=3600) for one in super().read())
+
+    asked: list[str] = []
+    named.lab.driven = lambda driver: Rounding(driver, asked)
+    named.lab.clock.sleep(25 * 3600)
+    assert named.lab.run().forward_ok == 2
+    assert "the provider shows TTL 3600" in named.conditions("web-1")["DNSReady"]
+    assert sum(one.startswith("apply") for one in asked) == 6
+    asked.clear()
+    assert named.lab.run().forward_ok == 0
+    assert asked == ["serial"] * 6
+    named.lab.clock.sleep(30)
+    assert named.lab.run().forward_ok == 2
+    named.lab.clock.sleep(30)
+    assert named.lab.run().forward_ok == 0
+    named.lab.driven = lambda driver: driver
+    named.lab.clock.sleep(25 * 3600)
+    named.lab.run()
+    assert "DNSReady" not in named.conditions("web-1")
 
 
 def test_a_zone_is_read_again_once_its_reading_is_old(named: NamedLab) -> None:

@@ -47,7 +47,7 @@ def test_forward_and_reverse_stand_on_every_server_once_a_vm_is_made(named: Name
 
 
 def test_a_quiet_run_asks_each_zone_once_and_reads_none(named: NamedLab) -> None:
-    named.lab.settle()
+    named.lab.run()
     asked = named.watch()
     summary = named.lab.run()
     assert named.lines() == []
@@ -59,7 +59,7 @@ def test_a_record_that_was_deleted_comes_back_and_a_wrong_one_is_corrected(
     named: NamedLab,
 ) -> None:
     """C-18: create missing, change wrong."""
-    named.lab.settle()
+    named.lab.run()
     own, name = addresses(named, "web/1"), f"web-1.{named.domain}"
     named.by_hand(f"update delete {name} A")
     named.by_hand(f"update delete {name} AAAA", f"update add {name} 300 AAAA 2001:db8::bad")
@@ -90,7 +90,7 @@ def test_a_hand_made_record_survives_everything(named: NamedLab) -> None:
 
 def test_a_renamed_vm_leaves_no_record_behind(named: NamedLab) -> None:
     """CP-02: old records go, new ones come."""
-    named.lab.settle()
+    named.lab.run()
     named.lab.write({"vms/vms.yaml": 'web: {package: small, count: 2, name: "new-{{ index }}"}\n'})
     named.lab.settle()
     own = addresses(named, "web/1")
@@ -107,7 +107,7 @@ def test_names_of_ones_own_stand_beside_the_vms_name(named: NamedLab) -> None:
         f" reverse: {{net0.ipv4: mail.{named.domain}}}}}"
     )
     named.lab.write({"vms/vms.yaml": f"one: {{package: small, {dns}}}\n"})
-    named.lab.settle()
+    named.lab.run()
     own = addresses(named, "one")
     assert named.dig(f"www.{named.domain}") == (own["ipv4"],)
     assert named.dig(f"shop.{named.domain}", "CNAME") == (f"one.{named.domain}.",)
@@ -121,13 +121,13 @@ def test_names_of_ones_own_stand_beside_the_vms_name(named: NamedLab) -> None:
 
 def test_a_terminated_vm_leaves_no_record_behind(named: NamedLab) -> None:
     """TERM-05: its records go with it, a hand-made one beside them stays."""
-    named.lab.settle()
+    named.lab.run()
     own, name = addresses(named, "web/2"), f"web-2.{named.domain}"
     named.by_hand(f"update add {name} 300 TXT by-hand")
     named.lab.write(
         {"vms/vms.yaml": "web: {package: small, count: 1}\nweb-2: {package: small, was: web/2}\n"}
     )
-    named.lab.settle()
+    named.lab.run()
     assert named.dig(name) == (own["ipv4"],)
     named.lab.write({"vms/vms.yaml": "web: {package: small, count: 1}\nweb-2: {state: absent}\n"})
     (planned,) = (vm for vm in named.lab.dry().vms if vm.kind == "destroy")
@@ -167,7 +167,7 @@ def test_a_provider_that_is_down_holds_nothing_up_and_gets_its_records_later(
 
 
 def test_a_broken_spec_and_a_run_for_others_leave_records_alone(named: NamedLab) -> None:
-    named.lab.settle()
+    named.lab.run()
     name = f"web-1.{named.domain}"
     held = named.dig(name)
     named.lab.write(
@@ -188,7 +188,7 @@ def test_a_dry_run_lists_records_and_writes_none(named: NamedLab) -> None:
     assert all(zone.problem == "" for zone in dry.zones)
     assert named.dig(f"web-1.{named.domain}") == ()
     assert named.lab.bytes() == before[1]
-    named.lab.settle()
+    named.lab.run()
     dry = named.lab.dry()
     assert [zone.changes for zone in dry.zones] == [()] * 6
     assert {(zone.wanted, zone.held) for zone in dry.zones} == {(2, 2), (4, 4)}
