@@ -39,8 +39,8 @@ class Settler:
         """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
         seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
-        if not at_rest(self.store, seen, self.clock.now()):
-            self._ready(turn.key, seen)
+        self._ready(turn.key, seen)
+        at_rest(self.store, seen, self.clock.now())
         renewed(self.store, seen, self.clock.now())
         if all(change.drift or change.handler in WISHES for change in guarded.withheld):
             # An edit of which something is still to come stays one: that part is no drift.

@@ -14,6 +14,7 @@ from state.outbox import Event
 from state.store import Store
 from state.verbs import Wish
 
+BOTH = (SUSPEND, RESUME)
 LEAVES = (Phase.DEPLOY, Phase.READY, Phase.CHANGE)
 """The phases out of which a VM is suspended."""
 
@@ -68,6 +69,9 @@ def at_rest(store: Store, seen: SeenVM, at: datetime) -> None:
 
     The phase goes first, with its event: whoever comes after a crash ends the verb.
     """
+    phase = seen.memory.binding.phase if seen.memory.binding else None
+    if phase is not Phase.SUSPENDED and not any(wish_of(seen.memory, one) for one in BOTH):
+        return
     memory = store.memories([seen.key])[seen.key]
     binding, suspend, resume = memory.binding, wish_of(memory, SUSPEND), wish_of(memory, RESUME)
     if binding is None:

@@ -158,3 +158,15 @@ def test_a_suspended_vm_is_told_of_as_such_and_its_runs_tell_no_story(tmp_path: 
         found = {one.type: one.message for one in store.conditions.all()["a"]}
     assert found["Suspended"].startswith("suspended by ann@desk at ")
     assert found["Suspended"].endswith(": unpaid")
+
+
+def test_a_vm_that_is_suspended_in_its_deploy_was_ready_first(tmp_path: Path) -> None:
+    """NOTE-01: its event is told once, and resuming tells no second one."""
+    lab = Lab(tmp_path, fleet_files({"a": {**PLAIN, "do": {"suspend": "t"}}}))
+    lab.settle()
+    asked(lab, "resume", "t2")
+    lab.settle()
+    with lab.store() as store:
+        told = [one.event for one in store.outbox.waiting()]
+    wanted = {"vm_ready", "vm_suspended", "vm_resumed"}
+    assert [one for one in told if one in wanted] == ["vm_ready", "vm_suspended", "vm_resumed"]
