@@ -11,7 +11,7 @@ from handlers.stop import START
 from reconciler.execute import Done, Executor
 from reconciler.outgoing import starts_task, turn
 from reconciler.plan import change_hash
-from reconciler.registry import vm_handlers
+from reconciler.registry import ending_handlers, vm_handlers
 from state.api import (
     ApiError,
     Contention,
@@ -73,7 +73,8 @@ class Hands:
         self.store = Store.temporary(at=AT)
         self.store.bindings.bind(self.bound)
         self.api = Answers(self.answers)
-        handlers: Mapping[str, Handler] = {one.name: one for one in vm_handlers()}
+        every = (*vm_handlers(), *ending_handlers())
+        handlers: Mapping[str, Handler] = {one.name: one for one in every}
         self.executor = Executor(self.api, self.store, handlers, self.clock.now, "demo")
 
     def run(self, *changes: Change, found: SeenVM | None = None) -> Done:
@@ -452,6 +453,8 @@ def test_destroys_and_restarts_are_counted_in_the_journal_before_they_are_sent(
     hands.run(replace(START_CALL, effect=Effect.STOP_START))
     hands.run(replace(GROW, effect=Effect.DESTROY), CPU)
     journal = hands.store.journal
+    assert (len(journal.restarted_since(AT)), len(journal.destroyed_since(AT))) == (1, 0)
+    hands.run(replace(START_CALL, handler="terminate", field="vm", effect=Effect.DESTROY))
     assert (len(journal.restarted_since(AT)), len(journal.destroyed_since(AT))) == (1, 1)
 
 

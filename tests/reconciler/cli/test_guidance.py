@@ -112,8 +112,8 @@ def test_the_exit_statuses_are_the_same_everywhere() -> None:
 
 def test_the_log_of_a_service_is_told_in_full() -> None:
     words = re.findall(r"^    ([a-z]+) ", page("service"), re.M)
-    assert {"step", "paused", "failed", "waiting", "note", "request", "run"} <= set(words)
-    assert len(EVENT_NAMES) == 10
+    assert {"step", "paused", "failed", "waiting", "note", "request", "job", "run"} <= set(words)
+    assert len(EVENT_NAMES) == 11
 
 
 def test_without_a_topic_all_are_listed() -> None:
