@@ -97,11 +97,12 @@ def vm_status(
     """Put one VM's status together; its runs come newest first."""
     standing = tuple(sorted(conditions, key=lambda condition: condition.type))
     binding, spec = memory.binding, fleet.vms.get(key)
-    state = derived_state(memory, runs[0] if runs else None)
+    phase, state = phase_of(spec, memory), derived_state(memory, runs[0] if runs else None)
+    state = phase if phase == Phase.REMOVED else state
     failure = last_failure(runs, memory)
     return VMStatus(
         key=key,
-        phase=phase_of(spec, memory),
+        phase=phase,
         state=state,
         next=next_words(key, fleet, memory, standing, state, at),
         error=failure.message if failure else "",

@@ -57,6 +57,16 @@ def test_a_new_vm_is_at_creation_and_allocates_next() -> None:
     assert (seen.phase, seen.state, seen.next) == ("new", "creation", "Allocate IP")
 
 
+def test_a_vm_that_was_ended_is_removed_and_says_how_it_comes_back() -> None:
+    ended = Memory(intents={"removed": Intent("web-1", "removed", AT)})
+    seen = status(ended)
+    assert (seen.phase, seen.state) == ("removed", "removed")
+    assert "reconcile terminate web-1 --cancel" in seen.next
+    gone = replace(FLEET, vms={"web-1": SPEC.model_copy(update={"state": "absent"})})
+    seen = vm_status("web-1", gone, Memory(), (), (), AT)
+    assert (seen.phase, seen.state, seen.next) == ("removed", "removed", "")
+
+
 def test_a_deploying_vm_is_where_its_last_run_left_it() -> None:
     seen = status(Memory(binding=BINDING), last=FAILED)
     assert (seen.state, seen.next) == ("set_cloudinit", "Start VM")
