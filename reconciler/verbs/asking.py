@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import datetime
+from re import fullmatch
 
 from desired.spec import VMSpec
+from handlers.snapshots import NAME
 from handlers.wishes import (
     DELETE_SNAPSHOT,
     MOVE,
@@ -40,6 +42,9 @@ def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
         return "there is no machine of it yet"
     if binding is not None and is_skipped(binding.phase):
         return f"it is {binding.phase}: see reconcile reset and reconcile forget"
+    name = wish.text("name")
+    if name and not fullmatch(NAME, name):
+        return f"{name!r} is no snapshot's name: a letter, then letters, digits, - or _"
     for other in ALONE:
         if other != wish.verb and wish_of(memory, other):
             return f"a {other} of it is under way"

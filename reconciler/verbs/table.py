@@ -1,4 +1,4 @@
-"""The verbs: what each will do in words, and the word that a person confirms it with."""
+"""The verbs: what each will do, in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,14 +19,13 @@ from handlers.wishes import (
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """One verb: `does` goes on a sentence that begins with the VM; `confirm` is typed in capitals.
+    """One verb: `does` goes on a sentence that begins with the VM.
 
     `bare` says that it may be asked of a key that has no machine yet.
     """
 
     name: str
     does: str
-    confirm: str = ""
     bare: bool = False
 
 
@@ -35,20 +34,18 @@ _ROWS = (
     Verb(RESUME, "comes back as it was", bare=True),
     Verb(SNAPSHOT, "gets a snapshot"),
     Verb(DELETE_SNAPSHOT, "loses a snapshot"),
-    Verb(ROLLBACK, "goes back to a snapshot: what was written since is lost", "ROLLBACK"),
+    Verb(ROLLBACK, "goes back to a snapshot: what was written since is lost"),
     Verb(MOVE, "is moved"),
     Verb(
         REINSTALL,
         "is destroyed and made anew under the same vmid, with the same addresses and MACs; "
         "backups stay, snapshots do not",
-        "REINSTALL",
     ),
     Verb(
         REDEPLOY,
         "is destroyed and made anew from nothing, with fresh addresses; backups stay",
-        "REDEPLOY",
     ),
     Verb(RESET, "has steps of its pipeline made once more"),
-    Verb(TERMINATE, "is destroyed", "TERMINATE"),
+    Verb(TERMINATE, "is destroyed"),
 )
 VERBS: Mapping[str, Verb] = {one.name: one for one in _ROWS}

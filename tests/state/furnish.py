@@ -13,6 +13,7 @@ from state.rollouts import Member, Rollout
 from state.secret import Secret
 from state.store import Store
 from state.tables import metadata
+from state.verbs import Wish
 
 ADDRESS = Lease("web-1", "net0", "ipv4", 0, "10.0.0.7", 24, "public", "10.0.0.1", ("1.1.1.1", "9"))
 
@@ -28,6 +29,7 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
     store.attempts.fail("web-1", "cpu", "no\n“room”", at, at + timedelta(microseconds=1))
     store.intents.put(Intent("web-1", "start", at))
     store.holds.put(Hold("web-1", "mine", at))
+    store.verbs.record(Wish("web-1", "move", "t1", "ann", at, {}), "done", "é", at)
     store.vault.keep("web-1", "password", Secret("s3cret"))
     store.vault.set_fingerprint("web-1", "tags", "a,b")
     store.cache.mark_dirty("lab", 101, at)

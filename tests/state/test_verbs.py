@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from state.memory import Binding
+from state.memory import Binding, Intent, Phase
 from state.outbox import Event
+from state.secret import Secret
 from state.store import Store
 from state.verbs import DO, VerbRow, Wish
 
@@ -81,3 +82,45 @@ def test_verbs_follow_a_machine_that_is_renamed(store: Store) -> None:
 def test_a_verb_ends_with_one_of_four_results(store: Store, result: str) -> None:
     with pytest.raises(Exception, match="constraint"):
         store.verbs.record(wish(), result, "", AT)  # type: ignore[arg-type]
+
+
+def test_open_rows_whose_intent_went_with_the_machine_are_found(store: Store) -> None:
+    store.verbs.ask(wish())
+    store.verbs.ask(wish("t2", "snapshot"))
+    assert store.verbs.stray() == ()
+    store.intents.drop("web-1", "do.snapshot")
+    assert [row.verb for row in store.verbs.stray()] == ["snapshot"]
+    assert [intent.kind for intent in store.verbs.open()] == ["do.suspend"]
+
+
+def test_what_is_asked_instead_withdraws_what_was_open(store: Store) -> None:
+    store.verbs.ask(wish())
+    assert store.verbs.ask(wish("t2", "resume"), wish(), LATER)
+    rows = {row.verb: row.result for row in store.verbs.of("web-1")}
+    assert rows == {"suspend": "withdrawn", "resume": ""}
+    assert list(store.intents.of("web-1")) == ["do.resume"]
+
+
+def test_a_renewed_key_keeps_vmid_and_addresses_and_forgets_its_machine(store: Store) -> None:
+    """DEP-28: in one transaction with its event and with how far it has come."""
+    before = store.bindings.of("web-1")
+    assert before is not None
+    store.bindings.change(replace(before, uuid="u", phase=Phase.READY, ready_at=AT))
+    store.vault.keep("web-1", "password", Secret("old"))
+    store.intents.put(Intent("web-1", "stop", AT))
+    store.attempts.fail("web-1", "cpu", "no", AT, AT)
+    asked = wish(verb="reinstall", stage="made")
+    store.renewals.begin(asked, Event("vm_deleted", "web-1", LATER), LATER)
+    after = store.memories(["web-1"])["web-1"]
+    assert after.binding is not None
+    assert (after.binding.vmid, after.binding.uuid) == (before.vmid, None)
+    assert (after.binding.phase, after.binding.ready_at) == (Phase.DEPLOY, None)
+    assert (list(after.intents), dict(after.attempts)) == (["do.reinstall"], {})
+    assert store.vault.reveal("web-1", "password") is None
+    assert after.leases == store.memories(["web-1"])["web-1"].leases
+
+
+def test_a_key_that_is_not_bound_is_not_renewed(store: Store) -> None:
+    asked = replace(wish(verb="reinstall"), key="nobody")
+    store.renewals.begin(asked, Event("vm_deleted", "nobody", LATER), LATER)
+    assert store.outbox.waiting() == ()

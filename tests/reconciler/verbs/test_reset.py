@@ -85,6 +85,8 @@ def test_specs_have_a_say_in_what_is_asked() -> None:
     assert "quota of snapshots is 0" in refusal(
         spec(quota={"snapshots": 0}), READY, wish("snapshot")
     )
+    odd = refusal(spec(), READY, wish("rollback", name="../../status/stop"))
+    assert odd.startswith("'../../status/stop' is no snapshot's name")
     assert "no spec wants it" in refusal(None, READY, wish("suspend"))
     assert refusal(None, READY, wish("delete-snapshot", name="gold")) == ""
 
