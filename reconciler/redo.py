@@ -32,13 +32,13 @@ SHOWN_ONLY = frozenset({"pos", "digest", "ipversion", "errors"})
 """Fields of a rule that are no parameters."""
 
 INSTEAD = {
-    "clone": "it would make another machine: delete the VM by hand, and the next run asks",
+    "clone": "it would make another machine: see reconcile reinstall",
     "creation": "it names nothing that is done",
     "set_ip": "addresses are leased once, and given back only when the VM is gone",
     "change_package": "it names nothing that is done",
     "cp_update_ip": "redo set_firewall, set_cloudinit or set_network, which write the addresses",
     "set_dns": "this version writes no DNS",
-    "migrated": "a VM is put on another node by hand, or by `node: {name: …, enforce: true}`",
+    "migrated": "see reconcile move, or `node: {name: …, enforce: true}`",
     "set_created_additional_disk": "it would make another disk",
     "cp_additional_disk": "it would make another disk",
     "cp_stop": "see reconcile restart",
