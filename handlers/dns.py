@@ -158,10 +158,19 @@ def abandoned(spec: WantedZone, seen: SeenZone) -> list[RecordId]:
 
 def confirmed(spec: WantedZone, seen: SeenZone) -> list[OwnedRecord]:
     """Rows as they should be by what is there: an answer was lost, a mark is ours, keys moved."""
+    return _rows(spec, seen, [id for id in spec.records if seen.is_ours(id)])
+
+
+def equal(spec: WantedZone, seen: SeenZone) -> list[OwnedRecord]:
+    """Rows of strangers' records that are just as wanted: what a lost store has forgotten."""
+    return _rows(spec, seen, [id for id in spec.records if not seen.is_ours(id)])
+
+
+def _rows(spec: WantedZone, seen: SeenZone, ids: Iterable[RecordId]) -> list[OwnedRecord]:
     found = []
-    for id, wanted in spec.records.items():
-        there = seen.records.get(id)
-        if there is None or there.values != wanted.values or not seen.is_ours(id):
+    for id in ids:
+        wanted, there = spec.records[id], seen.records.get(id)
+        if there is None or there.values != wanted.values:
             continue
         nothing = frozenset[str]()
         row = OwnedRecord(spec.zone.id, *id, wanted.keys, there.values, nothing, there.ttl, seen.at)

@@ -257,7 +257,7 @@ class PlannedZone:
     """What a dry run found of one zone on one provider.
 
     `wanted` counts the records that VMs want in it, `held` those of ours that are there. `problem`
-    are the words of a provider that was not to be asked: then it is compared as last read.
+    are the words of a provider that was not to be asked: then it is compared as last read, if ever.
     """
 
     zone: str

@@ -111,17 +111,20 @@ def show(ctx: click.Context, zones: tuple[str, ...], output: str) -> None:
 
 @dns.command(short_help="Read zones anew and settle them now.")
 @ZONES
+@click.option("--adopt", is_flag=True, help="Make records ours that are there just as wanted.")
 @OUTPUT
 @click.pass_context
-def resync(ctx: click.Context, zones: tuple[str, ...], output: str) -> None:
+def resync(ctx: click.Context, zones: tuple[str, ...], adopt: bool, output: str) -> None:
     """Read zones anew whatever their serials say, and make them what the VMs want, at once.
 
-    What was refused before is tried again too. Exit status 1 when a record could not be written.
+    What was refused before is tried again too. With --adopt records that are just as wanted become
+    ours, whoever wrote them. Exit status 1 when a record could not be written.
 
     \b
     Examples:
       reconcile dns resync
       reconcile dns resync example.net
+      reconcile dns resync --adopt        after `rebuild-state`, where a provider has no comments
     """
     from reconciler.cli.opening import now
     from reconciler.cli.output import notes_aside
@@ -135,7 +138,7 @@ def resync(ctx: click.Context, zones: tuple[str, ...], output: str) -> None:
     lock = fleet_lock(settings.fleet, settings.database)
     with lock, open_live(settings.fleet, settings.database, now()) as opened:
         chosen = _chosen(opened, zones)
-        settled = desk.resync(opened, chosen, notes_aside(), SystemClock())
+        settled = desk.resync(opened, chosen, notes_aside(), SystemClock(), adopts=adopt)
     if output == "json":
         click.echo(document(**settled_json(settled)))
     else:

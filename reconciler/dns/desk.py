@@ -102,12 +102,22 @@ def show(opened: Opened, zones: Sequence[ZoneSpec], clock: Clock) -> list[ShownZ
     return Workers(SIDE_BY_SIDE).map(look, zones)
 
 
-def resync(opened: Opened, zones: Sequence[ZoneSpec], reporter: Reporter, clock: Clock) -> Settled:
-    """Read the zones whatever their serials say, and settle them; pauses after failures end."""
+def resync(
+    opened: Opened,
+    zones: Sequence[ZoneSpec],
+    reporter: Reporter,
+    clock: Clock,
+    *,
+    adopts: bool = False,
+) -> Settled:
+    """Read the zones whatever their serials say, and settle them; pauses after failures end.
+
+    With `adopts` records that are there just as wanted become ours.
+    """
     specs = {key: spec for key, spec in opened.fleet.vms.items() if spec.state == "present"}
     only = frozenset(zone.id for zone in zones)
-    found = FleetZones(opened, reporter, clock, lambda: False, forced=True, only=only)
-    return found.settle(specs)
+    fleet = FleetZones(opened, reporter, clock, lambda: False, True, adopts, only)
+    return fleet.settle(specs)
 
 
 def export(opened: Opened) -> list[Exported]:

@@ -75,6 +75,7 @@ class FleetZones:
     clock: Clock
     over: Callable[[], bool]
     forced: bool = False
+    adopts: bool = False
     only: frozenset[str] | None = None
 
     @property
@@ -116,6 +117,7 @@ class FleetZones:
             self.over,
             verify,
             self.forced,
+            self.adopts,
         )
 
     def _run_all(self, turns: Sequence[ZoneTurn]) -> None:

@@ -81,7 +81,9 @@ def _planned(opened: Opened, wanted: WantedZone, read: Read, clock: Clock) -> Pl
     zones, id = opened.store.zones, wanted.zone.id
     records, problem = read(wanted)
     seen = SeenZone.of(records, zones.owned(id), opened.store.id, clock.now())
-    found = [one for handler in zone_handlers() for one in handler.diff(wanted, seen)]
+    unknown = bool(problem) and zones.cached(id).read_at is None
+    handlers = () if unknown else zone_handlers()
+    found = [one for handler in handlers for one in handler.diff(wanted, seen)]
     return PlannedZone(
         id,
         wanted.zone.provider,

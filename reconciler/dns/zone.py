@@ -16,6 +16,7 @@ from handlers.dns import (
     ZoneContext,
     abandoned,
     confirmed,
+    equal,
     subject_of,
 )
 from handlers.records import WantedRecord
@@ -58,6 +59,7 @@ HOPELESS = 50
 class ZoneTurn:
     """A zone in one run; `open` are the changes that are still to be made, by record.
 
+    One that is `forced` is read whatever its serial says; one that `adopts` takes equal records.
     `trouble` says why nothing can be done in it at all; `tried` whether that was seen just now.
     """
 
@@ -68,6 +70,7 @@ class ZoneTurn:
     over: Callable[[], bool]
     verify: timedelta
     forced: bool = False
+    adopts: bool = False
     sent: list[Sent] = field(default_factory=list)
     notes: tuple[Note, ...] = ()
     trouble: str = ""
@@ -146,6 +149,8 @@ class ZoneTurn:
         zones, at = self.store.zones, self.clock.now()
         seen = SeenZone.of(zones.records(self.id), zones.owned(self.id), self.store.id, at)
         rows, gone = confirmed(self.wanted, seen), abandoned(self.wanted, seen)
+        if self.adopts:
+            rows += equal(self.wanted, seen)
         self.notes = tuple(one for one in DNS.diff(self.wanted, seen) if isinstance(one, Note))
         if rows:
             zones.put(rows)

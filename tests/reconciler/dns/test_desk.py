@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli import cli
+from reconciler.clock import SystemClock
+from state.store import Store
 from tests.nameservers import Bind, PowerDNS
 from tests.reconciler.dns.naming import NamedLab, named_lab
 
@@ -116,6 +118,29 @@ def test_resync_reads_and_settles_at_once_whatever_pauses(named: NamedLab) -> No
     (zone,) = json.loads(failed.stdout)["zones"]
     assert "no connection" in zone["trouble"]
     assert dns(named, "resync").exit_code == 0
+
+
+def test_equal_records_become_ours_again_after_a_store_was_lost(named: NamedLab) -> None:
+    with Store.open(named.lab.where, at=SystemClock().now()) as store:
+        rows = store.zones.all()
+        for row in rows:
+            store.zones.forget(row.zone, [row.id])
+    dns(named, "resync")
+    with named.lab.store() as store:
+        assert not [row for row in store.zones.all() if row.zone.endswith("@bind")]
+    assert dns(named, "resync", "--adopt").exit_code == 0
+    with named.lab.store() as store:
+        assert [row.id for row in store.zones.all()] == [row.id for row in rows]
+
+
+def test_a_zone_that_was_never_read_and_is_not_reached_is_no_difference(named: NamedLab) -> None:
+    secret = named.lab.fleet.parent / "none.secret"
+    powerdns = f"{{url: '{named.powerdns.url}', api_key: 'file:{secret}'}}"
+    named.lab.write({"zones/more.yaml": f"web-1.{named.domain}: {{powerdns: {powerdns}}}\n"})
+    zones = {one.zone: one for one in named.lab.dry().zones}
+    new = zones[f"web-1.{named.domain}@powerdns"]
+    assert (new.changes, new.wanted) == ((), 2)
+    assert "none.secret" in new.problem
 
 
 def test_export_lists_every_address_with_its_names_dns_15(named: NamedLab) -> None:
