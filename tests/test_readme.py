@@ -120,7 +120,7 @@ def _commands() -> list[tuple[str, ...]]:
         *(("job", name) for name in ("run", "list", "edit", "dry-run")),
         *(("spec", name) for name in spec),
     )
-    below = (*below, ("template", "check"), ("template", "build"))
+    below = (*below, ("template", "check"), ("template", "build"), ("dns", "resync"))
     return [(), *((name,) for name in COMMANDS), *below]
 
 
