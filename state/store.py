@@ -39,6 +39,7 @@ from state.outbox import Outbox
 from state.place import Place, WrongPlace, read_place
 from state.placements import Placements
 from state.quarantine import Quarantine
+from state.queue import Queue
 from state.recall import recall
 from state.renewals import Renewals
 from state.reservations import Reservations
@@ -93,6 +94,7 @@ class Store:
         self.zones = Zones(database)
         self.loops = Loops(database)
         self.verbs = Verbs(database)
+        self.queue = Queue(database)
         self.renewals = Renewals(database)
         self.usage = Usage(database)
 

@@ -23,6 +23,7 @@ from state.tables.machines import (
     placements,
     tasks,
 )
+from state.tables.queue import queue, queue_log
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
 from state.tables.usage import meters, usage_gaps, usage_hours, usage_months
@@ -55,6 +56,8 @@ __all__ = [
     "outbox",
     "placements",
     "quarantine",
+    "queue",
+    "queue_log",
     "reservations",
     "rollout_members",
     "rollouts",

@@ -9,6 +9,7 @@ from state.change import Effect
 from state.conditions import Condition
 from state.journal import StepRecord
 from state.memory import Binding, Hold, Intent, Lease, OpenTask
+from state.queue import QueueJob
 from state.rollouts import Member, Rollout
 from state.secret import Secret
 from state.store import Store
@@ -43,6 +44,10 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
     member = Member("web-1", "waiting", 0, "ä", at)
     edits = frozenset({(("memory",), "1")})
     store.rollouts.save([Rollout(0, edits, "é", "paused", "", at, at, members=(member,))])
+    params = {"ü": [1, None]}
+    store.queue.add(
+        QueueJob(0, "é", 101, "lab", "n", "PUT", "/é", params, not_before=at, added_at=at)
+    )
     store.loops.reschedule("nightly", "daily at 02:30")
     with store._database.writing("furnish the rest") as link:
         for table in metadata.sorted_tables:
@@ -55,7 +60,14 @@ def _some(column: Column[object], at: datetime) -> object:
     """A value that a column may hold."""
     if column.foreign_keys or column.name == "key":
         return "web-1"
-    kinds = {"INTEGER": 100, "BIGINT": 100, "BOOLEAN": True, "DATETIME": at, "TEXT": "{}", "FLOAT": 0.5}
+    kinds = {
+        "INTEGER": 100,
+        "BIGINT": 100,
+        "BOOLEAN": True,
+        "DATETIME": at,
+        "TEXT": "{}",
+        "FLOAT": 0.5,
+    }
     return {**kinds, "JSON": {"a": 1}, "BLOB": b"\x00\xff"}[str(column.type)]
 
 
