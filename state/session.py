@@ -42,18 +42,18 @@ class Session:
 
     def lock(self, name: str) -> bool:
         """Takes the lock if nobody has it; never waits."""
-        return bool(self._ask(LOCK, name)[0][0])
+        return bool(self.ask(LOCK, name=name)[0][0])
 
     def has(self, name: str) -> bool:
         """Whether the lock is this session's still; False also when the session has ended."""
         try:
-            return any(mine for _who, _since, mine in self._ask(HOLDERS, name))
+            return any(mine for _who, _since, mine in self.ask(HOLDERS, name=name))
         except StoreError:
             return False
 
     def holder(self, name: str) -> str:
         """Who has the lock: `pid 7 on host since ...`; empty if nobody has."""
-        for who, since, _mine in self._ask(HOLDERS, name):
+        for who, since, _mine in self.ask(HOLDERS, name=name):
             return f"{who} since {since:%Y-%m-%d %H:%M:%S %Z}"
         return ""
 
@@ -71,9 +71,11 @@ class Session:
     ) -> None:
         self.close()
 
-    def _ask(self, statement: str, name: str) -> list[tuple[object, ...]]:
+    def ask(self, statement: str, **values: object) -> list[tuple[object, ...]]:
+        """What one statement, in a transaction of its own, answers. Raises Lost, StoreError."""
         try:
-            rows = self._link.execute(text(statement), {"name": name})
+            rows = self._link.execute(text(statement), values)
             return [tuple(row) for row in rows]
         except DBAPIError as error:
-            raise meaning(error, self._where, f"lock {name}") from error
+            what = f"lock {values.get('name', '')}".strip()
+            raise meaning(error, self._where, what) from error

@@ -33,6 +33,7 @@ from state.intents import Intents
 from state.journal import Journal
 from state.kept import Kept
 from state.leases import Leases
+from state.locks import Locks
 from state.loops import Loops
 from state.memory import Memory
 from state.outbox import Outbox
@@ -92,6 +93,7 @@ class Store:
         self.downtimes = Downtimes(database)
         self.specs = Specs(database)
         self.zones = Zones(database)
+        self.locks = Locks(database)
         self.loops = Loops(database)
         self.verbs = Verbs(database)
         self.queue = Queue(database)

@@ -11,6 +11,7 @@ from state.tables.consent import approvals, approved, rollout_members, rollouts
 from state.tables.desired import desired_vm, desired_vm_history
 from state.tables.ends import kept_backups
 from state.tables.journal import conditions, effects, outbox, runs, steps, vm_runs
+from state.tables.locks import locks
 from state.tables.loops import loop_items, loops
 from state.tables.machines import (
     applied,
@@ -49,6 +50,7 @@ __all__ = [
     "intents",
     "kept_backups",
     "leases",
+    "locks",
     "loop_items",
     "loops",
     "metadata",
