@@ -40,7 +40,8 @@ def terminate(
 ) -> None:
     """Let the next run stop and destroy these VMs with all their volumes.
 
-    Shown first is every volume that dies. A VM that its spec still wants is not made again: it
+    Shown first is every volume that dies. Who types the word has approved what is shown, also where
+    it is protected or beyond a threshold; --yes approves nothing. A VM that its spec still wants is not made again: it
     stays removed until --cancel, or until its spec goes. With --force a VM of a dead node is
     closed out as `abandoned`, and its addresses are kept until `reconcile forget`.
 
@@ -77,7 +78,13 @@ def terminate(
             lost = {vm.key: list(vm.details) for vm in dry.vms}
             answer(output, "nothing was asked for", vms=keys, terminate=False, destroys=lost)
             return
-        said = _abandoned(opened, keys, person(), at) if force else _asked(opened, keys, at)
+        if dry.digest and not yes:
+            _approved(opened, found, dry.digest)
+        open_digest = dry.digest if yes else ""
+        if force:
+            said = _abandoned(opened, keys, person(), at)
+        else:
+            said = _asked(opened, keys, at, open_digest)
         lost = {vm.key: list(vm.details) for vm in dry.vms}
         answer(output, "\n".join(said), vms=keys, terminate=True, destroys=lost)
 
@@ -144,12 +151,23 @@ def _must_be_dead(found: "Mapping[str, Guarded]") -> None:
             raise click.ClickException(text)
 
 
-def _asked(opened: "Opened", keys: list[str], at: "datetime") -> list[str]:
+def _approved(opened: "Opened", found: "Mapping[str, Guarded]", digest: str) -> None:
+    """Whoever has read the plan and typed the word has approved just that."""
+    from reconciler.approval import LASTS, grant
+    from reconciler.cli.opening import now, person
+
+    plans = [one.plan for one in found.values()]
+    grant(opened, plans, digest, now() + LASTS, person(), now())
+
+
+def _asked(opened: "Opened", keys: list[str], at: "datetime", digest: str) -> list[str]:
+    """Ask for the ends; with a `digest` something of them is still to be approved."""
     from reconciler.aftermath import ask_end
     from reconciler.cli.opening import person
 
+    needs = f", once it is approved: reconcile approve {digest}" if digest else ""
     return [
-        f"the next run ends {key}"
+        f"the next run ends {key}{needs}"
         if ask_end(opened.store, key, person(), at.isoformat(), at)
         else f"{key}: asked before"
         for key in keys

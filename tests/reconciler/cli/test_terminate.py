@@ -1,6 +1,9 @@
 """`reconcile terminate`: what it shows, what it asks, what it refuses, and what becomes of it."""
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,3 +95,23 @@ def test_what_cannot_be_ended_is_refused(
 ) -> None:
     result = call(folder, "terminate", *words)
     assert result.exit_code == status and told in result.output
+
+
+def test_who_reads_the_plan_and_types_the_word_has_approved_it(folder: Path) -> None:
+    """Design 4: protected, it would wait for an approval that `--yes` does not give."""
+    vms = "old-1: {protection: true}\nold-2: {}\n"
+    (folder / "fleet" / "vms" / "old.yaml").write_text(vms)
+    asked = call(folder, "terminate", "old-1", "--yes")
+    assert "the next run ends old-1, once it is approved: reconcile approve " in asked.output
+    assert call(folder, "terminate", "old-1", "--cancel").exit_code == 0
+    ours, theirs = os.openpty()
+    os.write(ours, b"TERMINATE\n")
+    options = ["--fleet", str(folder / "fleet"), "--database", str(folder / "lab.db")]
+    command = str(Path(sys.executable).with_name("reconcile"))
+    words = [command, *options, "terminate", "old-1"]
+    said = subprocess.run(words, stdin=theirs, capture_output=True, text=True, timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert said.stdout.endswith("the next run ends old-1\n")
+    with Store.preview(str(folder / "lab.db"), at=datetime.now(UTC)) as store:
+        assert len(store.approvals.open_changes(datetime.now(UTC))) == 1
