@@ -9,8 +9,9 @@ from desired.checks import spec_wrongs
 from desired.document import Path
 from desired.draft import EXTRA, Draft
 from desired.nodes import Tree
+from desired.letters import notice_wrongs
 from desired.owned import device_wrongs, refusal
-from desired.render import BadTemplate, Renderer, is_template
+from desired.render import BadTemplate, Renderer, has_template, is_template
 from desired.report import Report
 from desired.shared import Shared
 from desired.spec import VMSpec
@@ -28,6 +29,7 @@ ABSENT = (
     "state",
     "protection",
     "terminate",
+    "notices",
 )
 """What counts of a spec whose VM shall not be there, beside tags and disks that are retained."""
 
@@ -116,6 +118,7 @@ class Assembler:
             if message:
                 wrong.append(Wrong(("config", key), message, at_key=True))
         wrong += device_wrongs(spec, cluster)
+        wrong += notice_wrongs(spec.notices, self._shared.file.notices, self._shared.letters)
         return fill_pools(spec, self._shared.pools, self._blamed_pools(draft, spec), wrong)
 
     def _blamed_pools(self, draft: Draft, spec: VMSpec) -> frozenset[str]:
@@ -164,6 +167,8 @@ class Assembler:
 def _ending(tree: Tree) -> Tree:
     """Return what counts of the end of a VM: its windows go by its tags, too."""
     kept = {name: tree[name] for name in ABSENT if name in tree}
+    if has_template(kept.get("notices")):
+        del kept["notices"]
     tags, disks = tree.get("tags"), tree.get("disks")
     if isinstance(tags, list):
         kept["tags"] = [tag for tag in tags if isinstance(tag, str) and not is_template(tag)]

@@ -9,6 +9,7 @@ from desired.addresses import Address, Network
 from desired.cloudinit import SecretReference
 from desired.hardware import BRIDGE, STORAGE
 from desired.model import Bool, Float, Int, Model
+from desired.notices import Notices
 from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
@@ -265,6 +266,7 @@ class FleetFile(Model):
     prune: Prune = Prune()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
+    notices: Notices = Notices()
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")
     quarantine: Duration = Field(

@@ -1,5 +1,7 @@
 """The specs in a folder of YAML files: `fleet.yaml`, `packages/`, `pools/`, `zones/`, `vms/`.
 
+Letters for notices stand beside them, in `notices/`.
+
 The VMs may stand in a database too, or only there (`sources:` of `fleet.yaml`).
 """
 
@@ -16,6 +18,7 @@ from desired.document import Document, read_document
 from desired.draft import Drafter
 from desired.errors import Place, SpecError, UnusableSource
 from desired.legacy import read_legacy
+from desired.letters import read_letters
 from desired.naming import Namer
 from desired.record import DATABASE, Records
 from desired.render import Renderer
@@ -92,6 +95,11 @@ class FileSource:
             found[part] = sorted(path for path in paths if _is_ours(path, self._folder, suffixes))
         return {part: [_bytes(path) for path in paths] for part, paths in found.items()}
 
+    def _letters(self) -> list[tuple[str, bytes]]:
+        """The fleet's own letters for notices."""
+        paths = sorted((self._folder / "notices").glob("*.j2"))
+        return [_bytes(path) for path in paths if _is_ours(path, self._folder, (".j2",))]
+
     def _document(self, file: str, content: bytes) -> Document:
         digest = blake2b(content, digest_size=16).digest()
         known = self._read.get(file)
@@ -111,6 +119,7 @@ class FileSource:
         pools = shelve(documents["pools"], report)
         shared = read_shared(documents["fleet"][0], packages, pools, report)
         zones = read_zones(documents["zones"], report)
+        shared.letters = read_letters(self._letters(), report)
         sources = self._sources or shared.file.sources
         held = self._held(documents["vms"], sources)
         vms = shelve((one for part in held.values() for one in part), report, of_vms=True)
@@ -146,6 +155,8 @@ class FileSource:
             verify_every=file.verify_every,
             quarantine=file.quarantine,
             schedule=file.schedule,
+            notices=file.notices,
+            letters=shared.letters,
             revision=self._revision(documents, held),
             folder=str(self._folder),
             broken=frozenset(report.broken),

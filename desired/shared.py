@@ -39,6 +39,7 @@ class Shared:
     pool_shelf: Shelf
     pools: dict[str, Pool] = field(default_factory=dict)
     broken: Mapping[tuple[str, str], Fault] = field(default_factory=dict)
+    letters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def only_cluster(self) -> str | None:

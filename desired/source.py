@@ -7,6 +7,7 @@ from typing import Protocol
 
 from desired.catalog import Cluster, Guard, Limits, PlacementRules, Pool
 from desired.errors import SpecError
+from desired.notices import Notices
 from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
@@ -33,7 +34,8 @@ class Fleet:
     read at all, so that nothing may be taken for removed. `revision` names this state of the
     source (a content hash), `commit` the commit of its folder (`+dirty` when that differs; empty
     outside of git). `folder` resolves relative paths. `pruned` are those of `vms` that no source
-    names any more: they are there to be made absent.
+    names any more: they are there to be made absent. `letters` are its own for notices, by file
+    name.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Fleet:
     verify_every: float | None = None
     quarantine: float = 86400.0
     schedule: Schedule = field(default_factory=Schedule)
+    notices: Notices = field(default_factory=Notices)
+    letters: Mapping[str, str] = field(default_factory=dict)
     revision: str = ""
     folder: str = "."
     broken: frozenset[str] = frozenset()

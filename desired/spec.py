@@ -13,6 +13,7 @@ from desired.firmware import MACHINE, Bios, Efi, OsType, ScsiController, Tpm
 from desired.hardware import STORAGE, Cpu, Disk, Nic
 from desired.hostnames import Dns
 from desired.model import Bool, Int, Model
+from desired.notices import Told
 from desired.safeguard import Guard
 from desired.traffic import Traffic
 from desired.units import Size
@@ -148,6 +149,7 @@ class VMSpec(Model):
     state: Literal["present", "absent"] = "present"
     do: Do | None = Field(None, description="verbs, each done once for every token")
     terminate: End | None = None
+    notices: Told | None = Field(None, description="who is told of it, and how")
     was: str | None = None
     adopt: Int | None = Field(
         None, ge=100, le=999_999_999, description="the vmid of a VM that others made; never cloned"

@@ -18,7 +18,13 @@ from state.usage import move_usage
 
 # Rows that follow a machine when its key changes (leases do by their foreign key), and those of
 # them that a key has but one of. What was forgotten bears the old key in its marker: it stays.
-FOLLOWING = (tables.effects, tables.outbox, tables.quarantine, tables.reservations)
+FOLLOWING = (
+    tables.effects,
+    tables.notices,
+    tables.outbox,
+    tables.quarantine,
+    tables.reservations,
+)
 FOLLOWING_ALONE = (
     tables.tasks,
     tables.intents,

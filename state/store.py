@@ -36,6 +36,7 @@ from state.leases import Leases
 from state.locks import Locks
 from state.loops import Loops
 from state.memory import Memory
+from state.notices import Notices
 from state.outbox import Outbox
 from state.place import Place, WrongPlace, read_place
 from state.placements import Placements
@@ -50,6 +51,7 @@ from state.secret import Secret
 from state.settings import Settings
 from state.specs import Specs
 from state.tasks import Tasks
+from state.tickets import Tickets
 from state.traces import Traces
 from state.usage import Usage
 from state.vault import KEY_BYTES, Vault, make_key, read_key
@@ -99,6 +101,8 @@ class Store:
         self.queue = Queue(database)
         self.renewals = Renewals(database)
         self.usage = Usage(database)
+        self.notices = Notices(database)
+        self.tickets = Tickets(database)
 
     @classmethod
     def open(cls, where: str | Place, *, at: datetime) -> "Store":

@@ -25,6 +25,7 @@ from state.tables.machines import (
     tasks,
 )
 from state.tables.queue import queue, queue_log
+from state.tables.notices import notices, tickets
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
 from state.tables.usage import meters, usage_gaps, usage_hours, usage_months
@@ -55,6 +56,7 @@ __all__ = [
     "loops",
     "metadata",
     "meters",
+    "notices",
     "outbox",
     "placements",
     "quarantine",
@@ -68,6 +70,7 @@ __all__ = [
     "settings",
     "steps",
     "tasks",
+    "tickets",
     "traces",
     "usage_gaps",
     "usage_hours",

@@ -9,11 +9,13 @@ from state.change import Effect
 from state.conditions import Condition
 from state.journal import StepRecord
 from state.memory import Binding, Hold, Intent, Lease, OpenTask
+from state.notices import Notice
 from state.queue import QueueJob
 from state.rollouts import Member, Rollout
 from state.secret import Secret
 from state.store import Store
 from state.tables import metadata
+from state.tickets import Ticket
 from state.verbs import Wish
 
 ADDRESS = Lease("web-1", "net0", "ipv4", 0, "10.0.0.7", 24, "public", "10.0.0.1", ("1.1.1.1", "9"))
@@ -49,6 +51,9 @@ def furnish(store: Store, at: datetime, machines: int = 3) -> None:
         QueueJob(0, "é", 101, "lab", "n", "PUT", "/é", params, not_before=at, added_at=at)
     )
     store.loops.reschedule("nightly", "daily at 02:30")
+    told = Notice(0, "ready/é", "ready", "vm_ready", "web-1", "mail", "ann@example.net", at)
+    ticket = Ticket(0, "é", 0, "mail", "é", "", ("web-1",), "", at)
+    store.tickets.open(ticket, told)
     with store._database.writing("furnish the rest") as link:
         for table in metadata.sorted_tables:
             if not link.execute(select(func.count()).select_from(table)).scalar():
