@@ -155,6 +155,8 @@ class FileSource:
             verify_every=file.verify_every,
             quarantine=file.quarantine,
             schedule=file.schedule,
+            handlers_dir=file.handlers_dir,
+            jobs=file.jobs,
             notices=file.notices,
             letters=shared.letters,
             revision=self._revision(documents, held),

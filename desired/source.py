@@ -54,6 +54,8 @@ class Fleet:
     verify_every: float | None = None
     quarantine: float = 86400.0
     schedule: Schedule = field(default_factory=Schedule)
+    handlers_dir: str | None = None
+    jobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     letters: Mapping[str, str] = field(default_factory=dict)
     revision: str = ""

@@ -85,12 +85,12 @@ class Loops:
         with self._database.reading("read the loops") as link:
             return {row.name: LoopRow(*row) for row in link.execute(kept)}
 
-    def of(self, name: str) -> LoopRow:
-        """A loop's row; one that was never run or changed is as new."""
+    def of(self, name: str, active: bool = True) -> LoopRow:
+        """A loop's row; one that was never run or changed is as new, `active` or not."""
         statement = select(tables.loops).where(tables.loops.c.name == name)
         with self._database.reading(f"read loop {name}") as link:
             row = link.execute(statement).first()
-        return LoopRow(*row) if row and not row.removed else LoopRow(name)
+        return LoopRow(*row) if row and not row.removed else LoopRow(name, active)
 
     def claim(
         self, row: LoopRow, at: datetime, next_run: datetime | None, by: str
@@ -113,7 +113,7 @@ class Loops:
             "kills": row.kills + 1 if row.status == "running" else 0,
         }
         with self._database.writing(f"claim loop {row.name}") as link:
-            _ensure(link, row.name)
+            _ensure(link, row.name, row.active)
             taken = link.execute(update(tables.loops).where(*mine).values(values)).rowcount > 0
         return self.of(row.name) if taken else None
 
@@ -137,11 +137,11 @@ class Loops:
 
     def activate(self, name: str, active: bool) -> LoopRow:
         """Lets a loop run by its schedule, or not."""
-        return self._change(name, active=active)
+        return self._change(name, active, active=active)
 
-    def reschedule(self, name: str, schedule: str | None) -> LoopRow:
-        """Gives a loop a schedule of its own; None: the fleet's again."""
-        return self._change(name, schedule=schedule)
+    def reschedule(self, name: str, schedule: str | None, active: bool = True) -> LoopRow:
+        """Gives a loop a schedule of its own; None: the fleet's again. A new one is `active`."""
+        return self._change(name, active, schedule=schedule)
 
     def remove(self, name: str) -> bool:
         """Hides a loop with its history (FRM-17); tells whether there was one."""
@@ -186,16 +186,16 @@ class Loops:
                 delete(tables.loop_items).where(columns.loop == loop, columns.item == item)
             )
 
-    def _change(self, name: str, **values: object) -> LoopRow:
+    def _change(self, name: str, new: bool, /, **values: object) -> LoopRow:
         with self._database.writing(f"change loop {name}") as link:
-            _ensure(link, name)
+            _ensure(link, name, new)
             mine = update(tables.loops).where(tables.loops.c.name == name)
             link.execute(mine.values(values))
         return self.of(name)
 
 
-def _ensure(link: Connection, name: str) -> None:
+def _ensure(link: Connection, name: str, active: bool) -> None:
     """Makes the row of a loop; one that was removed begins anew."""
     columns = tables.loops.c
     link.execute(delete(tables.loops).where(columns.name == name, columns.removed.is_(True)))
-    insert_once(link, tables.loops, row_of(LoopRow(name), tables.loops))
+    insert_once(link, tables.loops, row_of(LoopRow(name, active), tables.loops))

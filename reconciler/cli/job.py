@@ -8,8 +8,12 @@ from reconciler.cli.answer import OUTPUT, answer, document
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.cli.once import Once
+    from reconciler.config import Opened
     from reconciler.loops.loop import Loop
+    from reconciler.loops.standing import Standing
 
 ONLY = click.option("--only", multiple=True, metavar="GLOB", help="Only VMs of these keys.")
 LIMIT = click.option(
@@ -22,15 +26,22 @@ LIMIT = click.option(
 )
 
 
-def known_job(name: str) -> "Loop":
+def known_job(name: str, settings: Settings) -> "Loop":
     """Return the job of a name in either spelling; raises UsageError for one that there is not."""
     from reconciler.loops.registry import built_in, called
+    from reconciler.own.loops import known_loops
 
     found = called(name)
-    if found is None:
-        names = ", ".join(loop.name for loop in built_in())
-        raise click.UsageError(f"no job {name}; there is {names}")
-    return found
+    if found is not None:
+        return found
+    own, read = known_loops(settings.fleet)
+    for loop in own:
+        if loop.name == name:
+            return loop
+    if name in read.broken:
+        raise click.UsageError(f"job {name} cannot be used; reconcile job check says why")
+    names = ", ".join(loop.name for loop in (*built_in(), *own))
+    raise click.UsageError(f"no job {name}; there is {names}")
 
 
 @click.group()
@@ -56,13 +67,11 @@ def list_jobs(settings: Settings, output: str) -> None:
     from reconciler.cli.opening import now
     from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.loops.registry import built_in
-    from reconciler.loops.standing import standings
     from reconciler.show.jobs import job_json, render_jobs
 
     at = now()
     with open_preview(settings.fleet, settings.database, at) as opened:
-        jobs = standings(built_in(), opened.fleet, opened.store, at)
+        jobs = _standings(opened, at)
     answer(output, render_jobs(jobs, at, paint()), jobs=[job_json(one) for one in jobs])
 
 
@@ -111,14 +120,13 @@ def show(settings: Settings, name: str, output: str) -> None:
     from reconciler.cli.opening import now
     from reconciler.cli.output import paint
     from reconciler.config import open_preview
-    from reconciler.loops.registry import built_in, called
-    from reconciler.loops.standing import standings
+    from reconciler.loops.registry import called
     from reconciler.show.jobs import job_json, render_job
 
     at, known = now(), called(name)
     wanted = known.name if known else name
     with open_preview(settings.fleet, settings.database, at) as opened:
-        jobs = standings(built_in(), opened.fleet, opened.store, at)
+        jobs = _standings(opened, at)
     found = next((one for one in jobs if one.name == wanted), None)
     if found is None:
         raise click.UsageError(f"no job {name}; there is {', '.join(one.name for one in jobs)}")
@@ -156,7 +164,7 @@ def run_named(settings: Settings, name: str, once: "Once") -> int:
     """Run one job, live or dry; return the exit status."""
     from reconciler.cli.once import run_job
 
-    loop = known_job(name)
+    loop = known_job(name, settings)
     return _dry(settings, loop, once) if once.dry_run else run_job(settings, loop, once)
 
 
@@ -228,7 +236,7 @@ def edit(settings: Settings, name: str, schedule: str | None, reset: bool, outpu
     from reconciler.cli.opening import now
     from reconciler.config import open_live
 
-    loop = known_job(name)
+    loop = known_job(name, settings)
     if (schedule is None) is not reset:
         raise click.UsageError("give --schedule TEXT, or --reset")
     try:
@@ -236,7 +244,7 @@ def edit(settings: Settings, name: str, schedule: str | None, reset: bool, outpu
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--schedule") from None
     with open_live(settings.fleet, settings.database, now()) as opened:
-        opened.store.loops.reschedule(loop.name, text)
+        opened.store.loops.reschedule(loop.name, text, loop.active)
     said = f"{loop.name}: {text}" if text is not None else f"{loop.name}: as fleet.yaml says"
     answer(output, said, job=loop.name, schedule=text)
 
@@ -250,12 +258,16 @@ def remove(settings: Settings, name: str, output: str) -> None:
     from reconciler.cli.opening import now
     from reconciler.config import open_live
     from reconciler.loops.registry import called
+    from reconciler.own.loops import known_loops
 
     loop = called(name)
     if loop is not None:
         raise click.UsageError(
             f"job {loop.name} is built in and stays; reconcile job disable {loop.name}"
         )
+    own, read = known_loops(settings.fleet)
+    if name in read.broken or any(one.name == name for one in own):
+        raise click.UsageError(f"the code of {name} is there; delete that, or job disable {name}")
     with open_live(settings.fleet, settings.database, now()) as opened:
         removed = opened.store.loops.remove(name)
     if not removed:
@@ -263,11 +275,21 @@ def remove(settings: Settings, name: str, output: str) -> None:
     answer(output, f"{name}: removed", job=name, removed=True)
 
 
+def _standings(opened: "Opened", at: "datetime") -> "list[Standing]":
+    """Return every job of a fleet, its own among them."""
+    from reconciler.loops.registry import built_in
+    from reconciler.loops.standing import standings
+    from reconciler.own.loops import own_loops
+
+    own, found = own_loops(opened.fleet)
+    return standings((*built_in(), *own), opened.fleet, opened.store, at, found.broken)
+
+
 def _activate(settings: Settings, name: str, output: str, *, active: bool) -> None:
     from reconciler.cli.opening import now
     from reconciler.config import open_live
 
-    loop = known_job(name)
+    loop = known_job(name, settings)
     with open_live(settings.fleet, settings.database, now()) as opened:
         opened.store.loops.activate(loop.name, active)
     answer(output, f"{loop.name}: {'on' if active else 'off'}", job=loop.name, active=active)

@@ -18,6 +18,7 @@ from reconciler.loops.perform import claimed, perform
 from reconciler.loops.registry import built_in
 from reconciler.loops.slots import Slot, slot_of, slots_of
 from reconciler.options import RunOptions
+from reconciler.own.loops import own_loops, remark_on
 from reconciler.past import pull
 from reconciler.report import Level, Remark, Reporter, Summary
 from reconciler.show.text import count_of, show_when
@@ -33,10 +34,14 @@ Locks = Callable[[str], Lock]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What came of a run: the result of each loop that ran, and who holds `process_vms`' lock."""
+    """What came of a run: the result of each loop that ran, and who holds `process_vms`' lock.
+
+    `troubles` are a site's own jobs that cannot run: their code is gone, or their metadata wrong.
+    """
 
     results: Mapping[str, LoopResult]
     held: str = ""
+    troubles: int = 0
 
     @property
     def summary(self) -> Summary | None:
@@ -46,7 +51,8 @@ class Tally:
 
     @property
     def failed(self) -> bool:
-        return any(result.status == "error" for result in self.results.values())
+        failed = any(result.status == "error" for result in self.results.values())
+        return failed or self.troubles > 0
 
 
 def run_due(
@@ -67,7 +73,8 @@ def run_due(
     """
     clock = clock or SystemClock()
     chosen = tuple(built_in() if loops is None else loops)
-    if options.only or options.approve:
+    partly = bool(options.only or options.approve)
+    if partly:
         chosen = tuple(one for one in chosen if one.name == PROCESS_VMS)
     place = fleet_place(options.fleet, options.database)
     first = lock or runner_lock(place)
@@ -90,6 +97,10 @@ def run_due(
                 stopped or threading.Event(),
                 keeps=lock is not None,
             )
+            if loops is None and not partly:
+                own, found = own_loops(opened.fleet)
+                chosen = (*chosen, *own)
+                cycle.troubles = remark_on(found, chosen, opened.store, cycle.remark)
             return cycle.go(chosen)
     finally:
         if lock is None:
@@ -119,6 +130,7 @@ class Cycle:
     keeps: bool = False
     results: dict[str, LoopResult] = field(default_factory=dict)
     held: str = ""
+    troubles: int = 0
 
     @property
     def store(self) -> Store:
@@ -137,14 +149,14 @@ class Cycle:
         for place, slot in enumerate(due, 1):
             if place > 1 and self._out_of_time():
                 left = ", ".join(one.name for one in due[place - 1 :])
-                self._remark(f"the time is out: {left} left to the next run")
+                self.remark(f"the time is out: {left} left to the next run")
                 break
             self._run(slot, self._deadline(len(due) - place, len(due)))
         if others and self.results:
             self._tell_end()
         elif not due:
-            self._remark(self._idle(slots))
-        return Tally(self.results, self.held)
+            self.remark(self._idle(slots))
+        return Tally(self.results, self.held, self.troubles)
 
     def _asked(self, slot: Slot) -> Slot:
         """The slot, with what the options ask of it; a run for some VMs only uses none up."""
@@ -167,7 +179,7 @@ class Cycle:
         if not lock.acquire():
             holder = lock.holder() or "another runner"
             self.held = holder if name == PROCESS_VMS else self.held
-            self._remark(f"{name} skipped: already running ({holder})")
+            self.remark(f"{name} skipped: already running ({holder})")
             return
         try:
             if slot.unkept:
@@ -184,7 +196,7 @@ class Cycle:
         if not slot.is_due(self.start):
             return
         if slot.was_killed():
-            self._remark(f"{slot.name}: its last run was killed; it is run again", "warning")
+            self.remark(f"{slot.name}: its last run was killed; it is run again", "warning")
         result = claimed(slot, self._occasion(slot.name, deadline), self.start)
         if result is not None:
             self.results[slot.name] = result
@@ -216,11 +228,11 @@ class Cycle:
     def _tell_end(self) -> None:
         """The final line of a run of several loops (TASK-08)."""
         processed = sum(one.processed for one in self.results.values())
-        errors = sum(one.errors for one in self.results.values())
+        errors = sum(one.errors for one in self.results.values()) + self.troubles
         took = (self.clock.now() - self.start).total_seconds()
         names = ", ".join(self.results)
         text = f"Run of {count_of(len(self.results), 'loop')} done ({took:.1f}s): {names}"
-        self._remark(f"{text} — processed: {processed}, errors: {errors}")
+        self.remark(f"{text} — processed: {processed}, errors: {errors}")
 
-    def _remark(self, text: str, level: Level = "note") -> None:
+    def remark(self, text: str, level: Level = "note") -> None:
         self.reporter.report(Remark(self.clock.now(), text, level))

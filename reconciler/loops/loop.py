@@ -74,8 +74,9 @@ class LoopResult:
 class Loop:
     """A scheduled job: `run` does it, or with `Occasion.dry` says what it would do.
 
-    `schedule` is when it is due, unless the fleet or a person says otherwise. An error that `run`
-    raises is the loop's error; the others go on.
+    `schedule` is when it is due, unless the fleet or a person says otherwise; `active` whether it
+    is on until a person says so. A `suspended` one is not run, since its plugin is off. An error
+    that `run` raises is the loop's error; the others go on.
     """
 
     name: str
@@ -83,3 +84,5 @@ class Loop:
     run: Callable[[Occasion], LoopResult]
     schedule: Timetable
     aliases: tuple[str, ...] = ()
+    active: bool = True
+    suspended: bool = False

@@ -64,7 +64,7 @@ class Slot:
         """Whether it is to run now: its slot has come, or its last run was killed."""
         if self.asked:
             return True
-        if not (self.row.active and self.table.runs):
+        if not (self.row.active and self.table.runs) or self.loop.suspended:
             return False
         if self.often or self.was_killed():
             return True
@@ -84,7 +84,7 @@ def slots_of(loops: Iterable[Loop], fleet: Fleet, store: Store) -> list[Slot]:
 
 def slot_of(loop: Loop, fleet: Fleet, store: Store) -> Slot:
     """Return one loop as it stands."""
-    return _slot(loop, {loop.name: store.loops.of(loop.name)}, fleet)
+    return _slot(loop, {loop.name: store.loops.of(loop.name, loop.active)}, fleet)
 
 
 def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
@@ -98,6 +98,6 @@ def timetable_of(loop: Loop, row: LoopRow, fleet: Fleet) -> Timetable:
 
 
 def _slot(loop: Loop, rows: Mapping[str, LoopRow], fleet: Fleet) -> Slot:
-    row = rows.get(loop.name, LoopRow(loop.name))
+    row = rows.get(loop.name, LoopRow(loop.name, loop.active))
     slot = Slot(loop, row, timetable_of(loop, row, fleet), fleet.schedule.timezone)
     return replace(slot, unkept=slot.often)

@@ -1,7 +1,7 @@
 """How each loop stands, for people: its schedule and whose it is, its last run and its next."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from desired.schedule import JOBS
@@ -12,11 +12,13 @@ from state.loops import LoopRow
 from state.store import Store
 
 ORPHANED = "its code is not there: bring that back, or remove the job"
+BROKEN = "its metadata or code cannot be used; reconcile job check says what is wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One loop. `status`: how its last run ended, `never`, `running`, `killed`, or `orphaned`.
+    """One loop. `status`: how its last run ended, `never`, `running`, `killed`, `orphaned`,
+    `broken` (it cannot be used as it is written), or `suspended` with its plugin.
 
     `schedule` is by whom `source` says: `job edit`, `fleet` or `built in`. `next_run` is None when
     it is off; a moment that is over means the next run.
@@ -44,20 +46,29 @@ class Standing:
 
     @property
     def failed(self) -> bool:
-        return self.status == "error" or self.orphaned
+        return self.status in ("error", "broken") or self.orphaned
 
 
-def standings(loops: Sequence[Loop], fleet: Fleet, store: Store, at: datetime) -> list[Standing]:
-    """Return every loop, in order, then those whose code has gone (FRM-07)."""
+def standings(
+    loops: Sequence[Loop],
+    fleet: Fleet,
+    store: Store,
+    at: datetime,
+    broken: Collection[str] = (),
+) -> list[Standing]:
+    """Return every loop, in order, then those whose code has gone (FRM-07) or is `broken`."""
     found = [_standing(slot, fleet, store, at) for slot in slots_of(loops, fleet, store)]
     names = {loop.name for loop in loops}
     rows = store.loops.all().values()
-    return found + [_orphan(row) for row in rows if row.name not in names]
+    orphans = [_orphan(row) for row in rows if row.name not in names and row.name not in broken]
+    stuck = [_orphan(store.loops.of(name, False)) for name in sorted(broken)]
+    return found + orphans + [replace(one, status="broken", about=BROKEN) for one in stuck]
 
 
 def _standing(slot: Slot, fleet: Fleet, store: Store, at: datetime) -> Standing:
     row = _last(slot.row, store) if slot.unkept else slot.row
-    on = row.active and slot.table.runs
+    on = row.active and slot.table.runs and not slot.loop.suspended
+    ended = "never" if row.status == "new" else row.status
     due = slot.next_run() or at
     if slot.unkept or slot.was_killed():
         due = at
@@ -67,7 +78,7 @@ def _standing(slot: Slot, fleet: Fleet, store: Store, at: datetime) -> Standing:
         schedule=slot.table.text if slot.table.runs else "off",
         source=_source(slot, fleet),
         active=row.active,
-        status="never" if row.status == "new" else row.status,
+        status="suspended" if slot.loop.suspended else ended,
         last_run=row.last_run,
         next_run=due if on else None,
         message=row.message,

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from reconciler import VERSION
 from reconciler.cli import COMMANDS, cli, main
+from reconciler.cli.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("pydantic", "sqlalchemy", "jinja2", "yaml", "rich", "cryptography", "urllib3", "alembic")
@@ -179,8 +180,9 @@ def test_c_02_jobs_answer_to_their_names_in_both_spellings(fleet: Path) -> None:
     """C-02"""
     from reconciler.cli.job import known_job
 
-    assert known_job("processVirtualMachines") == known_job("process_vms")
-    assert known_job("process_vms").name == "process_vms"
+    settings = Settings(fleet)
+    assert known_job("processVirtualMachines", settings) == known_job("process_vms", settings)
+    assert known_job("process_vms", settings).name == "process_vms"
     assert "process_vms" in call(fleet, "job", "list").output
     assert call(fleet, "--list").output == call(fleet, "job", "list").output
     assert call(fleet, "--run-task=mow_the_lawn").exit_code == 2
