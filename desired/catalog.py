@@ -172,6 +172,8 @@ class Limits(Model):
     clones_per_template: Int = Field(4, ge=1, le=64)
     migrations_per_node: Int = Field(1, ge=1, le=64)
     workers: Int = Field(16, ge=1, le=256)
+    queue_per_server: Int = Field(2, ge=1, le=64)
+    queue_batch: Int = Field(50, ge=1, le=1000)
 
 
 class Guard(Model):
