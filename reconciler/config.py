@@ -82,7 +82,8 @@ class Opened:
         return api
 
     def dns(self, zone: ZoneSpec) -> ZoneDriver:
-        """Return a zone's driver, which has sent nothing yet. Raises DNSError, SecretError."""
+        """Return a zone's driver, nothing sent yet. Raises DNSError, SecretError, Lost."""
+        self.store.insist()
         from reconciler.dns.drivers.opening import open_driver
 
         return open_driver(zone, self.resolve, Path(self.fleet.folder))

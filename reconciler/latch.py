@@ -21,19 +21,26 @@ class LockHeld(Exception):
     """Another runner is at work; the text is its holder."""
 
 
-class Lock(Protocol):
-    """What keeps a second runner out; `with lock:` raises LockHeld when another has it."""
+class Latch(Protocol):
+    """What only one can have, and nobody any more once who has it has ended."""
 
     def acquire(self) -> bool:
         """Take it if nobody has it; never wait. True also when this object has it."""
 
     def held(self) -> bool:
-        """Whether this object has it still: what a fence asks before a write."""
+        """Whether this object has it still."""
 
     def release(self) -> None: ...
 
     def holder(self) -> str:
         """Who has it (`pid 7 on host since ...`), this object included; empty if nobody."""
+
+
+class Lock(Latch, Protocol):
+    """What keeps a second runner out; `with lock:` raises LockHeld when another has it."""
+
+    def insist(self) -> None:
+        """Raise LockLost unless this object has it still: the fence before a write."""
 
     def __enter__(self) -> Self: ...
 

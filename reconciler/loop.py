@@ -16,6 +16,7 @@ from reconciler.dns.farewell import Farewell
 from reconciler.dns.fleet import SHARE, FleetZones, Settled, write_down
 from reconciler.follow import Follower
 from reconciler.location import fleet_lock
+from reconciler.lock import Lock
 from reconciler.look import SiteLook
 from reconciler.options import RunOptions
 from reconciler.orphans.orphan import Orphan
@@ -49,8 +50,8 @@ def run_once(
     Raises LockHeld when another run is at work, UnusableSource, GitError, StoreError, BrokenSpecs,
     ApprovalRefused; one VM's or one cluster's trouble is in the summary instead.
     """
-    with fleet_lock(options.fleet, options.database):
-        return run_held(options, reporter, clock or SystemClock(), opening, threading.Event())
+    with fleet_lock(options.fleet, options.database) as lock:
+        return run_held(options, reporter, clock or SystemClock(), opening, lock)
 
 
 def run_held(
@@ -58,15 +59,16 @@ def run_held(
     reporter: Reporter,
     clock: Clock,
     opening: Opening,
-    stopped: threading.Event,
+    lock: Lock,
 ) -> Summary:
-    """One run of somebody who holds the fleet's lock; once `stopped` is set no call is begun."""
+    """One run of somebody who holds the fleet's lock."""
     start = clock.now()
     if options.pull:
         reporter.report(Remark(clock.now(), str(pull(options.fleet))))
     with opening(options.fleet, options.database, start) as opened:
         options.insist(opened.fleet)
-        return Run(opened, options, reporter, clock, start, stopped).go()
+        opened.store.fenced(lock.insist)
+        return Run(opened, options, reporter, clock, start, threading.Event()).go()
 
 
 @dataclass(slots=True)

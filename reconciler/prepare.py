@@ -18,7 +18,7 @@ from reconciler.config import Opened
 from reconciler.effective import REMOVED, RENEWED, TERMINATE, effective, has_turn
 from reconciler.execute import Executor
 from reconciler.neighbours import Neighbours
-from reconciler.pve.contact import ClosedApi, CountingApi
+from reconciler.pve.contact import ClosedApi, CountingApi, FencedApi
 from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
 from reconciler.registry import ending_handlers, vm_handlers
@@ -101,7 +101,7 @@ class Stage:
         except (ApiError, SecretError, EmbeddedFailed) as error:
             return ClosedApi(str(error))
         api.trace = partial(self._traced, name)
-        return api
+        return FencedApi(api, self.opened.store.insist)
 
     def _learn(self, site: Site, api: CountingApi) -> None:
         """Preflight on first contact, when the fleet uses something new, and once a day.

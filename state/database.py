@@ -4,7 +4,7 @@ What differs between SQLite and PostgreSQL stands in `state.engines`.
 """
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import cast
@@ -78,6 +78,8 @@ class Database:
         self._turn = threading.Lock() if isinstance(turn, nullcontext) else turn
         self._reading_turn = turn
         self._lost = ""
+        self.fence: Callable[[], None] = unfenced
+        """Asked before each write: raises Lost when whoever writes may not any more."""
 
     @classmethod
     def at(cls, place: Place) -> "Database":
@@ -120,6 +122,7 @@ class Database:
     @contextmanager
     def writing(self, what: str) -> Iterator[Connection]:
         """A transaction that writes; raises Taken, Unreadable, Lost, StoreError."""
+        self.fence()
         with self._turn, self._meanings(what), self._writer.begin() as link:
             yield link
 
@@ -152,6 +155,10 @@ class Database:
                 # Its session locks went too, so a server that comes back does not mend this run.
                 self._lost = str(meant)
             raise meant from error
+
+
+def unfenced() -> None:
+    """The fence of a database that is written without a lock."""
 
 
 def meaning(error: DBAPIError, where: str, what: str) -> StoreError:

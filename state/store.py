@@ -26,7 +26,7 @@ from state.attempts import Attempts
 from state.bindings import Bindings
 from state.cache import Cache
 from state.conditions import Conditions
-from state.database import Database, Lost, StoreError, Taken, Unreadable, insert_once
+from state.database import Database, Lost, StoreError, Taken, Unreadable, insert_once, unfenced
 from state.downtime import Downtimes
 from state.holds import Holds
 from state.intents import Intents
@@ -167,6 +167,14 @@ class Store:
         check = Secret(identity).fingerprint(self.vault.key)
         self.settings.put(IDENTITY, {"id": identity, "check": check, "created_at": at.isoformat()})
         self.id = identity
+
+    def fenced(self, fence: Callable[[], None] = unfenced) -> None:
+        """Has a lock asked before each write from now on, which raises Lost to forbid it."""
+        self._database.fence = fence
+
+    def insist(self) -> None:
+        """The same before a write elsewhere, on a cluster or at a provider. Raises Lost."""
+        self._database.fence()
 
     def close(self) -> None:
         self._database.close()

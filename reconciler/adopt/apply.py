@@ -4,7 +4,6 @@ Killed at any point it is simply made again: what is bound and bears no mark yet
 this command or from any other run.
 """
 
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,7 +77,7 @@ def apply(
     Raises LockHeld, UnusableSource, StoreError.
     """
     clock = clock or SystemClock()
-    with fleet_lock(options.fleet, options.database):
+    with fleet_lock(options.fleet, options.database) as lock:
         at = clock.now()
         with opening(options.fleet, options.database, at) as opened:
             vms, problems = _bound(opened, selection, reporter, clock, at)
@@ -93,7 +92,7 @@ def apply(
                 command="adopt --apply",
                 by=options.by,
             )
-            run = run_held(marking, reporter, clock, opening, threading.Event())
+            run = run_held(marking, reporter, clock, opening, lock)
         return Adoption(tuple(vms), tuple(problems), run)
 
 

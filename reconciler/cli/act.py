@@ -133,6 +133,7 @@ def rebuild_state(ctx: click.Context, dry_run: bool, output: str) -> None:
     begin = open_preview if dry_run else open_live
     lock = fleet_lock(settings.fleet, settings.database)
     with lock, begin(settings.fleet, settings.database, at) as opened:
+        opened.store.fenced(lock.insist)
         stage = Stage(opened, aside, clock, dry=dry_run)
         sites = stage.sites(opened.fleet.vms.values(), None)
         workers = Workers(opened.fleet.limits.workers)

@@ -137,6 +137,7 @@ def resync(ctx: click.Context, zones: tuple[str, ...], adopt: bool, output: str)
     settings: Settings = ctx.obj
     lock = fleet_lock(settings.fleet, settings.database)
     with lock, open_live(settings.fleet, settings.database, now()) as opened:
+        opened.store.fenced(lock.insist)
         chosen = _chosen(opened, zones)
         settled = desk.resync(opened, chosen, notes_aside(), SystemClock(), adopts=adopt)
     if output == "json":

@@ -143,7 +143,7 @@ class Cycle:
     def go(self, loops: Sequence[Loop]) -> Tally:
         """Run what is due: `process_vms`, then what has waited longest."""
         slots = [self._asked(one) for one in slots_of(loops, self.opened.fleet, self.store)]
-        due = [slot for slot in slots if slot.is_due(self.start)]
+        due = [slot for slot in slots if slot.is_due(self.start) and self._has_work(slot)]
         due.sort(key=lambda slot: (slot.name != PROCESS_VMS, slot.next_run() or self.start))
         others = sum(slot.name != PROCESS_VMS for slot in due)
         for place, slot in enumerate(due, 1):
@@ -157,6 +157,9 @@ class Cycle:
         elif not due:
             self.remark(self._idle(slots))
         return Tally(self.results, self.held, self.troubles)
+
+    def _has_work(self, slot: Slot) -> bool:
+        return slot.loop.has_work(self.store, self.start)
 
     def _asked(self, slot: Slot) -> Slot:
         """The slot, with what the options ask of it; a run for some VMs only uses none up."""
@@ -182,11 +185,13 @@ class Cycle:
             self.remark(f"{name} skipped: already running ({holder})")
             return
         try:
+            self.store.fenced(lock.insist)
             if slot.unkept:
                 self.results[name], _ = perform(slot, self._occasion(name, deadline))
             else:
                 fresh = slot_of(slot.loop, self.opened.fleet, self.store)
                 self._take(self._asked(fresh), deadline)
+            self.store.fenced()
         finally:
             if not (self.keeps and name == PROCESS_VMS):
                 lock.release()
@@ -216,7 +221,7 @@ class Cycle:
 
     def _idle(self, slots: Sequence[Slot]) -> str:
         """Say when something is due, where nothing is now."""
-        on = (slot for slot in slots if slot.row.active)
+        on = (slot for slot in slots if slot.row.active and self._has_work(slot))
         coming = [(at, slot.name) for slot in on if (at := slot.next_run()) is not None]
         if not coming:
             return "nothing is due: every job is switched off; see reconcile job list"

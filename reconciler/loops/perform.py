@@ -87,6 +87,7 @@ def run_loop(
     lock = loop_lock(fleet_place(options.fleet, options.database), loop.name)
     with lock, opening(options.fleet, options.database, clock.now()) as opened:
         options.insist(opened.fleet)
+        opened.store.fenced(lock.insist)
         occasion = _occasion(loop, opened, options, reporter, clock)
         slot = slot_of(loop, opened.fleet, opened.store)
         result = claimed(slot, occasion, occasion.start)

@@ -49,3 +49,34 @@ class ClosedApi:
 
     def send(self, call: Call, *, heavy: bool = False) -> Json:
         raise Misconfigured(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class FencedApi:
+    """An API whose every write first asks `fence`, which raises Lost when the lock is lost."""
+
+    api: CountingApi
+    fence: Callable[[], None]
+
+    @property
+    def identity(self) -> str:
+        return self.api.identity
+
+    @property
+    def skew(self) -> float | None:
+        return self.api.skew
+
+    @property
+    def reads(self) -> int:
+        return self.api.reads
+
+    @property
+    def writes(self) -> int:
+        return self.api.writes
+
+    def get(self, path: str, params: Mapping[str, Param] | None = None) -> Json:
+        return self.api.get(path, params)
+
+    def send(self, call: Call, *, heavy: bool = False) -> Json:
+        self.fence()
+        return self.api.send(call, heavy=heavy)

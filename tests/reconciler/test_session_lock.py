@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.lock import LockHeld, SessionLock, runner_lock
+from reconciler.tenure import Tenure
 from state.place import Place, read_place
 from state.store import Lost
 from tests.servers.postgres import Postgres
@@ -33,7 +34,7 @@ def place(postgres: Postgres) -> Place:
 def test_a_second_runner_gets_nothing_and_learns_who_has_it(place: Place) -> None:
     """LOCK-05"""
     first, second = runner_lock(place), runner_lock(place)
-    assert isinstance(first, SessionLock)
+    assert isinstance(first, Tenure)
     assert second.holder() == ""
     assert first.acquire() and first.acquire() and first.held()
     assert not second.acquire() and not second.held()
