@@ -52,6 +52,12 @@ class Attempts:
         with self._database.writing(f"clear failures of {subject}") as link:
             link.execute(delete(tables.attempts).where(tables.attempts.c.subject == subject))
 
+    def all(self) -> tuple[Attempt, ...]:
+        """Whatever failed and is tried again."""
+        statement = select(tables.attempts).order_by(*tables.attempts.primary_key)
+        with self._database.reading("read failures") as link:
+            return tuple(Attempt(*row) for row in link.execute(statement))
+
     def of(self, subject: str) -> dict[str, Attempt]:
         """A subject's attempts by handler."""
         statement = (

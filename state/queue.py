@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from state import tables
 from state.api import Json
@@ -108,14 +108,18 @@ class Queue:
         with self._database.reading("read the queue") as link:
             return tuple(QueueJob(*row) for row in link.execute(statement))
 
-    def claim(self, job: QueueJob, at: datetime) -> QueueJob | None:
-        """Takes a job that waits: exactly one of those who saw the same row gets it."""
+    def claim(self, job: QueueJob, at: datetime, node: str) -> QueueJob | None:
+        """Takes a job that waits: exactly one of those who saw the same row gets it.
+
+        `node` is the one that it is to be sent to.
+        """
         return self._move(
             job,
             at,
             "taken",
             status="running",
             number=job.number + 1,
+            node=node,
             claimed_at=at,
             sent_at=None,
             upid=None,
@@ -128,6 +132,10 @@ class Queue:
     def follows(self, job: QueueJob, upid: str, at: datetime, how: str) -> QueueJob | None:
         """Keeps the task that its call has started."""
         return self._move(job, at, f"{how} {upid}", upid=upid)
+
+    def lose(self, job: QueueJob, at: datetime, why: str) -> QueueJob | None:
+        """Its answer was lost: whether it was carried out is to be found out."""
+        return self._move(job, at, f"answer lost: {why}", error=why[:LONGEST])
 
     def succeed(self, job: QueueJob, at: datetime, result: str) -> QueueJob | None:
         """Its end was seen, and it was good."""
@@ -225,6 +233,14 @@ class Queue:
         gone = columns.job.not_in(select(tables.queue.c.id))
         with self._database.writing("purge the queue's log") as link:
             return link.execute(delete(tables.queue_log).where(columns.at < before, gone)).rowcount
+
+    def has_work(self, at: datetime, kept_since: datetime) -> bool:
+        """Whether a job is due or on its way, or one that ended is not to be kept any longer."""
+        columns = tables.queue.c
+        due = and_(columns.status == "queued", columns.not_before <= at)
+        work = or_(columns.status == "running", due, columns.finished_at < kept_since)
+        with self._database.reading("look into the queue") as link:
+            return link.execute(select(columns.id).where(work).limit(1)).first() is not None
 
     def counts(self) -> dict[str, int]:
         """How many jobs there are by status."""

@@ -67,6 +67,8 @@ COMMANDS = {
     "list-tasks": "job",
     "scheduled-tasks": "job",
     "locks": "job",
+    "queue": "queue",
+    "process-queue": "queue",
     "spec": "spec",
     "ip": "ip",
     "iso": "iso",

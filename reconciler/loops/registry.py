@@ -4,13 +4,14 @@ from functools import cache
 
 from reconciler.loops.loop import Loop
 from reconciler.loops.process import process_vms
+from reconciler.queue.process import process_queue
 from reconciler.usage.collect import collect_statistics
 
 
 @cache
 def built_in() -> tuple[Loop, ...]:
     """Return every loop of ours; `process_vms` comes first in every run."""
-    return (process_vms(), collect_statistics())
+    return (process_vms(), collect_statistics(), process_queue())
 
 
 def called(name: str) -> Loop | None:

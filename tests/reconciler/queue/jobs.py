@@ -1,0 +1,82 @@
+"""A lab with a queue: jobs are asked for as the command does, and its loop is run as by cron."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reconciler.config import open_live
+from reconciler.loops.loop import LoopResult
+from reconciler.queue.asking import asked
+from reconciler.queue.process import process_queue
+from state.outbox import Event
+from state.queue import QueueJob
+from state.store import Store
+from tests.laws.fleets import fleet_files
+from tests.reconciler.loops.jobs import ONE, LoopLab
+
+
+class QueueLab(LoopLab):
+    """A lab whose VMs `vm-0` … are ready."""
+
+    def at(self) -> datetime:
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+    def live(self) -> Store:
+        return Store.open(self.where, at=self.at())
+
+    def add(self, path: str, method: str = "POST", **more: object) -> int:
+        """Ask for a call; its number."""
+        with self._opening(open_live)(self.fleet, self.where, self.at()) as opened:
+            given: dict[str, object] = {
+                "cluster": "demo",
+                "params": {},
+                "key": "",
+                "not_before": None,
+                "priority": 0,
+                "max_attempts": 5,
+                "by": "ann",
+            }
+            job = asked(
+                opened.fleet,
+                opened.store,
+                method=method,
+                path=path,
+                at=self.at(),
+                **{**given, **more},  # type: ignore[arg-type]
+            )
+            return opened.store.queue.add(job).id
+
+    def work(self, kill: int | None = None, **options: object) -> LoopResult:
+        """One run of the loop, killed after so many calls."""
+        return self.one(process_queue(), kill, **options)
+
+    def job(self, number: int = 1) -> QueueJob:
+        with self.store() as store:
+            found = store.queue.of(number)
+        assert found is not None
+        return found
+
+    def log(self, number: int = 1) -> list[str]:
+        with self.store() as store:
+            return [line.text for line in store.queue.log(number)]
+
+    def events(self) -> list[Event]:
+        with self.store() as store:
+            return [one for one in store.outbox.waiting() if one.event == "work_failed"]
+
+    def until(self, holds: Callable[[], bool], runs: int = 40, apart: float = 60.0) -> None:
+        """Run as cron would, until something holds."""
+        for _ in range(runs):
+            if holds():
+                return
+            self.work()
+            self.clock.sleep(apart)
+        raise AssertionError(self.log())
+
+
+def queue_lab(folder: Path, vms: int = 1) -> QueueLab:
+    """A lab whose VMs are ready, with nothing in its queue."""
+    lab = QueueLab(folder, fleet_files({f"vm-{number}": ONE for number in range(vms)}))
+    lab.settle()
+    lab.wire.calls.clear()
+    return lab
