@@ -14,6 +14,7 @@ from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.units import Duration
+from desired.upkeep import Locks, Metrics
 from desired.windows import Window
 
 FLEET = r"^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -268,6 +269,8 @@ class FleetFile(Model):
     prune: Prune = Prune()
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     schedule: Schedule = Schedule()
+    locks: Locks = Locks()
+    metrics: Metrics = Metrics()
     handlers_dir: str | None = Field(None, min_length=1, description="folder of your own jobs")
     jobs: dict[str, dict[str, object]] = Field(
         default_factory=dict, description="what your own jobs are given, by job and field"

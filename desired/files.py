@@ -155,6 +155,7 @@ class FileSource:
             verify_every=file.verify_every,
             quarantine=file.quarantine,
             schedule=file.schedule,
+            metrics=file.metrics,
             handlers_dir=file.handlers_dir,
             jobs=file.jobs,
             notices=file.notices,

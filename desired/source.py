@@ -12,6 +12,7 @@ from desired.prune import Prune
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import VMSpec
+from desired.upkeep import Metrics
 from desired.zones import ZoneSpec
 
 
@@ -54,6 +55,7 @@ class Fleet:
     verify_every: float | None = None
     quarantine: float = 86400.0
     schedule: Schedule = field(default_factory=Schedule)
+    metrics: Metrics = field(default_factory=Metrics)
     handlers_dir: str | None = None
     jobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)

@@ -1,14 +1,16 @@
 """Where a fleet keeps its store, and the lock of whoever works on it."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from desired.catalog import FleetFile
 from desired.errors import Place as Spot
 from desired.errors import SpecError, UnusableSource
 from desired.files import FileSource
-from reconciler.lock import Lock, runner_lock
+from reconciler.lock import PROCESS_VMS, Lock, NoLock, loop_lock
 from reconciler.secrets import resolve
+from reconciler.tenure import Terms
 from state.place import Place, WrongPlace, file_place, read_place
 from state.store import Unreadable
 
@@ -68,4 +70,22 @@ def fleet_place(folder: Path, asked: str | None) -> Place:
 
 def fleet_lock(folder: Path, asked: str | None) -> Lock:
     """Return the lock of a fleet's runner: it stands where the store does."""
-    return runner_lock(fleet_place(folder, asked))
+    return fleet_locks(folder, asked).of(PROCESS_VMS)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetLocks:
+    """The locks of a fleet's loops, by the loop's name; with `none` there are none to be had."""
+
+    place: Place
+    terms: Terms
+    none: bool = False
+
+    def of(self, name: str) -> Lock:
+        return NoLock() if self.none else loop_lock(self.place, name, self.terms)
+
+
+def fleet_locks(folder: Path, asked: str | None, *, none: bool = False) -> FleetLocks:
+    """Return the locks of a fleet in a folder; raises as `store_place` does."""
+    head = FileSource(folder).head()
+    return FleetLocks(store_place(folder, head, asked), Terms(head.locks.timeout), none)

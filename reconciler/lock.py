@@ -14,7 +14,16 @@ from state.lockrows import FileAsking, LockRows, ServerAsking
 from state.place import Place
 from state.session import Session
 
-__all__ = ["Lock", "LockHeld", "NoLock", "RunnerLock", "SessionLock", "loop_lock", "runner_lock"]
+__all__ = [
+    "PROCESS_VMS",
+    "Lock",
+    "LockHeld",
+    "NoLock",
+    "RunnerLock",
+    "SessionLock",
+    "loop_lock",
+    "runner_lock",
+]
 
 PROCESS_VMS = "process_vms"
 

@@ -16,6 +16,7 @@ class RunOptions:
 
     `pull` fast-forwards the fleet's folder first. `interval` is that of a service, in seconds;
     `beat` too, where a person gave it, so that `process_vms` runs at each: it was asked for.
+    With `no_lock` nothing keeps another run away: that is for a person who looks for a fault.
     """
 
     fleet: Path
@@ -29,6 +30,7 @@ class RunOptions:
     pull: bool = False
     interval: float | None = None
     beat: float | None = None
+    no_lock: bool = False
 
     def insist(self, fleet: Fleet) -> None:
         """Raise BrokenSpecs with every error, where `strict` was asked for and there is one."""

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from reconciler.clock import Clock
 from reconciler.config import Opening, open_live
-from reconciler.location import fleet_place
-from reconciler.lock import Lock, runner_lock
+from reconciler.location import fleet_locks
+from reconciler.lock import PROCESS_VMS, Lock
 from reconciler.loops.cycle import run_due
 from reconciler.notify import Notifier
 from reconciler.options import RunOptions
@@ -117,11 +117,12 @@ class Service:
 
     def _leads(self) -> bool:
         """Whether the lock is ours: held still, or taken now. It goes where the store goes."""
-        place = fleet_place(self.options.fleet, self.options.database)
+        known = fleet_locks(self.options.fleet, self.options.database)
+        place = known.place
         if self._lock is not None and place == self._place and self._lock.held():
             return True
         self._let_go()
-        lock = runner_lock(place)
+        lock = known.of(PROCESS_VMS)
         if lock.acquire():
             self._place, self._lock = place, lock
             if self._leader:

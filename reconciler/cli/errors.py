@@ -11,12 +11,15 @@ from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.specs import RefusedSpecs
 from state.api import ApiError
 from state.database import StoreError
+from state.lockrows import LockLost
 
 
 def status_and_words(error: Exception) -> tuple[int, str] | None:
     """Return exit status and text of a known error, None of one that should show its traceback."""
     if isinstance(error, LockHeld):
         return EXIT_LOCKED, f"another run is at work: {error}"
+    if isinstance(error, LockLost):
+        return EXIT_LOCKED, str(error)
     if isinstance(error, UnusableSource):
         return EXIT_FAILED, f"{error}\nthe specs cannot be used; nothing was done"
     if isinstance(error, BrokenSpecs):

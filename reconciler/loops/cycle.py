@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_live
-from reconciler.location import fleet_place
-from reconciler.lock import Lock, LockHeld, loop_lock, runner_lock
+from reconciler.location import FleetLocks, fleet_locks
+from reconciler.lock import Lock, LockHeld
 from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
 from reconciler.loops.perform import claimed, perform
 from reconciler.loops.registry import built_in
@@ -22,7 +22,6 @@ from reconciler.own.loops import own_loops, remark_on
 from reconciler.past import pull
 from reconciler.report import Level, Remark, Reporter, Summary
 from reconciler.show.text import count_of, show_when
-from state.place import Place
 from state.store import Store
 
 LEAST = timedelta(seconds=10)
@@ -76,8 +75,8 @@ def run_due(
     partly = bool(options.only or options.approve)
     if partly:
         chosen = tuple(one for one in chosen if one.name == PROCESS_VMS)
-    place = fleet_place(options.fleet, options.database)
-    first = lock or runner_lock(place)
+    known = fleet_locks(options.fleet, options.database, none=options.no_lock)
+    first = lock or known.of(PROCESS_VMS)
     begun = clock.now()
     mine = first.acquire()
     try:
@@ -93,7 +92,7 @@ def run_due(
                 reporter,
                 clock,
                 begun,
-                locks_of(place, first),
+                locks_of(known, first),
                 stopped or threading.Event(),
                 keeps=lock is not None,
             )
@@ -107,9 +106,9 @@ def run_due(
             first.release()
 
 
-def locks_of(place: Place, first: Lock) -> Locks:
-    """Return what knows every loop's lock; that of `process_vms` is the fleet's runner lock."""
-    return lambda name: first if name == PROCESS_VMS else loop_lock(place, name)
+def locks_of(known: FleetLocks, first: Lock) -> Locks:
+    """Return what knows every loop's lock; that of `process_vms` is `first`."""
+    return lambda name: first if name == PROCESS_VMS else known.of(name)
 
 
 @dataclass(slots=True)

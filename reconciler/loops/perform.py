@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_live, open_preview
-from reconciler.location import fleet_place
-from reconciler.lock import LockHeld, loop_lock
+from reconciler.location import fleet_locks
+from reconciler.lock import LockHeld
 from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
 from reconciler.loops.recorder import Recorder
 from reconciler.loops.slots import Slot, slot_of
@@ -84,7 +84,7 @@ def run_loop(
     Raises LockHeld when it is at work elsewhere, UnusableSource, StoreError, BrokenSpecs.
     """
     clock = clock or SystemClock()
-    lock = loop_lock(fleet_place(options.fleet, options.database), loop.name)
+    lock = fleet_locks(options.fleet, options.database, none=options.no_lock).of(loop.name)
     with lock, opening(options.fleet, options.database, clock.now()) as opened:
         options.insist(opened.fleet)
         opened.store.fenced(lock.insist)

@@ -12,8 +12,8 @@ from desired.spec import VMSpec
 from desired.timetable import read_timetable
 from handlers.handler import Subject, config_call, send_calls
 from reconciler.config import open_live, open_preview
-from reconciler.location import fleet_place
-from reconciler.lock import runner_lock
+from reconciler.location import fleet_locks
+from reconciler.lock import PROCESS_VMS
 from reconciler.loops.cycle import Cycle, Tally, locks_of, run_due
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.loops.over import vm_loop
@@ -102,15 +102,15 @@ class LoopLab(Lab):
     @contextmanager
     def month(self) -> Iterator[Callable[..., Tally]]:
         """Run as cron does at any moments, with the fleet opened once and a store in memory."""
-        opening, place = self._opening(open_live), fleet_place(self.fleet, self.where)
-        options, lock = self._options(time_limit=3600.0), runner_lock(place)
+        opening, known = self._opening(open_live), fleet_locks(self.fleet, self.where)
+        options, lock = self._options(time_limit=3600.0), known.of(PROCESS_VMS)
         at = self.clock.now()
         with opening(self.fleet, self.where, at) as opened, Store.temporary(at=at) as store:
             opened.store = store
 
             def run(at: datetime, *loops: Loop) -> Tally:
                 self.clock.seconds = at.timestamp()
-                stop, locks = threading.Event(), locks_of(place, lock)
+                stop, locks = threading.Event(), locks_of(known, lock)
                 cycle = Cycle(opened, options, self.told, self.clock, at, locks, stop)
                 return cycle.go((process_vms(), *loops))
 
