@@ -3,10 +3,12 @@
 Frames are lines of JSON: it reads what to do, asks its parent, and ends with one result.
 """
 
+import base64
 import ctypes
 import importlib.util
 import json
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -16,11 +18,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from reconciler.own.job import Denied, Job, Result
 from reconciler.own.refuse import refuse_effects
 from state.api import Json
+from state.change import Change, Note
 
 DIE_WITH_PARENT = 1
 """prctl(2): PR_SET_PDEATHSIG."""
@@ -64,6 +67,8 @@ def main(read: int, write: int) -> None:
     task = line.receive()
     answer: dict[str, Json]
     try:
+        if task.get("handler"):
+            serve(Path(str(task["code"])), line)
         if task["dry"]:
             refuse_effects(Path.cwd().resolve(), line.refused)
         module = load(Path(str(task["code"])))
@@ -119,6 +124,36 @@ def work(module: ModuleType, task: dict[str, Json], line: Line) -> dict[str, Jso
     answer = asdict(result)
     json.dumps(answer)
     return answer
+
+
+def serve(code: Path, line: Line) -> NoReturn:
+    """Answer what the handler finds of each VM that the parent sends, until it has gone.
+
+    A diff is pure, so nothing that has an effect is let through.
+    """
+    refuse_effects(Path.cwd().resolve(), line.refused)
+    handler = load(code).Handler()
+    line.send({"result": {"found": []}})
+    while True:
+        data = base64.b64decode(str(line.receive()["diff"]))
+        try:
+            found = [plain(one) for one in handler.diff(*pickle.loads(data))]
+            answer: dict[str, Json] = {"found": found}
+            json.dumps(answer)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"message": _words(error)}
+        sys.stdout.flush()
+        sys.stderr.flush()
+        line.send({"result": answer})
+
+
+def plain(found: object) -> Json:
+    """Return a change or a note as data; TypeError for anything else."""
+    if not isinstance(found, Change | Note):
+        raise TypeError(f"expected changes and notes of diff, seen {type(found).__name__}")
+    said: Json = json.loads(json.dumps(asdict(found)))
+    return said
 
 
 def _words(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from desired.files import FileSource
 from desired.source import Fleet
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.own.found import Found, OwnJob, find
+from reconciler.own.handler import run_handler
 from reconciler.own.process import Child, Cut
 from reconciler.own.reads import Reads
 from reconciler.report import Level
@@ -46,7 +47,9 @@ def remark_on(
     known = {loop.name for loop in loops} | found.broken
     gone = [row.name for row in store.loops.all().values() if row.name not in known]
     for name in gone:
-        remark(f"{name}: orphaned: its code is not there: bring that back, or remove the job", "error")
+        remark(
+            f"{name}: orphaned: its code is not there: bring that back, or remove the job", "error"
+        )
     return len(found.errors) + len(gone)
 
 
@@ -70,6 +73,8 @@ class Own:
 
     def __call__(self, occasion: Occasion) -> LoopResult:
         """Run the job's code in a child; whatever it does is its own error."""
+        if self.job.metadata.handler:
+            return run_handler(self.job, occasion)
         left = (occasion.deadline - occasion.clock.now()).total_seconds()
         seconds = max(1.0, min(self.job.metadata.deadline, left))
         try:

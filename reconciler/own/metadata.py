@@ -64,12 +64,14 @@ def fits(kind: Kind, value: object) -> bool:
 class Metadata(Model):
     """One job: how it is called, when it runs unless the fleet says otherwise, what it is given.
 
+    With `handler` its code is a class `Handler` with a `diff` of VMs, in the place of `run`.
     `deadline`: seconds that one run may take at most.
     """
 
     name: str = Field(min_length=1, max_length=80)
     description: str = Field("", max_length=500)
     script: str | None = None
+    handler: Bool = False
     schedule: str | None = None
     default_frequency: Frequency | None = None
     default_day_of_week: Int | None = Field(None, ge=0, le=6)

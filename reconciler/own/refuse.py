@@ -23,7 +23,7 @@ def refuse_effects(scratch: Path, refused: list[str]) -> None:
     """
 
     def hook(event: str, args: tuple[object, ...]) -> None:
-        what = _effect(event, args, scratch)
+        what = effect_of(event, args, scratch)
         if what:
             refused.append(what)
             raise Denied(f"dry run: {what} is refused; a preview(job) says what would be done")
@@ -31,7 +31,8 @@ def refuse_effects(scratch: Path, refused: list[str]) -> None:
     sys.addaudithook(hook)
 
 
-def _effect(event: str, args: tuple[object, ...], scratch: Path) -> str:
+def effect_of(event: str, args: tuple[object, ...], scratch: Path) -> str:
+    """What an audit event would do outside of the scratch folder; empty: nothing."""
     if event in CONNECTS:
         return f"{event.split('.')[1]} {args[1]}"
     if event in STARTS:
