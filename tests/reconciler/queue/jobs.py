@@ -6,11 +6,13 @@ from pathlib import Path
 
 from reconciler.config import open_live
 from reconciler.loops.loop import LoopResult
+from reconciler.loops.perform import run_loop
 from reconciler.queue.asking import asked
 from reconciler.queue.process import process_queue
 from state.outbox import Event
 from state.queue import QueueJob
 from state.store import Store
+from tests.lab import Sent, Told
 from tests.laws.fleets import fleet_files
 from tests.reconciler.loops.jobs import ONE, LoopLab
 
@@ -46,9 +48,18 @@ class QueueLab(LoopLab):
             )
             return opened.store.queue.add(job).id
 
-    def work(self, kill: int | None = None, **options: object) -> LoopResult:
-        """One run of the loop, killed after so many calls."""
-        return self.one(process_queue(), kill, **options)
+    def work(
+        self, *, before: int | None = None, after: int | None = None, **options: object
+    ) -> LoopResult:
+        """One run of the loop, killed before or after a call of it."""
+        self.wire.next_run(before, after)
+        self.told = Told()
+        opening, asked = self._opening(open_live), self._options(**options)
+        return run_loop(process_queue(), asked, self.told, self.clock, opening)
+
+    def posts(self, end: str) -> list[Sent]:
+        """The writes that went out to a path with this end."""
+        return [one for one in self.wire.writes() if one.path.endswith(end)]
 
     def job(self, number: int = 1) -> QueueJob:
         with self.store() as store:

@@ -1,5 +1,6 @@
 """One-off calls on the simulated cluster: sent, followed, tried again, told."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_q_04_a_failure_is_tried_again_later_and_then_given_up(lab: QueueLab) ->
             tries.append(minute)
         lab.clock.sleep(60)
     assert len(tries) == 5
-    gaps = [b - a for a, b in zip(tries, tries[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(tries)]
     assert gaps == sorted(gaps) and 12 <= gaps[-1] <= 19
     job = lab.job(number)
     assert (job.status, job.attempts) == ("error", 5)
