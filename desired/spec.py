@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from desired.backups import Backups
 from desired.cloudinit import CloudInit
 from desired.devices import Iso, Pci, Rng, SerialPort, Share, Usb, Vga
 from desired.drift import Drift
@@ -136,6 +137,7 @@ class VMSpec(Model):
     startup: Startup | None = None
     pool: str | None = Field(None, pattern=POOL)
     quota: Quota | None = None
+    backup: Backups | None = None
     traffic: Traffic | None = None
     ha: HighAvailability | None = None
     protection: Bool | None = None

@@ -10,6 +10,7 @@ from state.verbs import DO, Wish
 SUSPEND, RESUME = "suspend", "resume"
 SNAPSHOT, ROLLBACK, DELETE_SNAPSHOT = "snapshot", "rollback", "delete-snapshot"
 MOVE = "move"
+BACKUP = "backup"
 REINSTALL, REDEPLOY = "reinstall", "redeploy"
 RESET = "reset"
 TERMINATE = "terminate"
@@ -21,6 +22,7 @@ KNOWN = (
     ROLLBACK,
     DELETE_SNAPSHOT,
     MOVE,
+    BACKUP,
     REINSTALL,
     REDEPLOY,
     RESET,

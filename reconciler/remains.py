@@ -1,13 +1,13 @@
 """What a VM leaves behind that a destroy does not take along: its backups, on every storage."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
+from reconciler.backups.archive import places
 from state.api import Api, ApiError
 from state.change import Call, Method
-from state.observed import ClusterView, StorageRow
+from state.observed import ClusterView
 from state.view import rows, text, whole
 
 
@@ -54,7 +54,7 @@ def backups_of(api: Api, view: ClusterView, life: Lifetime) -> Left:
     problems = []
     if life.since is None:
         return Left(problems=("when it was made is not known: no backup is surely its own",))
-    for place in _places(view):
+    for place in places(view):
         path = f"/nodes/{place.node}/storage/{place.storage}/content"
         try:
             answer = api.get(path, {"content": "backup", "vmid": life.vmid})
@@ -73,16 +73,3 @@ def remove(api: Api, backup: Backup) -> None:
     """Ask for the end of one backup; its task is not waited for. Raises ApiError."""
     path = f"/nodes/{backup.node}/storage/{backup.storage}/content/{quote(backup.volume, safe='')}"
     api.send(Call(Method.DELETE, path), heavy=True)
-
-
-def _places(view: ClusterView) -> Iterator[StorageRow]:
-    """Each storage that holds backups, once where all nodes see the same."""
-    seen: set[str] = set()
-    for one in sorted(view.storages, key=lambda one: (one.storage, one.node)):
-        node = view.nodes.get(one.node)
-        if "backup" not in one.content or node is None or not node.online:
-            continue
-        if one.shared and one.storage in seen:
-            continue
-        seen.add(one.storage)
-        yield one

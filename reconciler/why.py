@@ -19,6 +19,12 @@ ADVICE = {
     "`reconcile doctor` tells of the last",
     "ApprovalNeeded": "`reconcile --once --dry-run` shows the plan and its digest; "
     "`reconcile approve DIGEST` lets it pass once",
+    "BackupFresh": "`reconcile backup list {key}` shows what is there; `reconcile job show "
+    "schedule_backup` how the last run went",
+    "BackupTwice": "take it out of the job under Datacenter, Backup; or take the days off its spec",
+    "BackupUnplaced": "`backup: {{storage: NAME}}` in its spec, its package or the defaults",
+    "BackupUnverified": "verify it on the backup server (`verify-new` on the datastore does so "
+    "always), or `backup: {{verified_by: task}}` goes without",
     "ChangeRolledBack": "edit the spec, or `reconcile unhold {key}` to have the same change made "
     "once more; `reconcile log {key}` shows how it went",
     "CredentialUnverified": "`reconcile password {key} --reset` sets one that is known",

@@ -141,6 +141,13 @@ class Verbs:
             order = (columns.asked_at.desc(), columns.verb, columns.token)
             return tuple(VerbRow(*row) for row in link.execute(statement.order_by(*order)))
 
+    def forget(self, verb: str, by: str, before: datetime) -> None:
+        """Drops the rows of what somebody asked by the clock, and that ended long ago."""
+        columns = tables.verbs.c
+        old = (columns.ended_at < before, columns.verb == verb, columns.by == by)
+        with self._database.writing(f"forget old {verb} rows") as link:
+            link.execute(delete(tables.verbs).where(*old))
+
     def used(self) -> frozenset[tuple[str, str, str]]:
         """Every (key, verb, token) that was asked."""
         columns = tables.verbs.c

@@ -47,6 +47,7 @@ COMMANDS = {
     "snapshot": "snapshots",
     "rollback": "snapshots",
     "snapshots": "snapshots",
+    "backup": "backup",
     "reinstall": "verbs",
     "redeploy": "verbs",
     "reset": "reset",

@@ -30,6 +30,14 @@ def ask_verb(
     output: str,
 ) -> None:
     """Ask a verb of a VM and tell what the next run does."""
+    key, token, said = asked(settings, vm, verb, params, token)
+    answer(output, f"{key} {said}", vm=key, verb=verb, token=token, says=said)
+
+
+def asked(
+    settings: Settings, vm: str, verb: str, params: "Mapping[str, Json]", token: str | None
+) -> tuple[str, str, str]:
+    """Ask a verb of a VM; return its key, the token, and what comes of it in words."""
     from reconciler.cli.opening import known_key, now, person
     from reconciler.config import open_live
     from reconciler.verbs.asking import Refused, ask
@@ -45,7 +53,7 @@ def ask_verb(
             said = ask(opened.store, spec, memory, wish, at)
         except Refused as error:
             raise click.ClickException(f"{key}: {verb} is refused: {error}") from None
-    answer(output, f"{key} {said}", vm=key, verb=verb, token=wish.token, says=said)
+    return key, wish.token, said
 
 
 def confirmed(yes: bool, word: str) -> None:

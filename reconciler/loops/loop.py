@@ -21,7 +21,8 @@ class Occasion:
     """One run of one loop: what it works on, and until when.
 
     With `dry` the store is a preview and nothing may be written anywhere. `row` is the number of
-    the run, its fence; `by` is who asked for it. Once `stopped` is set no call is begun.
+    the run, its fence; `by` is who asked for it; `keys` are the VMs that the loop is about, where
+    those are not all. Once `stopped` is set no call is begun.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Occasion:
     dry: bool = False
     by: str = ""
     number: int = 0
+    keys: frozenset[str] | None = None
 
     @property
     def store(self) -> Store:

@@ -95,6 +95,7 @@ class Over:
     def turns(self, occasion: Occasion) -> dict[str, JobTurn]:
         """A turn for each wanted VM that is made, if its key fits what was asked for."""
         bindings, only = occasion.store.bindings.all(), occasion.options.only
+        about = occasion.keys
         return {
             key: JobTurn(spec)
             for key, spec in sorted(occasion.opened.fleet.vms.items())
@@ -102,6 +103,7 @@ class Over:
             and bindings[key].phase in self.phases
             and spec.state == "present"
             and fits(key, only)
+            and (about is None or key in about)
         }
 
     def look(self, occasion: Occasion, site: Site, spent: Spent, first: bool) -> JobLook:

@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from reconciler.backups.loops import backup_status, schedule_backup
 from reconciler.loops.loop import Loop
 from reconciler.loops.process import process_vms
 from reconciler.queue.process import process_queue
@@ -11,7 +12,13 @@ from reconciler.usage.collect import collect_statistics
 @cache
 def built_in() -> tuple[Loop, ...]:
     """Return every loop of ours; `process_vms` comes first in every run."""
-    return (process_vms(), collect_statistics(), process_queue())
+    return (
+        process_vms(),
+        backup_status(),
+        schedule_backup(),
+        collect_statistics(),
+        process_queue(),
+    )
 
 
 def called(name: str) -> Loop | None:

@@ -21,7 +21,7 @@ class Usage:
     whether some VM has a firewall, a place in the host's own boot, hardware of a certain type, or
     is under HA; `media` whether some VM says what is in its CD-ROM drive; `migrates` whether VMs
     may be migrated, `guarded` whether snapshots are taken before changes, or go
-    with a disk that is erased, `backed_up` whether some VM's end takes a last backup. `files` are
+    with a disk that is erased, `backed_up` whether a VM is backed up. `files` are
     by content (`iso`, `snippets`) each volume and the nodes that it must be on (empty: any may be
     chosen),
     `mappings` the cluster's names for devices of hosts: `pci/gpu`. `images` maps an alias to the
@@ -83,7 +83,7 @@ def usage(fleet: Fleet, cluster: str) -> Usage:
         ha=any(spec.ha is not None for spec in specs),
         guarded=any((spec.guard and spec.guard.snapshot) or given_up(spec) for spec in specs),
         backed_up=any(
-            one.terminate is not None and one.terminate.backup
+            one.backup is not None or (one.terminate is not None and one.terminate.backup)
             for one in fleet.vms.values()
             if one.cluster == cluster
         ),

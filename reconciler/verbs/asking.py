@@ -7,6 +7,7 @@ from re import fullmatch
 from desired.spec import VMSpec
 from handlers.snapshots import NAME
 from handlers.wishes import (
+    BACKUP,
     DELETE_SNAPSHOT,
     MOVE,
     REDEPLOY,
@@ -49,7 +50,7 @@ def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
         if other != wish.verb and wish_of(memory, other):
             return f"a {other} of it is under way"
     if spec is None or spec.state == "absent":
-        if wish.verb in (SUSPEND, RESUME, MOVE, REINSTALL, REDEPLOY, SNAPSHOT, ROLLBACK):
+        if wish.verb in (SUSPEND, RESUME, MOVE, BACKUP, REINSTALL, REDEPLOY, SNAPSHOT, ROLLBACK):
             return "no spec wants it: give it one first (see reconcile adopt)"
         return ""
     return _refused_of(spec, wish)
@@ -60,6 +61,8 @@ def _refused_of(spec: VMSpec, wish: Wish) -> str:
     quota = spec.quota.snapshots if spec.quota else None
     if wish.verb == SNAPSHOT and quota == 0:
         return "its quota of snapshots is 0 (quota: {snapshots: N})"
+    if wish.verb == BACKUP:
+        return _unplaced(spec, wish)
     kept = sorted(slot for slot, disk in spec.disks.items() if disk.reclaim == "retain")
     if wish.verb == REINSTALL and kept:
         return (
@@ -77,6 +80,15 @@ def _refused_of(spec: VMSpec, wish: Wish) -> str:
     if node is not None and enforced and node not in enforced:
         return f"its spec keeps it on {', '.join(enforced)} (node: enforce), and it would move back"
     return ""
+
+
+def _unplaced(spec: VMSpec, wish: Wish) -> str:
+    """Why a backup has no place to go to."""
+    if spec.quota and spec.quota.backups == 0:
+        return "its quota of backups is 0 (quota: {backups: N})"
+    if wish.text("storage") or (spec.backup and spec.backup.storage):
+        return ""
+    return "no storage is named: give --storage, or backup: {storage: NAME} in its spec"
 
 
 def ask(store: Store, spec: VMSpec | None, memory: Memory, wish: Wish, at: datetime) -> str:

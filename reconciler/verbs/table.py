@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handlers.wishes import (
+    BACKUP,
     DELETE_SNAPSHOT,
     MOVE,
     REDEPLOY,
@@ -36,6 +37,7 @@ _ROWS = (
     Verb(DELETE_SNAPSHOT, "loses a snapshot"),
     Verb(ROLLBACK, "goes back to a snapshot: what was written since is lost"),
     Verb(MOVE, "is moved"),
+    Verb(BACKUP, "is backed up by the next run of backup_status"),
     Verb(
         REINSTALL,
         "is destroyed and made anew under the same vmid, with the same addresses and MACs; "

@@ -23,6 +23,7 @@ ROOMS = (
     "handlers",
     "reconciler/adopt",
     "reconciler/allocation",
+    "reconciler/backups",
     "reconciler/rollout",
     "reconciler/safeguard",
 )

@@ -1,0 +1,1 @@
+"""Backups of VMs: which are due, what came of them, which have to go."""

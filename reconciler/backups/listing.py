@@ -1,0 +1,64 @@
+"""The backups of a fleet's VMs as a person is shown them, and what they may do with one."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from reconciler.backups.archive import Archive, Shelf, read_shelf
+from state.api import Api
+from state.change import Call, Method
+from state.memory import Binding
+from state.observed import ClusterView
+from state.view import cluster_view
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One backup: `key` is the VM that has its vmid now, empty where none of the fleet has it.
+
+    It is `ours` when we made it of that very machine.
+    """
+
+    cluster: str
+    archive: Archive
+    key: str = ""
+    ours: bool = False
+    verified: bool = False
+
+
+def on_cluster(
+    api: Api,
+    view: ClusterView,
+    bindings: Mapping[str, Binding],
+    store: str,
+    by: Callable[[str], str],
+) -> tuple[list[Listed], list[str]]:
+    """Every backup on a cluster's storages, the newest first, and what could not be read.
+
+    `by` says by VM what verifies its backups.
+    """
+    shelf: Shelf = read_shelf(api, view)
+    bound = {one.vmid: one for one in bindings.values() if one.cluster == view.name}
+    found = []
+    for one in shelf.archives:
+        binding = bound.get(one.vmid)
+        key = binding.key if binding else ""
+        ours = binding is not None and one.is_of(binding, store)
+        found.append(Listed(view.name, one, key, ours, one.is_verified(by(key))))
+    found.sort(key=lambda one: (-one.archive.at.timestamp(), one.archive.volume))
+    return found, [why for _, why in shelf.problems]
+
+
+def seen_now(api: Api, name: str) -> ClusterView:
+    """`GET /cluster/resources`: all that is needed to find storages. Raises ApiError."""
+    return cluster_view(name, datetime.now(UTC), api.get("/cluster/resources"), [], [], None)
+
+
+def named(found: Iterable[Listed], volume: str) -> list[Listed]:
+    """Those of a volume id; the same one may be on several nodes, or in several clusters."""
+    return [one for one in found if one.archive.volume == volume]
+
+
+def protection(archive: Archive, on: bool) -> Call:
+    """`PUT …/content/VOLID`: a protected backup is removed by nobody."""
+    return Call(Method.PUT, archive.path, {"protected": on})
