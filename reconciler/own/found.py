@@ -1,7 +1,7 @@
 """Which jobs a site has: code and metadata of the same base name, below `handlers_dir`."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -60,15 +60,22 @@ Given = Mapping[str, Mapping[str, object]]
 """`jobs:` of fleet.yaml: values by job and field."""
 
 
-def find(fleet: Path, handlers_dir: str | None, given: Given) -> Found:
-    """Return the jobs below `handlers_dir` of a fleet's folder; what is wrong stops no other."""
-    if handlers_dir is None:
-        return Found()
-    folder = Path(fleet, handlers_dir)
-    if not folder.is_dir():
-        text = "expected the folder that handlers_dir of fleet.yaml names, seen none"
-        return Found(errors=(SpecError(Place(str(folder), 0, 0), "", text),))
-    return Finder(fleet, given).folder(folder)
+def find(
+    fleet: Path,
+    handlers_dir: str | None,
+    given: Given,
+    installed: Iterable[tuple[str, Path]] = (),
+) -> Found:
+    """Return the jobs below `handlers_dir` of a fleet's folder, and those that are installed.
+
+    What is wrong with one stops no other.
+    """
+    finder = Finder(fleet, given)
+    if handlers_dir is not None:
+        finder.folder(Path(fleet, handlers_dir))
+    for name, code in installed:
+        finder.installed(name, code)
+    return finder.found()
 
 
 @dataclass(slots=True)
@@ -81,8 +88,12 @@ class Finder:
     errors: list[SpecError] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
 
-    def folder(self, folder: Path) -> Found:
+    def folder(self, folder: Path) -> None:
         """Read a folder, then each below it that has a `plugin.yaml`."""
+        if not folder.is_dir():
+            text = "expected the folder that handlers_dir of fleet.yaml names, seen none"
+            self.errors.append(SpecError(Place(str(folder), 0, 0), "", text))
+            return
         self._pairs(folder, "")
         for inner in sorted(one for one in folder.iterdir() if one.is_dir()):
             said = next((inner / name for name in PLUGIN if (inner / name).is_file()), None)
@@ -94,8 +105,23 @@ class Finder:
                 self.jobs = [
                     replace(job, suspended=True) if job.name in names else job for job in self.jobs
                 ]
+
+    def installed(self, name: str, code: Path) -> None:
+        """Read a job of an installed package."""
+        beside = (code.with_suffix(suffix) for suffix in SUFFIXES)
+        said = next((one for one in beside if one.is_file()), None)
+        if code.is_file() and said is not None:
+            self._job(name, code, said)
+            return
+        wanted = code if said else code.with_suffix(".yaml")
+        text = f"expected this file, which the entry point {name} means"
+        self.errors.append(SpecError(Place(str(wanted), 0, 0), "", text))
+        self.broken.add(name)
+
+    def found(self) -> Found:
+        """What was found in all."""
         for name in sorted(self.given.keys() - {job.name for job in self.jobs} - self.broken):
-            self._wrong(self.fleet / "fleet.yaml", f"jobs.{name}", "no such job")
+            self._wrong(self.fleet / "fleet.yaml", ("jobs", name), "no such job")
         warnings = [f"{one.name}: {one.metadata.warning}" for one in self.jobs]
         said_of = tuple(text for text in warnings if not text.endswith(": "))
         jobs = tuple(sorted(self.jobs, key=lambda job: job.name))
@@ -110,16 +136,16 @@ class Finder:
             if path.name in PLUGIN or path.name.startswith((".", "_")):
                 continue
             if path.stem in said:
-                self._wrong(path, "", f"{said[path.stem].name} is of the same job; drop one")
+                self._wrong(path, (), f"{said[path.stem].name} is of the same job; drop one")
                 self.broken.add(prefix + path.stem)
             said.setdefault(path.stem, path)
         for stem in sorted(code.keys() | said.keys()):
             name = prefix + stem
             if stem not in said:
-                self._wrong(code[stem], "", f"expected {stem}.yaml or {stem}.json beside it")
+                self._wrong(code[stem], (), f"expected {stem}.yaml or {stem}.json beside it")
                 self.broken.add(name)
             elif stem not in code:
-                self._wrong(said[stem], "", f"expected the code {stem}.py beside it")
+                self._wrong(said[stem], (), f"expected the code {stem}.py beside it")
             elif name not in self.broken:
                 self._job(name, code[stem], said[stem])
         return {job.name for job in self.jobs if job.code.parent == folder}
@@ -130,7 +156,7 @@ class Finder:
             self.broken.add(name)
             return
         if metadata.script not in (None, code.name):
-            self._wrong(said, "script", f"expected {code.name}, the file of the same base name")
+            self._wrong(said, ("script",), f"expected {code.name}, the file of the same base name")
             self.broken.add(name)
             return
         digest = blake2b(code.read_bytes() + b"\0" + said.read_bytes(), digest_size=8)
@@ -142,14 +168,14 @@ class Finder:
         file = self.fleet / "fleet.yaml"
         for key in sorted(given.keys() - metadata.config_fields.keys()):
             hint = near(key, list(metadata.config_fields))
-            self._wrong(file, f"jobs.{name}.{key}", f"unknown key{hint}")
+            self._wrong(file, ("jobs", name, key), f"unknown key{hint}")
         values: dict[str, object] = {}
         for key, one in metadata.config_fields.items():
             value = given.get(key, one.default)
             if value is None and one.required:
-                self._wrong(file, f"jobs.{name}.{key}", f"expected {one.label or one.type}")
+                self._wrong(file, ("jobs", name, key), f"expected {one.label or one.type}")
             elif value is not None and not fits(one.type, value):
-                self._wrong(file, f"jobs.{name}.{key}", f"expected a {one.type}")
+                self._wrong(file, ("jobs", name, key), f"expected a {one.type}")
             values[key] = list(value) if isinstance(value, tuple) else value
         return values if len(self.errors) == before else None
 
@@ -165,8 +191,9 @@ class Finder:
             self.errors += _faults(document, error, model)
             return None
 
-    def _wrong(self, path: Path, where: str, message: str) -> None:
-        self.errors.append(SpecError(Place(str(path), 1), where, message))
+    def _wrong(self, path: Path, where: tuple[str, ...], message: str) -> None:
+        place = _document(path).place(where) if where else Place(str(path))
+        self.errors.append(SpecError(place, dotted(where), message))
 
 
 def _is_job(path: Path) -> bool:

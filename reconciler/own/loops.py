@@ -9,6 +9,7 @@ from desired.source import Fleet
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.own.found import Found, OwnJob, find
 from reconciler.own.handler import run_handler
+from reconciler.own.installed import installed
 from reconciler.own.process import Child, Cut
 from reconciler.own.reads import Reads
 from reconciler.report import Level
@@ -22,7 +23,7 @@ MESSAGE = 500
 
 def own_loops(fleet: Fleet) -> tuple[tuple[Loop, ...], Found]:
     """Return a fleet's own jobs as loops, and what was found of them."""
-    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs)
+    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs, installed())
     return tuple(_loop(job) for job in found.jobs), found
 
 
@@ -32,7 +33,7 @@ def known_loops(folder: Path) -> tuple[tuple[Loop, ...], Found]:
     Raises UnusableSource.
     """
     head = FileSource(folder).head()
-    found = find(folder, head.handlers_dir, head.jobs)
+    found = find(folder, head.handlers_dir, head.jobs, installed())
     return tuple(_loop(job) for job in found.jobs), found
 
 
