@@ -70,6 +70,7 @@ COMMANDS = {
     "locks": "job",
     "queue": "queue",
     "process-queue": "queue",
+    "verify": "verify",
     "spec": "spec",
     "ip": "ip",
     "iso": "iso",

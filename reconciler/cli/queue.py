@@ -116,20 +116,33 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 @queue.command(short_help="Try work again now.")
-@NUMBER
+@click.argument("work", metavar="ID")
 @OUTPUT
 @click.pass_obj
-def retry(settings: Settings, number: int, output: str) -> None:
+def retry(settings: Settings, work: str, output: str) -> None:
     """Put a job that failed or was cancelled back, or one that waits in front.
+
+    ID is a job's number, or KEY:STEP of a step that failed, as the list has it.
 
     \b
     Examples:
       reconcile queue retry 12
+      reconcile queue retry web-1:cpu
     """
     from reconciler.cli.opening import now, person
     from reconciler.config import open_live
 
+    key, colon, step = work.rpartition(":")
     with open_live(settings.fleet, settings.database, now()) as opened:
+        if colon:
+            if step not in opened.store.attempts.of(key):
+                raise click.ClickException(f"nothing of {work} has failed")
+            opened.store.attempts.clear(key, step)
+            answer(output, f"{work}: the next run tries it", id=work, status="queued")
+            return
+        if not work.isdigit():
+            raise click.BadParameter(f"expected a number or KEY:STEP, seen {work}")
+        number = int(work)
         job = _job(opened.store, number)
         if job.status in ("running", "success"):
             raise click.ClickException(f"job {number} is {job.status}: nothing to be tried again")

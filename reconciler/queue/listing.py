@@ -125,4 +125,15 @@ def _retries(store: Store) -> Iterator[Work]:
 
 
 def _notices(store: Store) -> Iterator[Work]:
-    return iter(())
+    """Those that are on their way; who failed or is held waits for a person."""
+    told = {"waiting": "queued", "claimed": "running", "handing": "running"}
+    for one in store.notices.in_state("waiting", "claimed", "handing", "held", "failed"):
+        yield Work(
+            "notice",
+            str(one.id),
+            one.key,
+            f"{one.event} to {one.recipient}",
+            one.channel,
+            told.get(one.state, "error"),
+            error=one.error,
+        )
