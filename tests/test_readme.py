@@ -43,7 +43,17 @@ from reconciler.pipeline import DEPLOY
 from reconciler.pve.rights import VM_RIGHTS
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("reference", "addresses", "changes", "clusters", "dns", "jobs", "specs", "service")
+PAGES = (
+    "reference",
+    "commands",
+    "addresses",
+    "changes",
+    "clusters",
+    "dns",
+    "jobs",
+    "specs",
+    "service",
+)
 README = (ROOT / "README.md").read_text()
 TEXT = "\n".join([README, *((ROOT / "docs" / f"{page}.md").read_text() for page in PAGES)])
 PROSE = re.sub(r"```.*?```", "", TEXT, flags=re.S)

@@ -103,7 +103,7 @@ def test_pages_name_only_commands_and_options_that_there_are() -> None:
 
 
 def test_the_exit_statuses_are_the_same_everywhere() -> None:
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "docs" / "commands.md").read_text()
     table = re.findall(r"^\| (\d+) \| (.+) \|$", readme, re.M)
     assert [(int(number), words) for number, words in table] == list(EXITS)
     told = CliRunner().invoke(cli, ["--help"]).output + page("exit-codes")
