@@ -9,7 +9,8 @@ EXITS: tuple[tuple[int, str], ...] = (
     (EXIT_FAILED, "something failed, a spec is broken, or something could not be read"),
     (
         EXIT_CHANGES,
-        "dry run, `drift`, `debt`, `orphans`, `zombies`, `ip check`, `spec diff`: something to do",
+        "dry run, `drift`, `debt`, `orphans`, `zombies`, `ip check`, `spec diff`, `verify`: "
+        "something to do",
     ),
     (EXIT_USAGE, "the command line was wrong"),
     (EXIT_LOCKED, "another run is at work; try again later"),
