@@ -9,32 +9,9 @@ from jinja2 import StrictUndefined, TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from desired.errors import Place
-from desired.notices import KINDS, Notices, Told, unknown
+from desired.notices import KINDS, VARIABLES, Notices, Told, unknown
 from desired.report import Fault, Report
 from desired.wording import Wrong
-
-VARIABLES: Mapping[str, str] = {
-    "event": "what happened, as the outbox names it: `vm_ready`",
-    "kind": "the kind of notice: `ready`",
-    "at": "when, in the fleet's time zone: `2026-03-01 12:00 CET`",
-    "text": "what there is to say of it, in words; may be empty",
-    "fleet": "the fleet's name",
-    "vm": "the VM's key; empty when it is about the fleet",
-    "name": "its name in Proxmox",
-    "fqdn": "its full host name; empty without a domain",
-    "cluster": "its cluster",
-    "node": "the server that it is on",
-    "vmid": "its number in Proxmox; 0 when it has none yet",
-    "package": "its package; may be empty",
-    "addresses": "its assigned addresses, a list",
-    "ipv4": "those of IPv4",
-    "ipv6": "those of IPv6",
-    "user": "the user that cloud-init makes; may be empty",
-    "password": "a generated password, in one notice only (C17); empty in all others",
-    "contact": "whose VM it is; may be empty",
-    "owner": "who runs it; may be empty",
-}
-"""Each name that a letter may use, and what it is."""
 
 SAMPLE: Mapping[str, object] = {
     **dict.fromkeys(VARIABLES, "sample"),

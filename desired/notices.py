@@ -1,9 +1,12 @@
 """What is told to whom and how: `notices:` of the fleet, and of packages and VMs (NOTE-01)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, ValuesView
 from typing import Annotated, Literal, get_args
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from jinja2 import TemplateSyntaxError
+from jinja2.meta import find_undeclared_variables
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from desired.cloudinit import SecretReference
 from desired.model import Bool, Int, Model
@@ -23,11 +26,37 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 FOR_OWNER: frozenset[Kind] = frozenset({"failure", "drift"})
 """Kinds that go to the `owner`; the others go to the `contact`."""
 
+VARIABLES: Mapping[str, str] = {
+    "event": "what happened, as the outbox names it: `vm_ready`",
+    "kind": "the kind of notice: `ready`",
+    "at": "when, in the fleet's time zone: `2026-03-01 12:00 CET`",
+    "text": "what there is to say of it, in words; may be empty",
+    "fleet": "the fleet's name",
+    "vm": "the VM's key; empty when it is about the fleet",
+    "name": "its name in Proxmox",
+    "fqdn": "its full host name; empty without a domain",
+    "cluster": "its cluster",
+    "node": "the server that it is on",
+    "vmid": "its number in Proxmox; 0 when it has none yet",
+    "package": "its package; may be empty",
+    "addresses": "its assigned addresses, a list",
+    "ipv4": "those of IPv4",
+    "ipv6": "those of IPv6",
+    "user": "the user that cloud-init makes; may be empty",
+    "password": "a generated password, in one notice only (C17); empty in all others",
+    "contact": "whose VM it is; may be empty",
+    "owner": "who runs it; may be empty",
+}
+"""Each name that a letter may use, and what it is."""
+
+_ENVIRONMENT = ImmutableSandboxedEnvironment()
+
 ADDRESS = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$"
 SENDER = r"^([^<>@\x00-\x1f\x7f]+ <[^\s<>@]+@[A-Za-z0-9.-]+>|[^\s<>@]+@[A-Za-z0-9.-]+)$"
 URL = r"^(https?://[^\s/@]+(/\S*)?|(env|file|exec):.+)$"
 HEADER = r"^[A-Za-z0-9-]{1,60}$"
 PRINTABLE = r"^[\x20-\x7e]{1,1000}$"
+PLACE = r"^(https?://|/)\S+( \S+)*$"
 CHANNEL = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$"
 LETTER = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 HOST = r"^[A-Za-z0-9.:-]+$"
@@ -61,14 +90,37 @@ class Mail(Model):
         return self
 
 
-Body = dict[str, object]
+MORE = ("subject", "id", "ticket", "department", "priority")
+"""What the requests of a webhook know beside what letters do."""
+
+
+def _templated(value: object) -> object:
+    for text in _texts(value):
+        try:
+            names = find_undeclared_variables(_ENVIRONMENT.parse(text))
+        except TemplateSyntaxError as error:
+            raise ValueError(f"bad template: {error.message}") from None
+        for name in sorted(names - {*VARIABLES, *MORE}):
+            raise ValueError(f"{name} is not known; there is {', '.join((*VARIABLES, *MORE))}")
+    return value
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    below = value.values() if isinstance(value, dict) else value
+    for one in below if isinstance(below, list | ValuesView) else ():
+        yield from _texts(one)
+
+
+Body = Annotated[dict[str, object], AfterValidator(_templated)]
 """What is sent as JSON: a tree in which every text is a template."""
 
 
 class Request(Model):
-    """One request to a help desk: `url` is a template that knows `ticket`."""
+    """One request to a help desk: `url` is a template that knows `ticket`, whole or from `/` on."""
 
-    url: str = Field(min_length=1)
+    url: Annotated[str, AfterValidator(_templated)] = Field(min_length=1, pattern=PLACE)
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     body: Body = Field(default_factory=dict)
 

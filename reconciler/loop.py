@@ -18,6 +18,7 @@ from reconciler.follow import Follower
 from reconciler.location import fleet_lock
 from reconciler.lock import Lock
 from reconciler.look import SiteLook
+from reconciler.notices import accept
 from reconciler.options import RunOptions
 from reconciler.orphans.orphan import Orphan
 from reconciler.orphans.watch import watched
@@ -94,6 +95,7 @@ class Run:
             self._remark(f"{key}: {said}", key=key)
         for said in taken_back(fleet, store):
             self._remark(said)
+        accept.begin(fleet, store, self.start)
         turns = turns_of(fleet, self.options.only, told_of(fleet, store))
         run, before = self._begin(turns)
         stage = Stage(self.opened, self.reporter, self.clock)

@@ -83,6 +83,10 @@ class Notices:
         """The oldest of those that have come so far."""
         return self._where(tables.notices.c.state.in_(states), limit=limit)
 
+    def of_ticket(self, ticket: int) -> list[Notice]:
+        """All that tell of a ticket, the first one opens it."""
+        return self._where(tables.notices.c.ticket == ticket, limit=10_000)
+
     def newest(self, limit: int, states: Collection[State] = ()) -> list[Notice]:
         """The newest ones, the newest first."""
         statement = select(tables.notices).order_by(tables.notices.c.id.desc()).limit(limit)

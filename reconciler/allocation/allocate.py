@@ -17,6 +17,7 @@ from reconciler.allocation.credentials import Resolve, with_credentials
 from reconciler.allocation.placing import Placed, place, still_placed
 from reconciler.allocation.problem import problem
 from reconciler.allocation.terrain import Terrain
+from reconciler.notices.accept import accepted
 from state.change import Note
 from state.machine import Machine
 from state.memory import Binding, Memory
@@ -190,7 +191,7 @@ def _keep(binding: Binding, old: Binding | None, ground: Ground) -> Binding:
     while True:
         try:
             if old is None:
-                bindings.bind(binding)
+                bindings.bind(binding, event=accepted(ground.fleet, binding))
             else:
                 bindings.change(binding)
             return binding

@@ -5,6 +5,7 @@ from functools import cache
 from reconciler.backups.loops import backup_status, schedule_backup
 from reconciler.loops.loop import Loop
 from reconciler.loops.process import process_vms
+from reconciler.notices.sending import notices
 from reconciler.queue.process import process_queue
 from reconciler.usage.collect import collect_statistics
 
@@ -18,6 +19,7 @@ def built_in() -> tuple[Loop, ...]:
         schedule_backup(),
         collect_statistics(),
         process_queue(),
+        notices(),
     )
 
 
