@@ -1,7 +1,8 @@
 """Which jobs a site has: code and metadata of the same base name, below `handlers_dir`."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -56,6 +57,9 @@ class Found:
     broken: frozenset[str] = frozenset()
 
 
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}(@[A-Za-z0-9][A-Za-z0-9_.-]{0,39})?")
+"""A job's name: its base name, and of which plugin it is: `report@billing`."""
+
 Given = Mapping[str, Mapping[str, object]]
 """`jobs:` of fleet.yaml: values by job and field."""
 
@@ -65,12 +69,13 @@ def find(
     handlers_dir: str | None,
     given: Given,
     installed: Iterable[tuple[str, Path]] = (),
+    taken: Collection[str] = (),
 ) -> Found:
     """Return the jobs below `handlers_dir` of a fleet's folder, and those that are installed.
 
-    What is wrong with one stops no other.
+    What is wrong with one stops no other. Names that are `taken` are those of built-in jobs.
     """
-    finder = Finder(fleet, given)
+    finder = Finder(fleet, given, taken)
     if handlers_dir is not None:
         finder.folder(Path(fleet, handlers_dir))
     for name, code in installed:
@@ -84,6 +89,7 @@ class Finder:
 
     fleet: Path
     given: Given
+    taken: Collection[str] = ()
     jobs: list[OwnJob] = field(default_factory=list)
     errors: list[SpecError] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
@@ -94,13 +100,13 @@ class Finder:
             text = "expected the folder that handlers_dir of fleet.yaml names, seen none"
             self.errors.append(SpecError(Place(str(folder), 0, 0), "", text))
             return
-        self._pairs(folder, "")
+        self._pairs(folder)
         for inner in sorted(one for one in folder.iterdir() if one.is_dir()):
             said = next((inner / name for name in PLUGIN if (inner / name).is_file()), None)
             if said is None:
                 continue
             plugin = self._read(said, Plugin)
-            names = self._pairs(inner, f"{inner.name}/")
+            names = self._pairs(inner, f"@{inner.name}")
             if plugin is None or not plugin.active:
                 self.jobs = [
                     replace(job, suspended=True) if job.name in names else job for job in self.jobs
@@ -127,7 +133,7 @@ class Finder:
         jobs = tuple(sorted(self.jobs, key=lambda job: job.name))
         return Found(jobs, tuple(self.errors), said_of, frozenset(self.broken))
 
-    def _pairs(self, folder: Path, prefix: str) -> set[str]:
+    def _pairs(self, folder: Path, suffix: str = "") -> set[str]:
         """Read each pair of code and metadata; return the names of the sound ones."""
         code = {one.stem: one for one in sorted(folder.glob("*.py")) if _is_job(one)}
         every = (one for one in sorted(folder.iterdir()) if one.suffix in SUFFIXES)
@@ -137,10 +143,10 @@ class Finder:
                 continue
             if path.stem in said:
                 self._wrong(path, (), f"{said[path.stem].name} is of the same job; drop one")
-                self.broken.add(prefix + path.stem)
+                self.broken.add(path.stem + suffix)
             said.setdefault(path.stem, path)
         for stem in sorted(code.keys() | said.keys()):
-            name = prefix + stem
+            name = stem + suffix
             if stem not in said:
                 self._wrong(code[stem], (), f"expected {stem}.yaml or {stem}.json beside it")
                 self.broken.add(name)
@@ -151,6 +157,11 @@ class Finder:
         return {job.name for job in self.jobs if job.code.parent == folder}
 
     def _job(self, name: str, code: Path, said: Path) -> None:
+        if name in self.taken or not NAME.fullmatch(name):
+            hint = "a name that no built-in job has, of lower-case letters, digits and _"
+            self._wrong(code, (), f"expected {hint} (at most 40)")
+            self.broken.add(name)
+            return
         metadata = self._read(said, Metadata)
         if metadata is None or (config := self._config(name, metadata)) is None:
             self.broken.add(name)

@@ -8,13 +8,13 @@ GROUP = "reconciler.handlers"
 
 
 def installed() -> tuple[tuple[str, Path], ...]:
-    """Return each such job: `PACKAGE/NAME`, and where its code is said to be.
+    """Return each such job: `NAME@PACKAGE`, and where its code is said to be.
 
     An entry point `NAME = "package.module"` names a module beside whose file its metadata stand.
     Nothing of a package is imported.
     """
     found = entry_points(group=GROUP)
-    return tuple(sorted((f"{_package(one)}/{one.name}", _code(one)) for one in found))
+    return tuple(sorted((f"{one.name}@{_package(one)}", _code(one)) for one in found))
 
 
 def _package(point: EntryPoint) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from desired.files import FileSource
 from desired.source import Fleet
 from reconciler.loops.loop import Loop, LoopResult, Occasion
+from reconciler.loops.registry import built_in, camel_case
 from reconciler.own.found import Found, OwnJob, find
 from reconciler.own.handler import run_handler
 from reconciler.own.installed import installed
@@ -23,7 +24,7 @@ MESSAGE = 500
 
 def own_loops(fleet: Fleet) -> tuple[tuple[Loop, ...], Found]:
     """Return a fleet's own jobs as loops, and what was found of them."""
-    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs, installed())
+    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs, installed(), _taken())
     return tuple(_loop(job) for job in found.jobs), found
 
 
@@ -33,7 +34,7 @@ def known_loops(folder: Path) -> tuple[tuple[Loop, ...], Found]:
     Raises UnusableSource.
     """
     head = FileSource(folder).head()
-    found = find(folder, head.handlers_dir, head.jobs, installed())
+    found = find(folder, head.handlers_dir, head.jobs, installed(), _taken())
     return tuple(_loop(job) for job in found.jobs), found
 
 
@@ -52,6 +53,13 @@ def remark_on(
             f"{name}: orphaned: its code is not there: bring that back, or remove the job", "error"
         )
     return len(found.errors) + len(gone)
+
+
+def _taken() -> frozenset[str]:
+    """The names that mean a built-in job."""
+    return frozenset(
+        name for one in built_in() for name in (one.name, camel_case(one.name), *one.aliases)
+    )
 
 
 def _loop(job: OwnJob) -> Loop:
@@ -74,6 +82,7 @@ class Own:
 
     def __call__(self, occasion: Occasion) -> LoopResult:
         """Run the job's code in a child; whatever it does is its own error."""
+        self._tell_updated(occasion)
         if self.job.metadata.handler:
             return run_handler(self.job, occasion)
         left = (occasion.deadline - occasion.clock.now()).total_seconds()
@@ -98,6 +107,15 @@ class Own:
                 frame = {"result": {"status": "error", "message": str(error), "errors": 1}}
             printed = child.output.decode(errors="replace")
         return result_of(frame, printed, secrets)
+
+    def _tell_updated(self, occasion: Occasion) -> None:
+        """Say that code or metadata are others than at the last run (FRM-12)."""
+        name, settings = f"job:{self.job.name}", occasion.store.settings
+        before = settings.get(name)
+        if before not in (None, self.job.digest):
+            occasion.note(f"{self.job.name}: its code or metadata were changed since its last run")
+        if before != self.job.digest and not occasion.dry:
+            settings.put(name, self.job.digest)
 
     def _config(self, occasion: Occasion) -> tuple[dict[str, Json], tuple[str, ...]]:
         """The values for the child, and those of them that are secret. Raises SecretError."""

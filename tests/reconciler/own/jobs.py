@@ -6,7 +6,8 @@ from pathlib import Path
 
 from reconciler.config import open_live
 from reconciler.loops.cycle import Tally, run_due
-from reconciler.loops.loop import Loop
+from reconciler.loops.loop import Loop, LoopResult
+from reconciler.loops.registry import built_in
 from reconciler.own.found import Found
 from reconciler.own.loops import known_loops
 from reconciler.report import Remark
@@ -54,6 +55,11 @@ class OwnLab(LoopLab):
         self.told = Told()
         opening = self._opening(open_live)
         return run_due(self._options(**options), self.told, self.clock, opening)
+
+    def ran(self) -> dict[str, LoopResult]:
+        """What one `reconcile --once` made of the own jobs alone."""
+        ours = {loop.name for loop in built_in()}
+        return {k: one for k, one in self.once().results.items() if k not in ours}
 
     def said(self) -> list[str]:
         return [one.text for one in self.told.events if isinstance(one, Remark)]

@@ -203,7 +203,7 @@ def test_frm_12_a_plugin_is_a_folder_and_suspends_its_jobs(tmp_path: Path) -> No
     pair(tmp_path, "loose/report", "name: Report\ninterval: 60\n")
     plugin = write(tmp_path, "billing/plugin.yaml", "name: Billing\n")
     [job] = found(tmp_path).jobs
-    assert (job.name, job.suspended) == ("billing/report", False)
+    assert (job.name, job.suspended) == ("report@billing", False)
     plugin.write_text("name: Billing\nactive: false\n")
     assert found(tmp_path).jobs[0].suspended
     plugin.write_text("nam: Billing\n")
@@ -241,8 +241,16 @@ def test_frm_01_a_package_brings_jobs_by_its_entry_points(
     monkeypatch.syspath_prepend(str(tmp_path))
     read = find(tmp_path, None, {}, installed())
     [job] = read.jobs
-    assert (job.name, job.code) == ("site-tools/report", inside / "report.py")
-    assert read.broken == {"site-tools/gone", "site-tools/odd"}
+    assert (job.name, job.code) == ("report@site-tools", inside / "report.py")
+    assert read.broken == {"gone@site-tools", "odd@site-tools"}
     assert all("expected this file, which the entry point" in str(one) for one in read.errors)
     (inside / "report.yaml").unlink()
     assert not find(tmp_path, None, {}, installed()).jobs
+
+
+@pytest.mark.parametrize("name", ["process_vms", "processVms", "My-Job", "x" * 41])
+def test_a_name_must_be_plain_and_no_built_in_job(tmp_path: Path, name: str) -> None:
+    pair(tmp_path, name, "name: X\ninterval: 60\n")
+    read = find(tmp_path, "jobs", {}, (), {"process_vms", "processVms"})
+    assert not read.jobs
+    assert "expected a name that no built-in job has" in str(read.errors[0])

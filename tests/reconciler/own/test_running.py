@@ -16,14 +16,14 @@ def lab(tmp_path: Path) -> OwnLab:
 def test_frm_01_a_job_is_found_and_runs_once_a_person_enabled_it(lab: OwnLab) -> None:
     """FRM-01, FRM-14, FRM-18"""
     lab.put("hello", "    print('printed')\n    return Result(message='hello ' + job.fleet)")
-    assert "hello" not in lab.once().results
+    assert "hello" not in lab.ran()
     lab.enable("hello")
-    result = lab.once().results["hello"]
+    result = lab.ran()["hello"]
     assert (result.status, result.message) == ("success", "hello law")
     with lab.store() as store:
         row = store.loops.of("hello")
     assert (row.message, row.output, row.status) == ("hello law", "printed", "success")
-    assert "hello" not in lab.once().results
+    assert "hello" not in lab.ran()
 
 
 def test_a_job_that_was_only_run_by_hand_is_still_off(lab: OwnLab) -> None:
@@ -31,7 +31,7 @@ def test_a_job_that_was_only_run_by_hand_is_still_off(lab: OwnLab) -> None:
     lab.put("hello", "    return Result()")
     assert lab.one(lab.own("hello")).status == "success"
     lab.clock.sleep(7200)
-    assert "hello" not in lab.once().results
+    assert "hello" not in lab.ran()
 
 
 def test_a_job_that_hangs_is_cut_and_the_others_run(lab: OwnLab) -> None:
@@ -39,7 +39,7 @@ def test_a_job_that_hangs_is_cut_and_the_others_run(lab: OwnLab) -> None:
     lab.put("a_hang", hang + "    print('on', flush=True)\n    time.sleep(60)", deadline="1s")
     lab.put("b_good", "    return Result(message='fine')")
     lab.enable("a_hang", "b_good")
-    results = lab.once().results
+    results = lab.ran()
     assert results["a_hang"].status == "error"
     assert results["a_hang"].message.startswith("cut: its time was out")
     assert results["a_hang"].details == ("on",)
@@ -112,6 +112,6 @@ def test_frm_05_a_job_switches_itself_off(lab: OwnLab) -> None:
     """FRM-05"""
     lab.put("last", "    return Result(deactivate=True)")
     lab.enable("last")
-    assert lab.once().results["last"].deactivate
+    assert lab.ran()["last"].deactivate
     lab.clock.sleep(7200)
-    assert "last" not in lab.once().results
+    assert "last" not in lab.ran()
