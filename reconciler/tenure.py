@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT, BEAT = 600.0, 10.0
 TRUST = 1.0
-"""Seconds for which a look at the lock's row is believed; then a write asks again first."""
+"""Seconds for which a look at the lock is believed at most; then a write asks again first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class Terms:
     def step(self) -> float:
         """Seconds between heartbeats, of which at least four fit into the time-out."""
         return min(self.beat, self.timeout / 4)
+
+    @property
+    def trust(self) -> float:
+        """Seconds for which what was seen of the lock is believed without asking again."""
+        return min(TRUST, self.timeout / 4)
 
 
 Opens = Callable[[], LockRows | None]
@@ -84,7 +89,8 @@ class Tenure:
             if not self._mine or self._lost:
                 return False
             age = _age(self._proof)
-            return age <= TRUST or self._prove(age)
+            known = self._token and age <= self._terms.trust
+            return bool(known) or self._prove(age)
 
     def insist(self) -> None:
         """The fence: raise LockLost unless the lock is ours; to be asked before each write."""

@@ -45,6 +45,8 @@ _GONE: Final = ("08", "57P")
 _SESSION = (
     f"lock_timeout={BUSY_SECONDS}s",
     "timezone=UTC",
+    # A process that stands still amid a transaction must not keep the others out for ever.
+    "idle_in_transaction_session_timeout=300s",
     "tcp_keepalives_idle=10",
     "tcp_keepalives_interval=5",
     "tcp_keepalives_count=3",

@@ -37,8 +37,10 @@ BEAT = (
     " WHERE name = :name AND token = :token AND pid = :pid RETURNING token"
 )
 FREE = (
-    "UPDATE locks SET pid = 0 WHERE name = :name AND token = :token AND pid = :pid RETURNING token"
+    "UPDATE locks SET pid = 0, until = CASE WHEN guarded THEN until ELSE 0 END"
+    " WHERE name = :name AND token = :token AND pid = :pid RETURNING token"
 )
+"""Who never had the file's or session's lock leaves the next one free to do without it too."""
 
 
 class LockLost(Lost):
@@ -51,7 +53,7 @@ class LockRow:
 
     `guarded`: the holder also has the file's or session's lock, which ends with it. Moments are
     seconds since 1970; `over` says that no heartbeat came in time. Pid 0: nobody has it; `until` 0
-    too: it was taken from its holder.
+    too: whoever stands still with the file's or session's lock has it no more.
     """
 
     name: str
@@ -68,7 +70,7 @@ class LockRow:
         return self.holder.pid == 0
 
     @property
-    def was_cleared(self) -> bool:
+    def is_open(self) -> bool:
         return self.is_free and self.until == 0
 
     def may_be_taken(self, here: Holder, guarded: bool) -> bool:
@@ -77,7 +79,7 @@ class LockRow:
         That tells that a holder who had it is gone: it ends with the process and its connection.
         """
         if self.is_free:
-            return guarded or self.was_cleared
+            return guarded or self.is_open
         return self.over or (guarded and self.guarded) or self.holder.is_gone(here)
 
 
