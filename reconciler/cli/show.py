@@ -8,9 +8,10 @@ from reconciler.cli.settings import EXIT_FAILED, Settings
 
 @click.command(short_help="Show a VM as its spec has it beside as Proxmox has it.")
 @click.argument("vm")
+@click.option("--record", "whole", is_flag=True, help="One JSON document of all that is known.")
 @OUTPUT
 @click.pass_context
-def show(ctx: click.Context, vm: str, output: str) -> None:
+def show(ctx: click.Context, vm: str, whole: bool, output: str) -> None:
     """Show what the database knows of a VM beside what Proxmox says now: status, lock, and each
     field of processors, memory, disks and NICs as spec, live and pending value.
 
@@ -19,6 +20,7 @@ def show(ctx: click.Context, vm: str, output: str) -> None:
     \b
     Examples:
       reconcile show web-1
+      reconcile show web-1 --record      ids, status, MAC, reverse names, snapshots, backups
     """
     from reconciler.cli.opening import known_key, now
     from reconciler.cli.output import notes_aside, paint
@@ -29,6 +31,8 @@ def show(ctx: click.Context, vm: str, output: str) -> None:
     from reconciler.specs import read_fleet
 
     settings: Settings = ctx.obj
+    if whole:
+        ctx.exit(_record(settings, vm))
     known_key(vm, read_fleet(settings.fleet, settings.database, now()), ())
     aside = notes_aside()
     try:
@@ -42,3 +46,20 @@ def show(ctx: click.Context, vm: str, output: str) -> None:
     else:
         click.echo(render_comparison(found, paint()))
     ctx.exit(EXIT_FAILED if found.remote.startswith("unknown") else 0)
+
+
+def _record(settings: Settings, vm: str) -> int:
+    """Print a VM's record; return the exit status."""
+    from reconciler.cli.opening import known_key, now
+    from reconciler.config import open_preview
+    from reconciler.record import record
+    from reconciler.status import fleet_status
+
+    at = now()
+    with open_preview(settings.fleet, settings.database, at) as opened:
+        memories = opened.store.memories()
+        key = known_key(vm, opened.fleet, memories)
+        status = next(one for one in fleet_status(opened.fleet, opened.store, at) if one.key == key)
+        found = record(opened, status, opened.store.memories([key])[key], at)
+    click.echo(document(**found))
+    return EXIT_FAILED if found["problem"] and found["vm_id"] is not None else 0

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,9 +14,11 @@ SNAPSHOT = "/nodes/{node}/qemu/{vmid}/snapshot"
 NEVER = ("--method", "POST", "--path", "/nodes/pve9/apt/update")
 
 
-@pytest.fixture
-def fleet(tmp_path: Path) -> Iterator[Grounds]:
-    with Grounds(tmp_path, {"vms/vms.yaml": "web: {power: stopped}\n"}) as grounds:
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
+    """A cluster that all these tests share; each leaves nothing in the queue."""
+    folder = tmp_path_factory.mktemp("queue")
+    with Grounds(folder, {"vms/vms.yaml": "web: {power: stopped}\n"}) as grounds:
         grounds.settle()
         yield grounds
 
@@ -69,20 +70,19 @@ def test_q_11_a_job_is_asked_for_sent_and_shown_with_its_log(fleet: Grounds) -> 
 
 def test_q_12_a_job_that_was_given_up_says_how_it_is_tried_again(fleet: Grounds) -> None:
     """Q-06, Q-07, Q-12"""
-    said(fleet, "queue", "add", "--cluster", "demo", *NEVER)
+    number = str(told(fleet, "queue", "add", "--cluster", "demo", *NEVER)["id"])
     assert call(fleet, "process-queue").exit_code == EXIT_FAILED
-    shown = call(fleet, "queue", "show", "1")
+    shown = call(fleet, "queue", "show", number)
     assert shown.exit_code == EXIT_FAILED
     assert "has no node pve9" in shown.output
-    assert "try again: reconcile queue retry 1" in shown.output
+    assert f"try again: reconcile queue retry {number}" in shown.output
     assert call(fleet, "queue", "list").exit_code == EXIT_FAILED
-    assert said(fleet, "queue", "retry", "1") == "job 1: the next run sends it\n"
-    assert said(fleet, "queue", "cancel", "1") == "job 1: cancelled\n"
-    assert "only what waits" not in call(fleet, "queue", "cancel", "1").output
-    assert call(fleet, "queue", "cancel", "1").exit_code == EXIT_FAILED
+    assert said(fleet, "queue", "retry", number) == f"job {number}: the next run sends it\n"
+    assert said(fleet, "queue", "cancel", number) == f"job {number}: cancelled\n"
+    assert call(fleet, "queue", "cancel", number).exit_code == EXIT_FAILED
     assert said(fleet, "queue", "clean", "--error", "--older", "7d") == "0 jobs deleted\n"
     assert said(fleet, "queue", "clean", "--cancelled") == "1 job deleted\n"
-    assert call(fleet, "queue", "show", "1").exit_code == EXIT_FAILED
+    assert call(fleet, "queue", "show", number).exit_code == EXIT_FAILED
     assert said(fleet, "queue", "fail-stuck") == "no job is stuck\n"
 
 
@@ -94,3 +94,27 @@ def test_what_is_not_for_the_queue_is_refused_at_once(fleet: Grounds) -> None:
     odd = call(fleet, *vm, SNAPSHOT, "--method", "POST", "--param", "snapname")
     assert odd.exit_code == EXIT_USAGE or "expected NAME=VALUE" in odd.output
     assert "nothing is in the queue" in said(fleet, "queue", "list")
+
+
+def test_log_06_the_record_of_a_vm_is_one_document(fleet: Grounds) -> None:
+    """LOG-06"""
+    said(fleet, "snapshot", "web", "--name", "before")
+    fleet.settle()
+    found = told(fleet, "show", "web", "--record")
+    assert (found["service_id"], found["service_status"], found["vm_id"]) == ("web", "ready", 100)
+    assert (found["vm_name"], found["vm_status"]) == ("web.example.net", "stopped")
+    assert str(found["vm_net0_mac"]).count(":") == 5
+    assert [one["name"] for one in found["vm_snapshots"]] == ["before"]  # type: ignore[attr-defined]
+    named = ("vm_rev_dns", "vm_backups", "vm_backup_schedule", "backup_now", "backup_restore")
+    assert set(named) <= found.keys()
+    assert found["vm_backups"] == []
+    assert found["problem"] is None
+
+
+def test_q_10_verify_answers_and_repairs(fleet: Grounds) -> None:
+    """Q-10"""
+    assert "web is as its spec says" in said(fleet, "verify", "web")
+    fleet.ask("PUT", "/nodes/pve1/qemu/100/config", tags="theirs")
+    assert told(fleet, "verify", "web", status=2)["differs"] is True
+    repaired = told(fleet, "verify", "web", "--repair")
+    assert (repaired["differs"], repaired["missing_volumes"]) == (False, {})
