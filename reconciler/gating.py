@@ -54,7 +54,7 @@ class Gating:
         return Gate(
             thresholds=self.fleet.guard,
             limits=self.fleet.limits,
-            managed=max(1, len(self.fleet.vms) - len(self.fleet.pruned)),
+            managed=self._managed(),
             approved=self._approved,
             beside=frozenset(one.name for one in handlers if not one.blocking),
             place_of=place_of,
@@ -65,6 +65,17 @@ class Gating:
             pruned=self.fleet.pruned,
             small=self._is_small(),
         )
+
+    def _managed(self) -> int:
+        """How many VMs the shares are shares of: those that are wanted, or still to be ended.
+
+        What is to be absent and has gone is none any more, however long its spec stands there.
+        """
+        present = sum(spec.state == "present" for spec in self.fleet.vms.values())
+        absent = {key for key, spec in self.fleet.vms.items() if spec.state == "absent"}
+        ending = absent - self.fleet.pruned
+        still = ending & self.store.bindings.names().keys() if ending else ending
+        return max(1, present + len(still))
 
     def _is_small(self) -> bool:
         """Whether so few VMs are wanted that each pruned one needs approval (design 4)."""
