@@ -9,6 +9,7 @@ Any doubt means a whole look; so does the rotation. A dry run looks at everythin
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def _quiet(spec: VMSpec, memory: Memory, found: Guarded) -> bool:
     refers = spec.cloudinit is not None and spec.cloudinit.password not in (None, "generate")
     return (
         seen.presence is Presence.PRESENT
-        and not (found.plan.changes or notes or seen.secrets or refers)
+        and not (found.plan.changes or notes or seen.secrets or seen.holders or refers)
         and memory == bare == seen.memory
         and binding is not None
         and binding.phase is Phase.READY
@@ -100,11 +101,18 @@ def _quiet(spec: VMSpec, memory: Memory, found: Guarded) -> bool:
 def code_stamp(handlers: Iterable[Handler]) -> list[tuple[str, int, int]]:
     """Names, sizes and times (ns) of the program's files: changed code may judge differently."""
     theirs = {type(handler).__module__.partition(".")[0] for handler in handlers} - {*PACKAGES}
-    files = {file for name in PACKAGES for file in _folder(name).rglob("*.py")}
-    files |= {file for name in theirs for file in _folder(name).glob("*.py")}
-    return [
-        (str(file), one.st_size, one.st_mtime_ns) for file in sorted(files) if (one := file.stat())
-    ]
+    return [*_own_stamp(), *_stamp(file for one in theirs for file in _folder(one).glob("*.py"))]
+
+
+@cache
+def _own_stamp() -> tuple[tuple[str, int, int], ...]:
+    """Our own packages', once a process: the code that runs is the code that was loaded."""
+    return tuple(_stamp(file for one in PACKAGES for file in _folder(one).rglob("*.py")))
+
+
+def _stamp(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    found = ((file, file.stat()) for file in sorted({*files}))
+    return [(str(file), one.st_size, one.st_mtime_ns) for file, one in found]
 
 
 def _folder(package: str) -> Path:
