@@ -229,12 +229,23 @@ def cross_check(
     """Report what two VMs may not share: names, static addresses, `was`."""
     places: dict[tuple[str, ...], Draft] = {}
     names = _addressed(specs)
+    _renamed_and_absent(drafts, report)
     for draft in drafts:
         for wrong, holds in _claims(draft, specs.get(draft.key), known, shared, names):
             first = places.setdefault(holds, draft) if holds else None
             if first is not draft:
                 message = wrong.message.replace("{other}", first.key if first else "")
                 report.add(draft.fault(Wrong(wrong.path, message)), draft.key)
+
+
+def _renamed_and_absent(drafts: list[Draft], report: Report) -> None:
+    """Report a VM that is to be absent under the very key that another says it bore."""
+    renamed = {str(draft.tree["was"]): draft.key for draft in drafts if draft.tree.get("was")}
+    for draft in drafts:
+        if draft.absent and draft.key in renamed:
+            new = renamed[draft.key]
+            text = f"{new} says `was: {draft.key}`, so it keeps the machine; remove this spec"
+            report.add(draft.fault(Wrong(("state",), text)), draft.key)
 
 
 def _addressed(specs: dict[str, VMSpec]) -> Set[str]:
