@@ -31,6 +31,7 @@ from state.observed import SeenVM
 from state.outbox import Event
 from state.verbs import Wish
 
+RESTORE = "do.restore"
 DONE, FAILED = "backup_done", "backup_failed"
 """Events."""
 
@@ -188,6 +189,8 @@ def _hindered(ward: Ward, spec: VMSpec, seen: SeenVM, wish: Wish) -> Note | None
     """Why no backup is begun now: nobody knows what is there, or keep has no slot (C-20)."""
     problem = ward.shelf.problem(storage_of(spec, wish) or "")
     handler = f"{ward.job}.take"
+    if RESTORE in seen.memory.intents:
+        return Note(seen.key, handler, BACKUP, "a restore of it is open", None, blocking=True)
     if problem:
         return Note(seen.key, handler, BACKUP, problem, None, blocking=True)
     keep, there = kept(spec), [one for one in ward.mine(seen) if not one.protected]

@@ -81,7 +81,8 @@ class Volume:
 
     `volid` is the whole id (`local:110/vm-110-disk-0.qcow2`), `size` the virtual size and `used`
     the allocated bytes, `parent` the volid of the base of a linked clone. `virtual` is what an
-    import file unpacks to, since its listing shows the size of the file.
+    import file unpacks to, since its listing shows the size of the file. `verification` is what a
+    backup server said of a backup: `ok`, `failed`, or empty where it was not asked.
     """
 
     volid: str
@@ -95,6 +96,7 @@ class Volume:
     parent: str | None = None
     notes: str | None = None
     protected: bool = False
+    verification: str = ""
     snapshots: list[str] = field(default_factory=list)
     virtual: int = 0
 

@@ -170,6 +170,9 @@ def content_row(storage: Storage, volume: Volume) -> dict[str, Any]:
         row["subtype"] = label(volume.name).kind
         if volume.protected:
             row["protected"] = 1
+        if volume.verification:
+            upid = f"UPID:pbs:00000001:00000001:00000001:{volume.ctime:08X}:verify:d:root@pam:"
+            row["verification"] = {"state": volume.verification, "upid": upid}
     if volume.notes is not None:
         row["notes"] = volume.notes.partition("\n")[0]
     return row
