@@ -97,10 +97,11 @@ def is_back(seen: SeenVM, stop: Stop) -> bool:
 def ask(seen: SeenVM, field: str, state: str = "stopped") -> Change:
     """Ask the guest, or the HA manager, to shut the VM down; `field` is STOP or STAY_OFF.
 
-    Asked again after a failure it has what is left of its time. `POST …/status/shutdown`.
+    Asked again after a failure it has what is left of its time, and all of it once that is over.
+    `POST …/status/shutdown`.
     """
     stop, seconds = open_stop(seen), int(SHUTDOWN.total_seconds())
-    if stop and stop.failed:
+    if stop and stop.failed and seen.at - stop.intent.at < SHUTDOWN:
         seconds -= int((seen.at - stop.intent.at).total_seconds())
     call = Call(Method.POST, f"{vm_path(seen)}/status/shutdown", {"timeout": seconds})
     if resource_of(seen):

@@ -69,6 +69,13 @@ def test_a_failed_request_is_made_again_within_its_window_and_anew_after_it() ->
     )
 
 
+def test_a_failed_request_of_long_ago_is_made_again_with_all_of_its_time() -> None:
+    """What is left of a time that is over is less than nothing, which Proxmox refuses."""
+    for age, seconds in ((30, 90), (119, 1), (120, 120), (200_000, 120)):
+        failed = running(Intent("web-1", STOP, AT - age * SECOND, 4, "off failed"))
+        assert ask(failed, "stop.off").calls[0].params == {"timeout": seconds}
+
+
 moments = st.floats(0, 4000)
 
 
