@@ -9,6 +9,7 @@ from desired.model import Bool, Model
 
 SNAPSHOT = r"^[A-Za-z][A-Za-z0-9_-]{1,39}$"
 HOST = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$"
+VOLUME = r"^[A-Za-z][A-Za-z0-9._-]*:backup/\S+$"
 SLOT = r"^(scsi|virtio|sata|ide|efidisk|tpmstate)\d+$"
 
 
@@ -35,6 +36,17 @@ class AskedRollback(Asked):
     """Back to the snapshot `name`."""
 
     name: str = Field(pattern=SNAPSHOT)
+
+
+class AskedRestore(Asked):
+    """Back to the backup `backup`, its disks to `storage` or where they were.
+
+    `foreign` takes one of another VM, or of another one that had its vmid.
+    """
+
+    backup: str = Field(pattern=VOLUME, max_length=500)
+    storage: str | None = Field(None, pattern=STORAGE)
+    foreign: Bool | None = None
 
 
 class AskedMove(Asked):
@@ -69,6 +81,7 @@ class Do(Model):
     redeploy: Plain = None
     snapshot: Snapshot = None
     rollback: AskedRollback | None = None
+    restore: AskedRestore | None = None
     move: AskedMove | None = None
 
     def asked(self) -> tuple[tuple[str, Asked], ...]:

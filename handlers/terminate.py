@@ -109,7 +109,7 @@ class Terminate:
             yield Change(seen.key, self.name, "ha", old, None, (call,), Effect.DESTROY, gate=True)
             return
         stop = open_stop(seen)
-        found = list(go_on(seen, stop)) if stop else [_asked(seen)]
+        found = list(go_on(seen, stop)) if stop else [asked_off(seen)]
         if any(isinstance(one, Note) and one.condition == "StopFailed" for one in found):
             return
         for one in found:
@@ -167,7 +167,7 @@ class Terminate:
         return Note(seen.key, self.name, VM, reason, condition, blocking=True)
 
 
-def _asked(seen: SeenVM) -> Change:
+def asked_off(seen: SeenVM) -> Change:
     """Ask for a shutdown; a guest that was refused one (it is paused) is switched off."""
     if "power" not in seen.memory.attempts:
         return ask(seen, STAY_OFF)

@@ -14,6 +14,7 @@ BACKUP = "backup"
 REINSTALL, REDEPLOY = "reinstall", "redeploy"
 RESET = "reset"
 TERMINATE = "terminate"
+RESTORE = "restore"
 
 KNOWN = (
     SUSPEND,
@@ -27,6 +28,7 @@ KNOWN = (
     REDEPLOY,
     RESET,
     TERMINATE,
+    RESTORE,
 )
 UNCLEAR, SUSPENDED = "VerbUnclear", "Suspended"
 DONE, WAS = "done", "was"
@@ -114,6 +116,12 @@ def kept_macs(memory: Memory) -> dict[str, str]:
     wish = wish_of(memory, REINSTALL)
     macs = wish.params.get(MACS) if wish else None
     return {slot: str(mac) for slot, mac in macs.items()} if isinstance(macs, dict) else {}
+
+
+def restores(memory: Memory) -> bool:
+    """Whether a restore of the VM is under way: one that failed waits for a person instead."""
+    wish = wish_of(memory, RESTORE)
+    return wish is not None and wish.text("step") != "failed"
 
 
 def may_ask(seen: SeenVM) -> bool:

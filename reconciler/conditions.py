@@ -45,6 +45,7 @@ MEANINGS: Mapping[str, str] = {
     "RestartInVain": "it was restarted for values that Proxmox still does not take",
     "RestartRequired": "values wait in Proxmox for a stop and start",
     "RolloutAborted": "the rollout of its package's edit was ended; it stays as it was before",
+    "RestoreFailed": "a restore came to grief and left it off; nothing is started, a person decides",
     "RolloutPaused": "the rollout of its package's edit stands still, since a VM is not well",
     "RolloutWaiting": "its package's edit goes out in batches, and its turn is still to come",
     "SecretMissing": "a secret that it needs was not drawn yet, or cannot be read",

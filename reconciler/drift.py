@@ -17,7 +17,7 @@ from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from handlers.marker import marker_tag, without_marker
-from handlers.wishes import AT_HOME, is_asked
+from handlers.wishes import AT_HOME, is_asked, restores
 from reconciler.adopt.watch import is_watched, watched
 from reconciler.guard import Guarded
 from reconciler.plan import Judge, plan_vm
@@ -76,7 +76,7 @@ class Drifts:
         What was written last and is asked for differently now (a password that was reset) is ours;
         and so is what follows from leases, where the spec asks for other ones than it did.
         """
-        if is_asked(seen.memory, handler.name, change.field):
+        if is_asked(seen.memory, handler.name, change.field) or restores(seen.memory):
             return False
         if handler.name in WISHES or (handler.name == "power" and _ours(seen, change)):
             return False

@@ -21,7 +21,7 @@ from reconciler.neighbours import Neighbours
 from reconciler.pve.contact import ClosedApi, CountingApi, FencedApi
 from reconciler.pve.preflight import firewall_enabled, preflight
 from reconciler.pve.usage import usage
-from reconciler.registry import ending_handlers, vm_handlers
+from reconciler.registry import ending_handlers, restoring_handlers, vm_handlers
 from reconciler.report import Remark, Reporter, Traced
 from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
@@ -70,7 +70,8 @@ class Stage:
     def _site(self, name: str, last_run: datetime | None) -> Site:
         api, fleet, store = self._api(name), self.opened.fleet, self.opened.store
         self.apis.append(api)
-        handlers = {handler.name: handler for handler in (*vm_handlers(), *ending_handlers())}
+        every = (*vm_handlers(), *ending_handlers(), *restoring_handlers())
+        handlers = {handler.name: handler for handler in every}
         site = Site(
             name=name,
             cluster=fleet.clusters[name],

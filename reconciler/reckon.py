@@ -12,6 +12,7 @@ from handlers.safeguard import UNAVAILABLE, UNDONE
 from handlers.stop import START
 from handlers.terminate import BLOCKED
 from handlers.terminate import WAITS as END_WAITS
+from handlers.wishes import RESTORE
 from reconciler.backoff import soon
 from reconciler.clock import Clock
 from reconciler.drift import tell_drift
@@ -172,6 +173,11 @@ class Reckoner:
         if isinstance(end.error, Contention | Locked):
             turn.standing, turn.why = Standing.WAITING, end.text
             turn.not_before = soon(turn.key, now)
+            return
+        if task.handler == RESTORE and kind_of(task) == "qmrestore":
+            # The next look finds out what it left of the VM.
+            turn.why = end.text
+            self.narrator.failed(turn, now, task.handler, end.text)
             return
         if kind_of(task) == "qmdestroy" and task.handler == "terminate":
             self.ending.failed(turn, end.text)

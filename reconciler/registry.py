@@ -24,6 +24,7 @@ from handlers.pool import Pool
 from handlers.power import Power
 from handlers.reclaim import Reclaim
 from handlers.safeguard import Safeguard
+from handlers.restore import Restore
 from handlers.snapshots import Snapshots
 from handlers.tags import Tags
 from handlers.terminate import Terminate
@@ -71,3 +72,9 @@ def zone_handlers() -> tuple[ZoneHandler, ...]:
 def ending_handlers() -> tuple[Handler, ...]:
     """Return the handlers of a VM that is to be absent: no other has a say then."""
     return (Terminate(),)
+
+
+@cache
+def restoring_handlers() -> tuple[Handler, ...]:
+    """Return the handlers of a VM that is put back from a backup, before it is itself again."""
+    return (Restore(),)

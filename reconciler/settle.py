@@ -14,6 +14,7 @@ from reconciler.stopping import conclude
 from reconciler.turn import Standing, Turn
 from reconciler.verbs.anew import renewed
 from reconciler.verbs.suspend import at_rest
+from reconciler.verbs.restore import restored
 from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
 from state.observed import SeenVM
@@ -39,7 +40,8 @@ class Settler:
         """Nothing differs that counts: the VM is ready; what it no longer uses is given back."""
         seen = guarded.plan.seen
         turn.standing, turn.why = Standing.READY, ""
-        self._ready(turn.key, seen)
+        if not restored(self.store, seen, self.clock.now()):
+            self._ready(turn.key, seen)
         at_rest(self.store, seen, self.clock.now())
         renewed(self.store, seen, self.clock.now())
         if all(change.drift or change.handler in WISHES for change in guarded.withheld):

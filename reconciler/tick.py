@@ -38,6 +38,9 @@ OTHERS = timedelta(seconds=2)
 MIGRATION = timedelta(seconds=300)
 """How long one run follows a migration, which the next run then goes on with (DEP-15)."""
 
+LONG = {"qmigrate": "migration", "qmrestore": "restore"}
+"""Kinds of tasks that copy all of a VM, and may take hours."""
+
 
 @dataclass(slots=True)
 class Tick:
@@ -221,7 +224,7 @@ class Tick:
         now, most = self.clock.now(), self.follows
         if self._is_foreign(task):
             most = OTHERS
-        elif kind_of(task) == "qmigrate":
+        elif kind_of(task) in LONG:
             most = min(MIGRATION, most or MIGRATION)
         if most is None or self.began is None:
             return left(task, now)
@@ -231,8 +234,8 @@ class Tick:
         """Say what is at work where this run need not wait for it; empty where it must."""
         if self._is_foreign(task):
             return f"{task.handler} is at work ({task.upid})"
-        if kind_of(task) == "qmigrate":
-            return "its migration takes longer"
+        if kind_of(task) in LONG:
+            return f"its {LONG[kind_of(task)]} takes longer"
         return f"{task.handler} takes longer" if self.follows else ""
 
     def _is_foreign(self, task: OpenTask) -> bool:

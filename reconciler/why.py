@@ -64,6 +64,8 @@ ADVICE = {
     "rollout resume`",
     "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
     "SlotTaken": "name another slot in the spec; what is in this one is left alone",
+    "RestoreFailed": "`reconcile restore {key} --backup VOLUME` tries again, or another backup; "
+    "`reconcile reinstall {key}` makes it anew",
     "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "
     "`sha256sum` on a node",
     "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from handlers.handler import Handler, is_config_call
-from reconciler.registry import ending_handlers, vm_handlers
+from reconciler.registry import ending_handlers, restoring_handlers, vm_handlers
 from tests.casefile import compared, read_case, shown_change, shown_note
 
 FOLDER = Path(__file__).parent / "cases"
 HANDLERS: dict[str, Handler] = {
-    handler.name: handler for handler in (*vm_handlers(), *ending_handlers())
+    handler.name: handler for handler in (*vm_handlers(), *ending_handlers(), *restoring_handlers())
 }
-ALSO = {"terminate": ("power",)}
-"""Whose steps a handler takes over, beside its own: the stop before a destroy."""
+ALSO = {"terminate": ("power",), "restore": ("power",)}
+"""Whose steps a handler takes over, beside its own: the stop before a destroy, or a restore."""
 
 CASES = sorted(path for name in HANDLERS for path in (FOLDER / name).glob("*.yaml"))
 

@@ -47,6 +47,7 @@ COMMANDS = {
     "snapshot": "snapshots",
     "rollback": "snapshots",
     "snapshots": "snapshots",
+    "restore": "restore",
     "backup": "backup",
     "reinstall": "verbs",
     "redeploy": "verbs",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from handlers.handler import why as split_condition
+from handlers.wishes import RESTORE, wish_of
 from reconciler.execute import Done, Executor
 from reconciler.guard import Guarded
 from reconciler.look import SiteLook
@@ -140,6 +141,9 @@ class JobLook(SiteLook):
     def _plan(self, turn: Turn, seen: SeenVM) -> VMPlan:
         if seen.presence is Presence.ABSENT:
             note = Note(seen.key, "exists", "vm", "the VM is not there", blocking=True)
+            return VMPlan(seen, notes=(note,))
+        if wish_of(seen.memory, RESTORE):
+            note = Note(seen.key, "exists", "vm", "it is restored from a backup", blocking=True)
             return VMPlan(seen, notes=(note,))
         first = plan_vm(turn.spec, seen, self.handlers[:1])
         if first.changes or any(note.blocking for note in first.notes):

@@ -20,6 +20,7 @@ from handlers.safeguard import (
 )
 from handlers.snapshots import SNAPSHOTS
 from handlers.stop import OFF, STOP, answered, open_stop
+from handlers.wishes import RESTORE
 from reconciler.clock import Clock
 from reconciler.execute import Done
 from reconciler.guard import Guarded
@@ -39,6 +40,7 @@ from reconciler.safeguard.limits import beyond
 from reconciler.safeguard.saved import Saved, feature_missing, saved_of
 from reconciler.site import Site
 from reconciler.stopping import conclude
+from reconciler.verbs.restore import carry_restore
 from reconciler.verbs.snapshot import carry_snapshot
 from state.api import Json, NotFound
 from state.change import Call, Change, Method, Outcome, Param
@@ -66,6 +68,9 @@ def carry_out(
     step = next((one for one in changes if one.handler == SAFEGUARD and not one.calls), None)
     seen = guarded.plan.seen
     asked = next((one for one in changes if one.handler == SNAPSHOTS), None)
+    restore = next((one for one in changes if one.handler == RESTORE), None)
+    if restore is not None:
+        return carry_restore(store, site, clock, seen, restore)
     if step is None and asked is not None:
         return carry_snapshot(store, site, clock, spec, seen, asked)
     if step is None:

@@ -12,11 +12,13 @@ from handlers.wishes import (
     MOVE,
     REDEPLOY,
     REINSTALL,
+    RESTORE,
     RESUME,
     ROLLBACK,
     SNAPSHOT,
     SUSPEND,
     TERMINATE,
+    restores,
     wish_of,
 )
 from reconciler.behaviour import is_skipped
@@ -28,6 +30,19 @@ from state.verbs import Wish
 
 ALONE = (TERMINATE, REINSTALL, REDEPLOY)
 """While one of these is open nothing else is asked."""
+
+WANTED = (
+    SUSPEND,
+    RESUME,
+    MOVE,
+    BACKUP,
+    RESTORE,
+    REINSTALL,
+    REDEPLOY,
+    SNAPSHOT,
+    ROLLBACK,
+)
+"""Verbs for a VM that some spec wants."""
 
 
 class Refused(ValueError):
@@ -49,8 +64,10 @@ def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
     for other in ALONE:
         if other != wish.verb and wish_of(memory, other):
             return f"a {other} of it is under way"
+    if wish.verb != RESTORE and restores(memory):
+        return "a restore of it is under way"
     if spec is None or spec.state == "absent":
-        if wish.verb in (SUSPEND, RESUME, MOVE, BACKUP, REINSTALL, REDEPLOY, SNAPSHOT, ROLLBACK):
+        if wish.verb in WANTED:
             return "no spec wants it: give it one first (see reconcile adopt)"
         return ""
     return _refused_of(spec, wish)
@@ -69,6 +86,8 @@ def _refused_of(spec: VMSpec, wish: Wish) -> str:
             f"{', '.join(kept)} would be parted from it (reclaim: retain): take that word off the "
             "disk to lose it, or redeploy the VM: the disk then waits at a holder VM"
         )
+    if wish.verb == RESTORE and ":" not in (wish.text("backup") or ""):
+        return "no backup is named: expected STORAGE:backup/NAME, see reconcile backup list"
     if wish.verb in (ROLLBACK, DELETE_SNAPSHOT) and not wish.text("name"):
         return "no snapshot is named"
     if wish.verb != MOVE:
@@ -110,10 +129,15 @@ def ask(store: Store, spec: VMSpec | None, memory: Memory, wish: Wish, at: datet
     if wish.verb == RESUME and not suspended:
         store.verbs.record(wish, "done", "it is not suspended", at)
         return "is coming back already" if already else "is not suspended"
+    broken = wish_of(memory, RESTORE)
+    broken = None if restores(memory) else broken
+    if wish.verb == RESTORE and broken and already:
+        already, wish = None, replace(wish, params={**wish.params, "again": True})
     if already and already.token != wish.token:
         raise Refused(f"{already.by} asked for that at {already.at:%Y-%m-%d %H:%M} UTC already")
     before = suspended if wish.verb == RESUME else None
     before = wish_of(memory, RESUME) if wish.verb == SUSPEND else before
+    before = broken if wish.verb == REINSTALL else before
     if before is not None and "was" in before.params:
         wish = replace(wish, params={**wish.params, "was": before.params["was"]})
     if not store.verbs.ask(wish, before, at):

@@ -3,10 +3,12 @@
 from datetime import datetime
 
 from handlers.move import Move
+from handlers.restore import CHECKED, STEP
 from handlers.snapshots import SNAPSHOTS
 from handlers.wishes import (
     DELETE_SNAPSHOT,
     MOVE,
+    RESTORE,
     ROLLBACK,
     SNAPSHOT,
     may_ask,
@@ -30,6 +32,7 @@ BY_HANDLER = {
     ROLLBACK: SNAPSHOTS,
     DELETE_SNAPSHOT: SNAPSHOTS,
     MOVE: Move.name,
+    RESTORE: RESTORE,
 }
 """The verbs that one handler carries out, and that may fail for good."""
 
@@ -52,6 +55,8 @@ def followed(store: Store, plan: VMPlan) -> list[str]:
 
 def _given_up(store: Store, seen: SeenVM, wish: Wish) -> str:
     handler = BY_HANDLER.get(wish.verb, "")
+    if wish.verb == RESTORE and wish.text(STEP) not in (None, CHECKED):
+        return ""
     attempt = seen.memory.attempts.get(handler)
     if attempt is None or attempt.count < MOST or attempt.at < wish.at:
         return ""

@@ -7,6 +7,7 @@ from desired.spec import VMSpec
 from handlers.effects import running, wanted
 from handlers.safeguard import GUARD
 from handlers.wishes import DONE, RESUME, SUSPEND, WAS, wish_of
+from reconciler.verbs.restore import laid_over
 from state.api import Json
 from state.memory import Memory, Phase
 from state.observed import Presence, SeenVM
@@ -23,6 +24,7 @@ def asked_of(spec: VMSpec, memory: Memory) -> VMSpec:
     """The spec with what was asked of the VM laid over it. Pure."""
     if spec.state == "absent":
         return spec
+    spec = laid_over(spec, memory)
     if wish_of(memory, SUSPEND):
         return _off(spec, memory)
     resume = wish_of(memory, RESUME)

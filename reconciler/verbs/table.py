@@ -10,6 +10,7 @@ from handlers.wishes import (
     REDEPLOY,
     REINSTALL,
     RESET,
+    RESTORE,
     RESUME,
     ROLLBACK,
     SNAPSHOT,
@@ -46,6 +47,10 @@ _ROWS = (
     Verb(
         REDEPLOY,
         "is destroyed and made anew from nothing, with fresh addresses; backups stay",
+    ),
+    Verb(
+        RESTORE,
+        "is stopped and put back to a backup: what was written since is lost, and every snapshot",
     ),
     Verb(RESET, "has steps of its pipeline made once more"),
     Verb(TERMINATE, "is destroyed"),

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from state.api import Json
 from tests.lab import Killed, Lab, Sent
 from tests.laws.fleets import Spec, fleet_files
 from tests.laws.test_crash import commits
@@ -16,7 +17,7 @@ from tests.verbs import asked, results
 
 NIC: Spec = {"bridge": "vmbr0", "ipv4": {"pool": "public-v4"}}
 PLAIN: Spec = {"memory": "1GiB", "onboot": True, "nics": {"net0": NIC}}
-VERBS = ("reinstall", "redeploy", "suspend", "snapshot", "rollback")
+VERBS = ("reinstall", "redeploy", "suspend", "snapshot", "rollback", "restore")
 
 
 def base(folder: Path, verb: str) -> Lab:
@@ -27,9 +28,20 @@ def base(folder: Path, verb: str) -> Lab:
     if verb == "rollback":
         asked(lab, "snapshot", "gold")
         lab.settle()
+    params: dict[str, Json] = {"name": "gold"} if verb == "rollback" else {}
+    if verb == "restore":
+        lab.ask("POST", "/nodes/pve1/vzdump", vmid="100", storage="local")
+        lab.clock.sleep(60.0)
+        lab.ask("GET", "/version")
+        params["backup"] = archive(lab)
+        lab.settle()
     lab.wire.calls.clear()
-    asked(lab, verb, "t1", **({"name": "gold"} if verb == "rollback" else {}))
+    asked(lab, verb, "t1", "a", **params)
     return lab
+
+
+def archive(lab: Lab) -> str:
+    return next(one.volid for one in lab.world.volumes.values() if one.content == "backup")
 
 
 def finished(lab: Lab) -> None:

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 import handlers
-from reconciler.registry import ending_handlers, vm_handlers, zone_handlers
+from reconciler.registry import (
+    ending_handlers,
+    restoring_handlers,
+    vm_handlers,
+    zone_handlers,
+)
 
 
 def test_every_handler_that_is_written_is_registered() -> None:
     names = {handler.name for handler in (*vm_handlers(), *ending_handlers())}
+    names |= {handler.name for handler in restoring_handlers()}
     names |= {handler.name for handler in zone_handlers()}
     folder = Path(handlers.__file__).parent
     written = {path.stem for path in folder.glob("*.py") if "    after" in path.read_text()}

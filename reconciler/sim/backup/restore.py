@@ -7,6 +7,7 @@ PVE/QemuServer.pm (restore_vma_archive, restore_update_config_line, rescan).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,13 @@ def begin(
 
 
 @step("restore.undo")
-def undo(world: World, task: Task, vmid: int) -> None:
-    """After a failure the lock goes, and nothing else: what was overwritten stays so."""
+def undo(world: World, task: Task, vmid: int, placed: Mapping[str, str] | None = None) -> None:
+    """After a failure the lock goes, and the volumes that were to be filled: what was overwritten
+    stays so."""
     machine = world.vms.get(vmid)
+    for volid in (placed or {}).values():
+        storage.free(world, task.node, volid)
+        task.say(f"temporary volume '{volid}' successfully removed")
     if machine is not None and machine.lock == "create":
         del machine.config["lock"]
     task.say(
@@ -145,6 +150,7 @@ def open_archive(
             raise TaskFailed(_said(refusal)) from refusal
         raise in_command(world, volume, task, refusal) from refusal
     args = {"vmid": vmid, "source": source, "wish": wish, "user": user, "placed": placed}
+    task.on_fail = Step("restore.undo", {"vmid": vmid, "placed": placed})
     seconds = copy_seconds(archive, int(wish["bwlimit"] or 0))
     return [Step("restore.fill", args, seconds)]
 
