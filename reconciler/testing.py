@@ -1,10 +1,10 @@
-"""For the tests of a site's own handlers: VMs to ask them about, and the laws of a `diff`.
+"""For the tests of a site's own jobs: runs without a cluster, VMs, and the laws of a `diff`.
 
 check_laws(Handler(), [(spec_of(extensions={"keyboard": "de"}), seen_of())])
 """
 
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -16,8 +16,9 @@ from typing import Protocol
 from desired.spec import VMSpec
 from handlers.handler import is_config_call, merge_config
 from reconciler.own.fitness import unfit
-from reconciler.own.job import Denied
+from reconciler.own.job import Denied, Job
 from reconciler.own.refuse import effect_of
+from state.api import Json
 from state.change import Change, Note
 from state.conf import Scalar, VMConfig
 from state.memory import Binding, Memory, Phase
@@ -63,6 +64,39 @@ def seen_of(config: Mapping[str, Scalar] | None = None, *, status: str = "runnin
         store="testing",
         fleet="testing",
     )
+
+
+def job_of(
+    config: Mapping[str, Json] | None = None,
+    *,
+    vms: Sequence[Mapping[str, Json]] = (),
+    api: Mapping[str, Json] | None = None,
+    specs: Mapping[str, Json] | None = None,
+    dry: bool = False,
+    told: list[dict[str, Json]] | None = None,
+) -> Job:
+    """A job's run without a cluster: `api` answers by path, every item can be claimed.
+
+    What the job asks for is appended to `told`.
+    """
+    asked = [] if told is None else told
+
+    def ask(question: dict[str, Json]) -> Json:
+        asked.append(question)
+        match question["ask"]:
+            case "vms":
+                return [dict(one) for one in vms]
+            case "spec" | "get" as kind:
+                known = (specs if kind == "spec" else api) or {}
+                key = str(question["key" if kind == "spec" else "path"])
+                if key not in known:
+                    raise Denied(f"{kind} {key}: the test has no answer")
+                return known[key]
+            case "claim":
+                return True
+        return None
+
+    return Job("testing", dict(config or {}), DAY, dry, "testing", ask)
 
 
 def check_laws(handler: Diffs, cases: Iterable[Case]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.answer import OUTPUT, answer, document
+from reconciler.cli.job_own import check, new
 from reconciler.cli.settings import EXIT_CHANGES, EXIT_FAILED, Settings
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ def job() -> None:
       reconcile job run process_vms
       reconcile --run-task=processVirtualMachines      the same
     """
+
+
+job.add_command(new)
+job.add_command(check)
 
 
 @job.command("list")
@@ -254,7 +259,15 @@ def edit(settings: Settings, name: str, schedule: str | None, reset: bool, outpu
 @OUTPUT
 @click.pass_obj
 def remove(settings: Settings, name: str, output: str) -> None:
-    """Remove a job whose code is not there any more from the list."""
+    """Remove a job whose code is not there any more from the list; all of a plugin by '*@PLUGIN'.
+
+    \b
+    Examples:
+      reconcile job remove weekly_digest
+      reconcile job remove '*@billing'
+    """
+    from fnmatch import fnmatchcase
+
     from reconciler.cli.opening import now
     from reconciler.config import open_live
     from reconciler.loops.registry import called
@@ -266,13 +279,18 @@ def remove(settings: Settings, name: str, output: str) -> None:
             f"job {loop.name} is built in and stays; reconcile job disable {loop.name}"
         )
     own, read = known_loops(settings.fleet)
-    if name in read.broken or any(one.name == name for one in own):
+    there = {one.name for one in own} | read.broken
+    if name in there:
         raise click.UsageError(f"the code of {name} is there; delete that, or job disable {name}")
     with open_live(settings.fleet, settings.database, now()) as opened:
-        removed = opened.store.loops.remove(name)
-    if not removed:
+        rows = opened.store.loops.all()
+        gone = [one for one in rows if one not in there and not called(one)]
+        names = [one for one in gone if fnmatchcase(one, name)]
+        for one in names:
+            opened.store.loops.remove(one)
+    if not names:
         raise click.UsageError(f"no job {name}")
-    answer(output, f"{name}: removed", job=name, removed=True)
+    answer(output, f"{', '.join(names)}: removed", job=name, removed=True, jobs=names)
 
 
 def _standings(opened: "Opened", at: "datetime") -> "list[Standing]":

@@ -24,7 +24,7 @@ MESSAGE = 500
 
 def own_loops(fleet: Fleet) -> tuple[tuple[Loop, ...], Found]:
     """Return a fleet's own jobs as loops, and what was found of them."""
-    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs, installed(), _taken())
+    found = find(Path(fleet.folder), fleet.handlers_dir, fleet.jobs, installed(), taken())
     return tuple(_loop(job) for job in found.jobs), found
 
 
@@ -34,7 +34,7 @@ def known_loops(folder: Path) -> tuple[tuple[Loop, ...], Found]:
     Raises UnusableSource.
     """
     head = FileSource(folder).head()
-    found = find(folder, head.handlers_dir, head.jobs, installed(), _taken())
+    found = find(folder, head.handlers_dir, head.jobs, installed(), taken())
     return tuple(_loop(job) for job in found.jobs), found
 
 
@@ -55,7 +55,7 @@ def remark_on(
     return len(found.errors) + len(gone)
 
 
-def _taken() -> frozenset[str]:
+def taken() -> frozenset[str]:
     """The names that mean a built-in job."""
     return frozenset(
         name for one in built_in() for name in (one.name, camel_case(one.name), *one.aliases)

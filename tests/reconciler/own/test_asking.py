@@ -22,11 +22,12 @@ def test_a_job_reads_vms_specs_and_the_api_through_its_parent(lab: OwnLab) -> No
         "    rows = job.get(vm['cluster'], '/cluster/resources', {'type': 'vm'})\n"
         "    here = [row['status'] for row in rows if row['vmid'] == vm['vmid']]\n"
         "    job.note(f\"looked at {vm['key']}\")\n"
-        "    return Result(X, processed=1)"
+        "    said = f\"{vm['phase']} {spec['memory']} {here}\"\n"
+        "    return Result(message=said, processed=1)"
     )
     lab.put("look", body)
     result = lab.one(lab.own("look"))
-    assert (result.message, result.processed) == ("ready 1073741824 ['running']", 1)
+    assert (result.message, result.processed) == ("ready 1GiB ['running']", 1)
     assert "looked at vm-0" in lab.said()
     assert [one.method for one in lab.wire.of(lab.wire.run)] == ["GET"]
 
