@@ -70,13 +70,17 @@ def _disk(slot: str, disk: Disk) -> Iterator[Wrong]:
         yield Wrong(path, f"expected a slot ({slots}), seen {slot!r}", at_key=True)
         return
     if disk.size is None:
-        if slot != "system":
+        if slot != "system" and disk.adopt is None:
             yield Wrong(path, "a disk needs a size, such as size: 10GiB", at_key=True)
     elif disk.size % MIB or disk.size > MOST_DISK:
         seen = format_size(disk.size)
         yield Wrong((*path, "size"), f"expected whole MiB, at most 128 TiB, seen {seen}")
     if slot == "system" and disk.reclaim == "delete":
         yield Wrong((*path, "reclaim"), "the system disk is never erased from under its VM")
+    if slot == "system" and disk.adopt:
+        yield Wrong((*path, "adopt"), "the system disk comes from the template: name a free slot")
+    if disk.adopt and disk.size == 0:
+        yield Wrong((*path, "adopt"), "size: 0 gives the disk up: expected one of the two")
     if disk.iothread and slot.startswith(("ide", "sata")):
         yield Wrong((*path, "iothread"), "only scsi and virtio disks have an iothread")
     if disk.ssd is not None and slot.startswith("virtio"):

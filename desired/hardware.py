@@ -11,6 +11,7 @@ from desired.units import Rate, Size
 DISK_SLOT = r"system|ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5])"
 NIC_SLOT = r"net([0-9]|[12][0-9]|3[01])"
 CPU_TYPE = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+HELD = r"^[1-9][0-9]{2,8}/(ide[0-3]|sata[0-5]|scsi([0-9]|[12][0-9]|30)|virtio([0-9]|1[0-5]))$"
 STORAGE = r"^[A-Za-z][A-Za-z0-9._-]*[A-Za-z0-9]$"
 BRIDGE = r"[A-Za-z][A-Za-z0-9_.-]{0,14}"
 _WAYS = "expected dhcp, auto, none, {pool: NAME} or {static: CIDR}"
@@ -53,6 +54,11 @@ class Disk(Model):
     backup: Bool | None = None
     reclaim: Literal["retain", "delete"] | None = Field(
         None, description="of a disk given up; retain: it outlives its VM too"
+    )
+    adopt: str | None = Field(
+        None,
+        pattern=HELD,
+        description="VMID/SLOT: take this disk of a holder in place of a new one",
     )
 
 

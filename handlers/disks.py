@@ -43,7 +43,7 @@ class Disks:
 
     name = "disks"
     subject = Subject.VM
-    after = ("exists",)
+    after = ("exists", "retained")
     blocking = True
     keys = (r"scsi\d+", r"virtio\d+", r"sata\d+", r"ide\d+")
     apply = staticmethod(send_calls)

@@ -4,13 +4,16 @@ A destroy takes detached disks along, so what is to be kept is given to another 
 `move_disk` with `target-vmid`. The holder is not one of the fleet: nothing is compared with it.
 """
 
+import re
 from collections.abc import Iterator
-from urllib.parse import quote
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 from desired.spec import VMSpec
 from handlers.effects import wanted
 from handlers.handler import vm_path, vmid_of
 from state.change import Call, Change, Method, Note, Param
+from state.memory import BACK, Intent
 from state.observed import SeenVM, VMRow
 
 HOLDER = "holder"
@@ -19,6 +22,22 @@ HOLDER = "holder"
 TAG = "reconcile-holder"
 RETAIN = "retain."
 """How the field of a change begins that moves a disk to the holder."""
+
+_LINE = re.compile(r"^reconcile-holder: store=(\S+) fleet=\S+ key=(\S+) of=(\d+)[ \t\r]*$", re.M)
+
+
+class HolderMark(NamedTuple):
+    """What a holder's description says: the store that made it, and whose disks it was made for."""
+
+    store: str
+    key: str
+    of: int
+
+
+def read_holder(description: str) -> HolderMark | None:
+    """Return a holder's mark; None of a VM that is none."""
+    found = _LINE.search(description)
+    return HolderMark(found[1], unquote(found[2]), int(found[3])) if found else None
 
 
 def retained(spec: VMSpec, seen: SeenVM) -> list[str]:
@@ -55,6 +74,17 @@ def _moved(slot: str, holder: VMRow, seen: SeenVM) -> Change:
     call = Call(Method.POST, f"{vm_path(seen)}/move_disk", params)
     volume, new = wanted(seen).disks[slot].volume, f"to VM {holder.vmid} ({holder.name})"
     return Change(seen.key, "terminate", f"{RETAIN}{slot}", volume, new, (call,), gate=True)
+
+
+def way_back(change: Change, seen: SeenVM) -> Intent | None:
+    """Where the disk that a change moves to the holder is found again, by the same key.
+
+    None of other changes, and of the disk that the guest starts from: the next machine has its own.
+    """
+    slot, holder = change.field.removeprefix(RETAIN), seen.memory.intents.get(HOLDER)
+    if slot == change.field or holder is None or slot == wanted(seen).boot_disk:
+        return None
+    return Intent(seen.key, f"{BACK}{slot}", seen.at, 0, f"{holder.detail}/{slot}")
 
 
 def holder_name(seen: SeenVM) -> str:

@@ -30,7 +30,7 @@ from state.traces import Trace
 logger = logging.getLogger(__name__)
 DRIFTED = "Drifted"
 SOMEBODY = "somebody"
-WISHES = frozenset({"reclaim", "safeguard", "snapshots", "move"})
+WISHES = frozenset({"reclaim", "safeguard", "snapshots", "move", "retained", "emptied"})
 """Handlers whose changes nobody causes in Proxmox."""
 
 OURS = frozenset({"start", "stop", "force", "restart"})

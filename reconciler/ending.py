@@ -11,10 +11,11 @@ from typing import Protocol
 
 from desired.ending import End
 from desired.source import Fleet
-from handlers.effects import running
-from handlers.holder import HOLDER
+from handlers.effects import running, wanted
+from handlers.holder import HOLDER, way_back
 from handlers.stop import SKEW, STAY_OFF, begun_stop
 from handlers.terminate import BACKUP, GRACE, Terminate, destroys
+from handlers.wishes import REDEPLOY, wish_of
 from reconciler.allocation.addressing import rest_of
 from reconciler.allocation.allocate import Vmids
 from reconciler.clock import Clock
@@ -33,7 +34,7 @@ from reconciler.verbs.anew import reborn, redeployed
 from state.api import ApiError, Json
 from state.change import Change, Effect
 from state.kept import KeptBackups
-from state.memory import Binding, Intent, OpenTask, Phase
+from state.memory import BACK, Binding, Intent, OpenTask, Phase
 from state.observed import SeenVM
 from state.outbox import Event
 from state.store import Store
@@ -86,6 +87,8 @@ class Ending:
                 self.failed(turn, reason)
                 return None
             self._tell_destroy(turn, seen)
+        if first is not None and (back := way_back(first, seen)):
+            self.store.intents.put(back)
         done = self.site.executor.run(seen, own)
         if first is not None:
             self._judge(turn, seen, first, done)
@@ -154,6 +157,9 @@ class Ending:
             seconds = (seen.at - stop.intent.at).total_seconds()
             self._tell(turn, f"stopped after ~{seconds:.0f}s")
         self._tell(turn, f"DELETE VM vmid={binding.vmid} node={seen.node} {PURGE}")
+        for slot in wanted(seen).disks:  # What dies with it never comes back.
+            if (kind := BACK + slot) in seen.memory.intents:
+                self.store.intents.drop(turn.key, kind)
         self.store.intents.put(Intent(turn.key, DELETE, self.clock.now()))
 
     def _judge(self, turn: Turn, seen: SeenVM, first: Change, done: Done) -> None:
@@ -196,6 +202,7 @@ class Ending:
             lambda lease: rest_of(lease, self.fleet, now, "its VM was terminated"),
             _tombstone(seen, turn),
             _kept(turn, binding, now),
+            again=wish_of(seen.memory, REDEPLOY) is not None,
         )
         self._close_wish(seen, now)
         redeployed(self.store, seen.memory, now)

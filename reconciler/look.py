@@ -25,6 +25,7 @@ from reconciler.effective import effective
 from reconciler.endplan import decide_end
 from reconciler.gating import Gating
 from reconciler.guard import Gate, Guarded
+from reconciler.holders import with_holders
 from reconciler.plan import Judge, VMPlan, plan_vm
 from reconciler.redo import redone
 from reconciler.safeguard.decide import safeguarded
@@ -265,7 +266,8 @@ class SiteLook:
         given = allocate(spec, seen, self.ground)
         if given.notes and given.seen.presence is Presence.ABSENT:
             return self.gate.check(VMPlan(given.seen, notes=given.notes))
-        plan = plan_vm(spec, given.seen, self.handlers, self._judge())
+        there = with_holders(self.site.api, spec, given.seen)
+        plan = plan_vm(spec, there, self.handlers, self._judge())
         plan = replace(plan, notes=(*given.notes, *plan.notes))
         if is_watched(spec, "default"):
             spec = spec.model_copy(update={"guard": None})

@@ -14,7 +14,7 @@ Difference = tuple[str, str]
 
 SLOT = r"(?:scsi|virtio|sata|ide)\d+"
 BESIDE = frozenset(
-    {"tags", "pool", "ha", "safeguard", "reclaim", "migration", "snapshots", "move"}
+    {"tags", "pool", "ha", "safeguard", "reclaim", "migration", "snapshots", "move", "emptied"}
 )
 """Handlers that hold nothing back: a VM is ready with their work still open."""
 
@@ -111,7 +111,7 @@ def _all_of(*handlers: str) -> tuple[tuple[str, str], ...]:
 _CPU_RAM = _all_of("cpu", "memory")
 _SYSTEM_SIZE = (("disks", r"system(\.size|\.storage)?"),)
 _SYSTEM_IO = (("disks", r"system\.(?!size$|storage$).+"),)
-_EXTRA = (("disks", rf"{SLOT}(\.storage)?"),)
+_EXTRA = (("disks", rf"{SLOT}(\.storage)?"), ("retained", ".*"))
 _EXTRA_SIZE = (("disks", rf"{SLOT}\.size"),)
 _EXTRA_IO = (("disks", rf"{SLOT}\.(?!size$|storage$).+"),)
 _START = (("power", r"(?!verify).*"),)

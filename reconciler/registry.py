@@ -7,6 +7,7 @@ from handlers.cpu import Cpu
 from handlers.devices import Devices
 from handlers.disks import Disks
 from handlers.dns import Dns, ZoneHandler
+from handlers.emptied import Emptied
 from handlers.exists import Exists
 from handlers.firewall import Firewall
 from handlers.firmware import Firmware
@@ -23,8 +24,9 @@ from handlers.placement import Placement
 from handlers.pool import Pool
 from handlers.power import Power
 from handlers.reclaim import Reclaim
-from handlers.safeguard import Safeguard
 from handlers.restore import Restore
+from handlers.retained import Retained
+from handlers.safeguard import Safeguard
 from handlers.snapshots import Snapshots
 from handlers.tags import Tags
 from handlers.terminate import Terminate
@@ -40,6 +42,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Placement(),
             Cpu(),
             Memory(),
+            Retained(),
             Disks(),
             Network(),
             Firewall(),
@@ -52,6 +55,7 @@ def vm_handlers() -> tuple[Handler, ...]:
             Tags(),
             Pool(),
             Reclaim(),
+            Emptied(),
             Ha(),
             Migration(),
             Move(),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from desired.source import Fleet
 from handlers.reclaim import ERASE, erases, given_up
+from handlers.retained import is_over
 from reconciler.allocation.addressing import VACATE, in_use, rest_of, surplus
 from reconciler.clock import Clock
 from reconciler.drift import WISHES
@@ -13,8 +14,8 @@ from reconciler.redo import REDO
 from reconciler.stopping import conclude
 from reconciler.turn import Standing, Turn
 from reconciler.verbs.anew import renewed
-from reconciler.verbs.suspend import at_rest
 from reconciler.verbs.restore import restored
+from reconciler.verbs.suspend import at_rest
 from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
 from state.observed import SeenVM
@@ -26,6 +27,7 @@ ENDS = {Phase.DEPLOY: "vm_ready", Phase.CHANGE: "vm_changed"}
 
 DELETED = "additional_disk_deleted"
 """The event of a disk that was erased (CP-07)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settler:
@@ -50,6 +52,9 @@ class Settler:
         self._give_back(turn, seen, memory)
         self._confirm(seen)
         conclude(self.store, seen)
+        for kind in seen.memory.intents:
+            if is_over(kind, turn.spec, seen):
+                self.store.intents.drop(turn.key, kind)
         if REDO in seen.memory.intents:
             self.store.intents.drop(turn.key, REDO)
         self._erased(turn, seen)

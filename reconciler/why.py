@@ -30,6 +30,8 @@ ADVICE = {
     "CredentialUnverified": "`reconcile password {key} --reset` sets one that is known",
     "DNSReady": "`reconcile dns check` asks each provider and shows its words; records are tried "
     "again by themselves",
+    "DiskAway": "do what the message asks (`reconcile zombies` lists holders with their disks), or "
+    "take the disk off the spec",
     "DiskUnmanaged": "name the disk in the spec again, or leave it; `size: 0` with `reclaim: "
     "delete` asks to erase it",
     "DrainStopped": "look at the VM that is named; then `reconcile debt --resume`, or `reconcile "
@@ -62,10 +64,10 @@ ADVICE = {
     "RolloutAborted": "put the specs back or edit them again, or `reconcile rollout resume`",
     "RolloutPaused": "`reconcile rollout show` tells which VM it is; mend that, then `reconcile "
     "rollout resume`",
-    "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
-    "SlotTaken": "name another slot in the spec; what is in this one is left alone",
     "RestoreFailed": "`reconcile restore {key} --backup VOLUME` tries again, or another backup; "
     "`reconcile reinstall {key}` makes it anew",
+    "ShrinkRefused": "set the disk's size in the spec back to what it is; disks only grow",
+    "SlotTaken": "name another slot in the spec; what is in this one is left alone",
     "SnippetUnverified": "see that the file on the storage has the checksum of the spec: "
     "`sha256sum` on a node",
     "StopFailed": "read the stop task's log in Proxmox; the stop is tried again by itself",

@@ -11,7 +11,7 @@ from state.applied import AppliedSpec
 from state.database import Database, StoreError, row_of, upsert
 from state.kept import KeptBackups, insert_kept
 from state.leases import insert_lease, release_of
-from state.memory import Binding, Intent, Lease, Phase
+from state.memory import BACK, Binding, Intent, Lease, Phase
 from state.outbox import Event, insert_event
 from state.quarantine import Rest
 from state.usage import move_usage
@@ -166,7 +166,7 @@ class Bindings:
             binding = binding_of(link, key)
             if binding is not None:
                 link.execute(delete(tables.leases).where(tables.leases.c.key == key))
-                _drop_rows(link, binding)
+                _drop_rows(link, binding, again=True)
 
     def end(
         self,
@@ -175,19 +175,22 @@ class Bindings:
         rest_of: Callable[[Lease], Rest | None],
         tombstone: Intent | None = None,
         kept: KeptBackups | None = None,
+        *,
+        again: bool = False,
     ) -> bool:
         """Unbinds a key whose machine is surely gone: addresses, vmid and record, in one.
 
         `rest_of` says how each address is to rest. The event is written with it or not at all, and
         so is what stands for the backups that are kept; a tombstone keeps the key from being made
-        again. False when it is not bound (any more).
+        again. `again` says that another machine follows: where its retained disks wait is not
+        forgotten. False when it is not bound (any more).
         """
         with self._database.writing(f"end {key}") as link:
             binding = binding_of(link, key)
             if binding is None:
                 return False
             release_of(link, key, rest_of)
-            _drop_rows(link, binding)
+            _drop_rows(link, binding, again=again)
             if kept is not None:
                 insert_kept(link, kept)
             insert_event(link, event)
@@ -251,9 +254,12 @@ def _move_hold(link: Connection, old: str, new: str) -> None:
     _move(link, table.c.key, old, new)
 
 
-def _drop_rows(link: Connection, binding: Binding) -> None:
+def _drop_rows(link: Connection, binding: Binding, *, again: bool = False) -> None:
     for table in FORGOTTEN_TOO:
-        link.execute(delete(table).where(table.c.key == binding.key))
+        rows = delete(table).where(table.c.key == binding.key)
+        if again and table is tables.intents:
+            rows = rows.where(~table.c.kind.startswith(BACK, autoescape=True))
+        link.execute(rows)
     link.execute(delete(tables.attempts).where(tables.attempts.c.subject == binding.key))
     cached = tables.cache.c
     link.execute(

@@ -114,6 +114,11 @@ class Intent:
     looked_at: datetime | None = None
 
 
+BACK = "back."
+"""How an intent's kind begins that tells where the disk of a slot waits for its VM (`VMID/SLOT`);
+it outlives the machine, since the disk is the key's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hold:
     """A person asked that a VM be left alone until a moment (None = until lifted)."""

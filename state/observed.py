@@ -135,6 +135,14 @@ class SeenConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenHolder:
+    """A VM that is said to hold disks for another one; no config: it was not to be read."""
+
+    row: VMRow
+    config: VMConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SeenRule:
     """A firewall rule at its position, its fields as Proxmox writes them."""
 
@@ -170,7 +178,8 @@ class SeenVM:
 
     `reason` explains UNKNOWN, which is `passing` when a look or two will end it. `status` is the
     row's. `secrets` holds what the spec refers to or the store generated, by use
-    (`password`). `store` is the store's id (for the marker), `fleet` the fleet's name.
+    (`password`). `store` is the store's id (for the marker), `fleet` the fleet's name. `holders`
+    are the VMs, by vmid, from which disks of this one are to come, or came.
     """
 
     key: str
@@ -187,6 +196,7 @@ class SeenVM:
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     store: str = ""
     fleet: str = ""
+    holders: Mapping[int, SeenHolder] = field(default_factory=dict)
 
     @property
     def node(self) -> str:

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Delete, Table, delete, update
+from sqlalchemy import Delete, Table, delete, or_, update
 
 from state import tables
 from state.bindings import binding_of
 from state.database import Database, row_of, upsert
-from state.memory import Phase
+from state.memory import BACK, Phase
 from state.outbox import Event, insert_event
 from state.verbs import DO, Wish
 
@@ -27,7 +27,7 @@ class Renewals:
         """Lets the key be deployed once more, in one transaction with its event and the wish.
 
         What is remembered of the old machine goes, and so does its password; leases stay, and so
-        do other open verbs. Without a binding nothing is done.
+        do other open verbs and where its retained disks wait. Without a binding nothing is done.
         """
         with self._database.writing(f"make {wish.key} anew") as link:
             binding = binding_of(link, wish.key)
@@ -47,7 +47,8 @@ class Renewals:
             secrets, intents = tables.secrets.c, tables.intents.c
             mine = (secrets.key == wish.key, secrets.use == PASSWORD)
             link.execute(delete(tables.secrets).where(*mine))
-            begun = (intents.key == wish.key, ~intents.kind.startswith(DO, autoescape=True))
+            stays = [intents.kind.startswith(one, autoescape=True) for one in (DO, BACK)]
+            begun = (intents.key == wish.key, ~or_(*stays))
             link.execute(delete(tables.intents).where(*begun))
             upsert(link, tables.intents, [row_of(wish.intent(), tables.intents)])
             insert_event(link, event)

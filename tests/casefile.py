@@ -12,6 +12,7 @@ seen:
   attempts: {power: [60, no room, 30]}     # failed 60 s ago, tried again in 30 s (or at once)
   placing: {target: pve2}                  # what is open about its place
   shared: [ceph]                           # storages that all nodes see
+  holders: {150: {name: h, config: {}}}    # rows of VMs that hold disks; `config` if it was read
   ha: {state: started}                     # the VM's HA resource; null: they were not read
   firewall: {options: {enable: 1}, rules: [{type: in, action: ACCEPT}], ipsets: {wm-1042: []}}
 """
@@ -35,6 +36,7 @@ from state.observed import (
     Presence,
     SeenConfig,
     SeenFirewall,
+    SeenHolder,
     SeenRule,
     SeenVM,
     StorageRow,
@@ -58,7 +60,7 @@ def read_seen(document: dict[str, Any]) -> SeenVM:
     row = {"vmid": 1042, "node": "pve1", "status": "stopped", "name": "web-1"}
     asked = document.get("row", {})
     seen_row = None if asked is None else VMRow(**(row | asked))
-    resource = document.get("ha", {})
+    resource, others = document.get("ha", {}), document.get("holders", {})
     cluster = ClusterView(
         "lab",
         AT,
@@ -83,7 +85,13 @@ def read_seen(document: dict[str, Any]) -> SeenVM:
         secrets={use: Secret(text) for use, text in document.get("secrets", {}).items()},
         store="ab12cd34",
         fleet="demo",
+        holders={vmid: _holder(vmid, **one) for vmid, one in others.items()},
     )
+
+
+def _holder(vmid: int, config: dict[str, Any] | None = None, **row: Any) -> SeenHolder:
+    fields = {"node": "pve1", "status": "stopped", **row, "tags": tuple(row.get("tags", ()))}
+    return SeenHolder(VMRow(vmid, **fields), None if config is None else VMConfig(config))
 
 
 def _config(document: dict[str, Any]) -> SeenConfig:

@@ -80,12 +80,6 @@ def _refused_of(spec: VMSpec, wish: Wish) -> str:
         return "its quota of snapshots is 0 (quota: {snapshots: N})"
     if wish.verb == BACKUP:
         return _unplaced(spec, wish)
-    kept = sorted(slot for slot, disk in spec.disks.items() if disk.reclaim == "retain")
-    if wish.verb == REINSTALL and kept:
-        return (
-            f"{', '.join(kept)} would be parted from it (reclaim: retain): take that word off the "
-            "disk to lose it, or redeploy the VM: the disk then waits at a holder VM"
-        )
     if wish.verb == RESTORE and ":" not in (wish.text("backup") or ""):
         return "no backup is named: expected STORAGE:backup/NAME, see reconcile backup list"
     if wish.verb in (ROLLBACK, DELETE_SNAPSHOT) and not wish.text("name"):
