@@ -193,6 +193,8 @@ class Lane:
             self.store.cache.mark_dirty(self.name, job.vmid, self.occasion.clock.now())
         if end.ok:
             self._done(job, end.text)
+        elif isinstance(end.error, Locked | Contention):
+            self._later(job, end.text)
         else:
             self._failed(job, end.text)
 
