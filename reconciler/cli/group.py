@@ -58,6 +58,7 @@ COMMANDS = {
     "orphans": "orphans",
     "zombies": "zombies",
     "usage": "usage",
+    "notices": "notices",
     "rollout": "rollout",
     "approve": "act",
     "password": "password",

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from desired.source import Fleet
 from reconciler.notices.events import ACCEPTED
+from state.api import Json
 from state.memory import Binding
 from state.outbox import Event
 from state.store import Store
@@ -24,5 +25,5 @@ def accepted(fleet: Fleet, binding: Binding) -> Event | None:
         return None
     assert binding.created_at is not None
     occurrence = f"{ACCEPTED}/{binding.key}/{binding.created_at.isoformat()}"
-    detail = {"vmid": binding.vmid, "cluster": binding.cluster, "name": binding.name}
+    detail: dict[str, Json] = {"vmid": binding.vmid, "cluster": binding.cluster}
     return Event(ACCEPTED, binding.key, binding.created_at, detail, occurrence)

@@ -8,7 +8,7 @@ import smtplib
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -60,15 +60,18 @@ class Mailer:
 
     def _open(self) -> smtplib.SMTP:
         mail = self.mail
-        try:
-            link = self._connected()
-            if mail.tls == "starttls":
-                link.starttls(context=self._context())
-            if mail.login:
-                self._password = self.resolve(mail.login.password)
-                link.login(mail.login.user, self._password.reveal())
-        except (OSError, smtplib.SMTPException, UnicodeError) as error:
-            raise Away(f"{mail.host}:{mail.port}: {self._why(error)}") from None
+        with ExitStack() as stack:
+            try:
+                link = self._connected()
+                stack.callback(link.close)
+                if mail.tls == "starttls":
+                    link.starttls(context=self._context())
+                if mail.login:
+                    self._password = self.resolve(mail.login.password)
+                    link.login(mail.login.user, self._password.reveal())
+            except (OSError, smtplib.SMTPException, UnicodeError) as error:
+                raise Away(f"{mail.host}:{mail.port}: {self._why(error)}") from None
+            stack.pop_all()
         return link
 
     def _connected(self) -> smtplib.SMTP:

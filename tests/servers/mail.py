@@ -66,8 +66,9 @@ class MailServer:
         elif tls == "starttls":
             options |= {"tls_context": context, "require_starttls": True}
         if login:
-            options |= {"authenticator": _accepts(login), "auth_required": True}
-            options |= {"auth_require_tls": tls == "starttls"}
+            sure = tls == "starttls"
+            options |= {"authenticator": _accepts(login), "auth_required": sure}
+            options |= {"auth_require_tls": sure}
         self._controller = Controller(self.post, **options)  # type: ignore[arg-type]
         self._controller.start()
         self.port = self._controller.port
@@ -80,6 +81,13 @@ class MailServer:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def text_of(mail: EmailMessage, kind: str = "plain") -> str:
+    """The text or html of a mail, with plain line ends."""
+    body = mail.get_body((kind,))
+    assert body is not None
+    return str(body.get_content()).replace("\r\n", "\n")
 
 
 def free_port() -> int:
