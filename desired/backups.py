@@ -89,7 +89,10 @@ class Backups(Model):
 
     def slot(self, key: str, at: datetime, zone: str) -> datetime | None:
         """The last moment up to `at` at which the VM's backup was due; None if long ago."""
-        slots = [found for day in self.days if (found := self._last(key, day, at, zone))]
+        local = at.astimezone(zone_info(zone))
+        near = {DAYS[(one.weekday() + 1) % 7] for one in (local, local - MISSED)}
+        days = [day for day in self.days if day in near]
+        slots = [found for day in days if (found := self._last(key, day, at, zone))]
         return max(slots, default=None)
 
     def _last(self, key: str, day: str, at: datetime, zone: str) -> datetime | None:

@@ -288,7 +288,7 @@ def test_a_storage_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert conditions(lab)["BackupFresh=False"].startswith("no node that is online has a storage")
 
 
-EVERY = [pytest.param(7, id="some"), pytest.param(1, id="all", marks=pytest.mark.nightly)]
+EVERY = [pytest.param(9, id="some"), pytest.param(1, id="all", marks=pytest.mark.nightly)]
 
 
 @pytest.mark.parametrize("step", EVERY)
@@ -321,3 +321,17 @@ def second_night(folder: Path) -> LoopLab:
     lab.one(schedule_backup())
     night(lab)
     return lab
+
+
+def test_frm_03_over_the_change_of_the_clocks_each_day_has_one(tmp_path: Path) -> None:
+    """FRM-03, TASK-05: 02:30 is not there on the 28th; the 26th is caught up first."""
+    lab = backup_lab(tmp_path, keep=9)
+    head = (lab.fleet / "fleet.yaml").read_text()
+    lab.write({"fleet.yaml": f"{head}\nschedule: {{timezone: Europe/Berlin}}\n"})
+    start = datetime(2027, 3, 27, 0, 10, tzinfo=UTC)
+    for hour in (*range(4), *range(24, 28)):
+        lab.clock.seconds = max(lab.clock.seconds, start.timestamp() + hour * 3600)
+        lab.one(schedule_backup())
+    berlin = lab.zone("Europe/Berlin")
+    made = [datetime.fromtimestamp(one.ctime, berlin) for one in archives(lab)]
+    assert [one.strftime("%d %H") for one in made] == ["27 01", "27 03", "28 03"]
