@@ -246,6 +246,9 @@ def _options_of_once(ctx: click.Context) -> str:
 def main() -> int:
     """Run the command line; return its exit status. Errors a person can mend are one line each."""
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    if "GATEWAY_INTERFACE" in os.environ or "REQUEST_METHOD" in os.environ:
+        click.echo("reconcile is for a command line; a web server may not run it (CGI)", err=True)
+        return EXIT_USAGE
     try:
         status = cli.main(prog_name="reconcile", standalone_mode=False)
         sys.stdout.flush()
