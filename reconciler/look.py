@@ -124,7 +124,7 @@ class SiteLook:
             view = ClusterView(site.name, self.clock(), problem=problem, passing=site.passing)
         else:
             view = site.observer.view(self.clock(), site.firewall, ha=self._uses_ha())
-        site.missed = site.missed + 1 if view.problem else 0
+        site.missed, site.trouble = site.missed + 1 if view.problem else 0, view.problem or ""
         if not view.problem:
             return replace(view, release=site.release)
         passing = view.passing and site.missed < MOST_MISSED and not self.dry

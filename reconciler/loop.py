@@ -118,7 +118,8 @@ class Run:
                 found[key] = [*found[key], *more]
         store.conditions.replace_many(found)
         summary = replace(self._summary(turns, stage), **asdict(zones.counts))
-        store.journal.finish_run(run, self.clock.now(), _plain(summary))
+        met: dict[str, Json] = {name: site.trouble for name, site in sites.items()}
+        store.journal.finish_run(run, self.clock.now(), {**_plain(summary), "clusters": met})
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
 

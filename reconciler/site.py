@@ -22,7 +22,8 @@ class Site:
     the first look verifies without a hint; `images` tells where each disk image was found,
     `holdings` which nodes have what only some have. `learn` asks the cluster for the facts, again
     while there is a problem; `passing` says that this may end soon, `missed` how many looks in a
-    row came to nothing. `neighbours` are the fleet's other clusters.
+    row came to nothing, `trouble` what the last one met. `neighbours` are the fleet's other
+    clusters.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Site:
     problem: str | None = None
     passing: bool = False
     missed: int = 0
+    trouble: str = ""
     images: dict[str, frozenset[str]] = field(default_factory=dict)
     holdings: Holdings = field(init=False)
 

@@ -69,7 +69,8 @@ COMMANDS = {
     "job": "job",
     "list-tasks": "job",
     "scheduled-tasks": "job",
-    "locks": "job",
+    "locks": "locks",
+    "health": "health",
     "queue": "queue",
     "process-queue": "queue",
     "verify": "verify",
@@ -166,6 +167,9 @@ class LazyGroup(click.Group):
 @click.option("--run-task", "--run", metavar="NAME", help="The same as `job run NAME`.")
 @click.option("--list", "list_jobs", is_flag=True, help="The same as `job list`.")
 @click.option("--clear-locks", is_flag=True, help="The same as `locks clear`.")
+@click.option(
+    "--no-lock", is_flag=True, help="With --once: keep no other run away; to look for a fault."
+)
 @click.pass_context
 def cli(
     ctx: click.Context,
@@ -186,6 +190,7 @@ def cli(
     run_task: str | None,
     list_jobs: bool,
     clear_locks: bool,
+    no_lock: bool,
 ) -> None:
     """Make a Proxmox VE fleet what its YAML files say, and keep it so.
 
@@ -218,20 +223,23 @@ def cli(
             "--output markdown is for a plan: it goes with --once --dry-run only"
         )
     if list_jobs or clear_locks:
-        from reconciler.cli import job as cli_job
+        from reconciler.cli.job import list_jobs as listed
+        from reconciler.cli.locks import clear
 
-        ctx.invoke(cli_job.list_jobs if list_jobs else cli_job.clear, output=output)
+        ctx.invoke(listed if list_jobs else clear, output=output)
     elif once or run_task is not None:
         from reconciler.cli.once import Once, once_or_dry
 
         asked_for = Once(dry_run, only, output, time_limit, approve, strict, verbose, quiet)
-        asked_for = replace(asked_for, pull=pull, as_of=as_of, inventories=inventories)
+        asked_for = replace(
+            asked_for, pull=pull, as_of=as_of, inventories=inventories, no_lock=no_lock
+        )
         if run_task is not None:
             from reconciler.cli.job import run_named
 
             ctx.exit(run_named(ctx.obj, run_task, asked_for))
         ctx.exit(once_or_dry(ctx.obj, asked_for))
-    elif dry_run or only or approve or strict or pull or verbose or quiet:
+    elif dry_run or only or approve or strict or pull or no_lock or verbose or quiet:
         raise click.UsageError(f"this belongs to --once: {_options_of_once(ctx)}")
     elif ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -239,7 +247,7 @@ def cli(
 
 
 def _options_of_once(ctx: click.Context) -> str:
-    names = ("dry_run", "only", "approve", "strict", "pull", "verbose", "quiet")
+    names = ("dry_run", "only", "approve", "strict", "pull", "no_lock", "verbose", "quiet")
     return ", ".join(f"--{name.replace('_', '-')}" for name in names if ctx.params[name])
 
 

@@ -1,4 +1,4 @@
-"""`reconcile job`, `scheduled-tasks` and `locks`: scheduled work by name, who is at work (C2)."""
+"""`reconcile job` and `scheduled-tasks`: scheduled work by name (C2)."""
 
 from typing import TYPE_CHECKING
 
@@ -311,28 +311,3 @@ def _activate(settings: Settings, name: str, output: str, *, active: bool) -> No
     with open_live(settings.fleet, settings.database, now()) as opened:
         opened.store.loops.activate(loop.name, active)
     answer(output, f"{loop.name}: {'on' if active else 'off'}", job=loop.name, active=active)
-
-
-@click.group()
-def locks() -> None:
-    """Who is at work.
-
-    \b
-    Examples:
-      reconcile locks clear
-    """
-
-
-@locks.command()
-@OUTPUT
-@click.pass_obj
-def clear(settings: Settings, output: str) -> None:
-    """Say who holds the lock. It ends with its process, so none is ever left to be cleared."""
-    from reconciler.location import fleet_lock
-
-    holder = fleet_lock(settings.fleet, settings.database).holder()
-    if holder:
-        text = f"at work: {holder}. The lock ends with that process; nothing was cleared."
-    else:
-        text = "nobody is at work, and no lock is left behind."
-    answer(output, text, at_work=holder or None)

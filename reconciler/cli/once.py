@@ -35,6 +35,7 @@ class Once:
     pull: bool = False
     as_of: str | None = None
     inventories: tuple[str, ...] = ()
+    no_lock: bool = False
 
 
 def once_or_dry(settings: Settings, once: Once) -> int:
@@ -54,6 +55,7 @@ def _asked(settings: Settings, once: Once) -> RunOptions:
         strict=once.strict,
         by=person(),
         pull=once.pull,
+        no_lock=once.no_lock,
     )
 
 

@@ -17,11 +17,13 @@ from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
 from reconciler.loops.perform import claimed, perform
 from reconciler.loops.registry import built_in
 from reconciler.loops.slots import Slot, slot_of, slots_of
+from reconciler.metrics import write_metrics
 from reconciler.options import RunOptions
 from reconciler.own.loops import own_loops, remark_on
 from reconciler.past import pull
 from reconciler.report import Level, Remark, Reporter, Summary
 from reconciler.show.text import count_of, show_when
+from reconciler.vitals import beat
 from state.store import Store
 
 LEAST = timedelta(seconds=10)
@@ -86,6 +88,7 @@ def run_due(
             reporter.report(Remark(clock.now(), str(pull(options.fleet))))
         with opening(options.fleet, options.database, begun) as opened:
             options.insist(opened.fleet)
+            beat(opened.store, begun, options.by)
             cycle = Cycle(
                 opened,
                 options,
@@ -100,7 +103,12 @@ def run_due(
                 own, found = own_loops(opened.fleet)
                 chosen = (*chosen, *own)
                 cycle.troubles = remark_on(found, chosen, opened.store, cycle.remark)
-            return cycle.go(chosen)
+            if options.no_lock:
+                cycle.remark("--no-lock: nothing keeps another run from working too", "warning")
+            tally = cycle.go(chosen)
+            if said := write_metrics(opened, clock.now()):
+                cycle.remark(said, "warning")
+            return tally
     finally:
         if lock is None:
             first.release()
