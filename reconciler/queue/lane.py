@@ -1,6 +1,7 @@
 """One cluster's jobs in one run: what was sent is followed, what is due is sent."""
 
 import re
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -42,13 +43,15 @@ SENT = 10.0
 
 @dataclass(slots=True)
 class Batch:
-    """How many calls a run may still send."""
+    """How many calls a run may still send, on all clusters."""
 
     left: int
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self) -> bool:
-        self.left -= 1
-        return self.left >= 0
+        with self._turn:
+            self.left -= 1
+            return self.left >= 0
 
 
 @dataclass(slots=True)
@@ -89,17 +92,20 @@ class Lane:
         fleet = self.occasion.opened.fleet
         view = looked(self.api, self.name, self.occasion.clock.now())
         point = Checkpoint(view, self.api, fleet, self.store)
-        at_work = Counter(one.node for one in self._mine("running"))
+        running = self._mine("running")
+        at_work = Counter(one.node for one in running)
+        busy = {one.vmid for one in running if one.vmid}
         for job in due:
             node = point.node_of(job)
-            if self.occasion.out_of_time():
+            if self.occasion.out_of_time() or self.batch.left <= 0:
                 return
-            if node in self.away or at_work[node] >= limits.queue_per_server:
+            full = at_work[node] >= limits.queue_per_server
+            if node in self.away or full or job.vmid in busy:
                 continue
-            if not self.batch.take():
-                return
             self.passed.add(job.id)
-            at_work[node] += self._begin(job, point, node)
+            if self._begin(job, point, node):
+                at_work[node] += 1
+                busy |= {job.vmid} if job.vmid else set()
 
     def _begin(self, job: QueueJob, point: Checkpoint, node: str) -> bool:
         """Send one job's call, if it may go out now; tell whether it is on its way then."""
@@ -110,8 +116,11 @@ class Lane:
         except NotForQueue as error:
             self._never(job, str(error))
             return False
-        except ApiError as error:
+        except Unavailable as error:
             self._later(job, error.text, away=node)
+            return False
+        except ApiError as error:
+            self._failed(job, error.text)
             return False
         if verdict.word == "wait":
             self.store.queue.postpone(
@@ -124,7 +133,7 @@ class Lane:
         if verdict.word == "fail":
             self._failed(job, verdict.why)
             return False
-        claimed = self.store.queue.claim(job, now, node)
+        claimed = self.store.queue.claim(job, now, node) if self.batch.take() else None
         return claimed is not None and self._send(claimed, rule)
 
     def _send(self, job: QueueJob, rule: Rule) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from desired.timetable import read_timetable
 from reconciler.clock import Workers
 from reconciler.loops.loop import Loop, LoopResult, Occasion
-from reconciler.pve.contact import ClosedApi, Contact
+from reconciler.pve.contact import ClosedApi, Contact, FencedApi
 from reconciler.queue.lane import WORK, Batch, Lane
 from reconciler.secrets import SecretError
 from reconciler.show.text import count_of
@@ -73,10 +73,11 @@ class Shift:
             occasion.clock.sleep(POLL)
 
     def _api(self, name: str) -> Contact:
+        """One cluster's API, which sends nothing once the loop's lock is lost."""
         if name not in self.occasion.opened.fleet.clusters:
             return ClosedApi(f"the fleet has no cluster {name} any more")
         try:
-            return self.occasion.opened.connect(name)
+            return FencedApi(self.occasion.opened.connect(name), self.occasion.store.insist)
         except (ApiError, SecretError, EmbeddedFailed) as error:
             return ClosedApi(str(error))
 

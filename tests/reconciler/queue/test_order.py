@@ -7,7 +7,7 @@ import pytest
 from reconciler.queue.listing import Chosen, listed
 from reconciler.queue.process import process_queue
 from reconciler.sim.faults import Fault
-from state.memory import Intent
+from state.memory import Hold, Intent
 from tests.reconciler.queue.jobs import QueueLab, queue_lab
 
 VMS = [f"/nodes/pve1/qemu/{vmid}" for vmid in (100, 101, 102)]
@@ -43,6 +43,25 @@ def test_q_02_a_batch_is_all_that_one_run_sends(lab: QueueLab) -> None:
     assert len(lab.posts("/snapshot")) == 2
     lab.work()
     assert len(lab.posts("/snapshot")) == 3
+
+
+def test_jobs_for_one_vm_go_one_after_the_other(lab: QueueLab) -> None:
+    for name in ("one", "two"):
+        lab.add(f"{VMS[0]}/snapshot", params={"snapname": name})
+    lab.simulator.faults.add(Fault("task-hang", task="qmsnapshot", times=1))
+    lab.work()
+    assert [lab.job(number).status for number in (1, 2)] == ["running", "queued"]
+    assert len(lab.posts("/snapshot")) == 1
+
+
+def test_what_waits_takes_nothing_of_a_batch(lab: QueueLab) -> None:
+    set_limits(lab, "{queue_batch: 1}")
+    with lab.live() as store:
+        store.holds.put(Hold("vm-0", "mine", lab.at()))
+    held = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"}, priority=9)
+    free = lab.add(f"{VMS[1]}/snapshot", params={"snapname": "xx"})
+    lab.work()
+    assert (lab.job(held).status, lab.job(free).status) == ("queued", "success")
 
 
 def test_q_11_the_higher_priority_goes_first_then_the_older(lab: QueueLab) -> None:
