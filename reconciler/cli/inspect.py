@@ -49,7 +49,9 @@ def validate(ctx: click.Context, show: str | None, output: str) -> None:
 
 
 @click.command(short_help="Print JSON Schemas for editors.")
-@click.argument("kind", type=click.Choice(["fleet", "packages", "pools", "vms", "zones"]), required=False)
+@click.argument(
+    "kind", type=click.Choice(["fleet", "packages", "pools", "vms", "zones"]), required=False
+)
 @click.option("--write", type=click.Path(file_okay=False), help="Write all of them to this folder.")
 def schema(kind: str | None, write: str | None) -> None:
     """Print the JSON Schema of a kind of file, or write all of them, for editors.
@@ -77,38 +79,61 @@ def schema(kind: str | None, write: str | None) -> None:
         raise click.UsageError("name a kind of file: fleet, packages, pools or vms; or --write DIR")
 
 
+ORDER = click.Choice(["key", "name", "phase", "state", "cluster", "node", "vmid"])
+
+
 @click.command(short_help="Show where every VM stands.")
 @click.argument("vm", required=False)
+@click.option("--search", default="", metavar="TEXT", help="In key, name, vmid, address, trouble.")
+@click.option("--phase", "phases", multiple=True, metavar="PHASE", help="ready, change, deploy …")
+@click.option("--state", "states", multiple=True, metavar="STATE", help="ready, set_ip, starting …")
+@click.option("--condition", "conditions", multiple=True, metavar="NAME", help="Drifted, Held …")
+@click.option("--cluster", default="", metavar="NAME", help="Only of this cluster.")
+@click.option("--node", default="", metavar="NAME", help="Only on this node.")
+@click.option("--failed", is_flag=True, help="Only those of which something failed last.")
+@click.option("--sort", "order", type=ORDER, default="key", show_default=True)
+@click.option("--reverse", "backwards", is_flag=True, help="The last one first.")
+@click.option("--page-size", "size", type=click.IntRange(0), default=0, help="VMs a page; 0: all.")
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True)
 @OUTPUT
 @click.pass_obj
-def status(settings: Settings, vm: str | None, output: str) -> None:
+def status(settings: Settings, /, vm: str | None, output: str, **asked: object) -> None:
     """Show where every VM stands, or all about one; as the last run saw it.
 
     \b
     Examples:
       reconcile status
       reconcile status web-1
+      reconcile status --search 10.0.7 --phase ready --sort node
+      reconcile status --failed --page-size 50 --page 2
       reconcile status --output json | jq '.vms[] | select(.state != "ready")'
     """
     from reconciler.cli.opening import known_key, now
     from reconciler.cli.output import paint
     from reconciler.config import open_preview
+    from reconciler.selection import Selection
     from reconciler.show.status import as_json, render_fleet, render_last, render_vm
     from reconciler.status import fleet_status
 
+    chosen = Selection(**asked)  # type: ignore[arg-type]
     with open_preview(settings.fleet, settings.database, now()) as opened:
         vms = fleet_status(opened.fleet, opened.store, now())
         last = next(iter(opened.store.journal.runs(1)), None)
     if vm is not None:
         key = known_key(vm, opened.fleet, [seen.key for seen in vms])
         vms = tuple(seen for seen in vms if seen.key == key)
+    found = vms if vm is not None else chosen.pick(vms)
+    shown = vms if vm is not None else chosen.cut(found)
+    pages = chosen.pages(len(found))
     if output == "json":
-        click.echo(document(vms=as_json(vms)))
+        click.echo(document(vms=as_json(shown), total=len(found), page=chosen.page, pages=pages))
     elif vm is not None:
         spec = opened.fleet.vms.get(vm)
         click.echo(render_vm(vms[0], spec.fqdn if spec else None, paint()))
     else:
-        click.echo(render_fleet(vms, paint()))
+        click.echo(render_fleet(shown, paint()) if shown or not vms else "no VM is like that")
+        if pages > 1:
+            click.echo(f"page {chosen.page} of {pages}, {len(found)} VMs in all")
         if last and last.commit:
             click.echo(render_last(last))
 
