@@ -41,9 +41,9 @@ def look_over(vitals: Vitals, store: str) -> list[Check]:
     ]
 
 
-def unreached(error: Exception) -> list[Check]:
-    """Return the one check that there is where the store cannot be opened."""
-    return [Check("store", "bad", str(error), "nothing can run before it answers again")]
+def unreached(what: str, error: Exception) -> list[Check]:
+    """Return the one check that there is where the specs or the store cannot be read."""
+    return [Check(what, "bad", str(error), "nothing can run before that is mended")]
 
 
 def _runs(vitals: Vitals) -> Check:

@@ -37,6 +37,7 @@ def health(ctx: click.Context, output: str) -> None:
 
 
 def _checks(settings: Settings) -> "list[Check]":
+    from desired.errors import UnusableSource
     from reconciler.cli.opening import now
     from reconciler.config import open_preview
     from reconciler.lamp import look_over, unreached
@@ -50,4 +51,6 @@ def _checks(settings: Settings) -> "list[Check]":
         with open_preview(settings.fleet, settings.database, at) as opened:
             return look_over(read_vitals(opened, at), str(place))
     except StoreError as error:
-        return unreached(error)
+        return unreached("store", error)
+    except UnusableSource as error:
+        return unreached("specs", error)

@@ -27,14 +27,15 @@ def list_locks(settings: Settings, output: str) -> None:
     """List the locks that somebody has: the process, since when, its last sign of life."""
     from reconciler.cli.opening import now
     from reconciler.cli.output import paint
-    from reconciler.config import open_preview
+    from reconciler.location import fleet_place
     from reconciler.show.locks import lock_json, render_locks
     from reconciler.tenancy import tenancies
     from state.holder import this_process
+    from state.store import Store
 
     at = now()
-    with open_preview(settings.fleet, settings.database, at) as opened:
-        found = tenancies(opened.store, this_process(), at)
+    with Store.preview(fleet_place(settings.fleet, settings.database), at=at) as store:
+        found = tenancies(store, this_process(), at)
     answer(output, render_locks(found, at, paint()), locks=[lock_json(one) for one in found])
 
 
@@ -51,22 +52,23 @@ def clear(settings: Settings, name: str | None, stale: bool, output: str) -> Non
     notices that before its next write, and ends.
     """
     from reconciler.cli.opening import now
-    from reconciler.config import open_live, open_preview
-    from reconciler.location import fleet_lock
+    from reconciler.location import fleet_locks
+    from reconciler.lock import PROCESS_VMS
     from reconciler.tenancy import tenancies
     from state.holder import this_process
+    from state.store import Store
 
-    at = now()
-    with open_preview(settings.fleet, settings.database, at) as opened:
-        found = tenancies(opened.store, this_process(), at)
+    at, known = now(), fleet_locks(settings.fleet, settings.database)
+    with Store.preview(known.place, at=at) as store:
+        found = tenancies(store, this_process(), at)
     taken = [one for one in found if one.state != "free" and name in (None, one.name)]
     due = [one for one in taken if one.left_behind or not (name is None or stale)]
     cleared: list[str] = []
     if due:
-        with open_live(settings.fleet, settings.database, at) as opened:
-            cleared = [one.name for one in due if opened.store.locks.clear(one.row)]
+        with Store.open(known.place, at=at) as store:
+            cleared = [one.name for one in due if store.locks.clear(one.row)]
     kept = [f"{one.row.holder} ({one.name})" for one in taken if one not in due]
-    holder = fleet_lock(settings.fleet, settings.database).holder()
+    holder = known.of(PROCESS_VMS).holder()
     if not kept and holder and name is None and not cleared:
         kept = [holder]
     lines = [f"cleared: {one}" for one in cleared]
