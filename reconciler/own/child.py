@@ -1,10 +1,9 @@
-"""The child process of one job: `python -I -m reconciler.own.child READ WRITE`.
+"""The child process of one job: `python -I -m reconciler.own.child READ WRITE LIFE`.
 
 Frames are lines of JSON: it reads what to do, asks its parent, and ends with one result.
 """
 
 import base64
-import ctypes
 import importlib.util
 import json
 import os
@@ -12,6 +11,7 @@ import pickle
 import resource
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -24,9 +24,6 @@ from reconciler.own.job import Denied, Job, Result
 from reconciler.own.refuse import refuse_effects
 from state.api import Json
 from state.change import Change, Note
-
-DIE_WITH_PARENT = 1
-"""prctl(2): PR_SET_PDEATHSIG."""
 
 
 @dataclass(slots=True)
@@ -59,9 +56,9 @@ class Line:
         return frame
 
 
-def main(read: int, write: int) -> None:
+def main(read: int, write: int, life: int) -> None:
     """Do what the parent says, and tell how it ended."""
-    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    threading.Thread(target=die_with, args=(life,), daemon=True).start()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     line = Line(os.fdopen(read, "r"), os.fdopen(write, "w"))
     task = line.receive()
@@ -84,6 +81,15 @@ def main(read: int, write: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     line.send({"result": answer, "refused": [*line.refused]})
+
+
+def die_with(life: int) -> None:
+    """End this process group once nobody holds the other end of a pipe: the parent was killed."""
+    os.read(life, 1)
+    try:
+        os.killpg(0, signal.SIGKILL)
+    except Denied:
+        os._exit(1)
 
 
 def load(code: Path) -> ModuleType:
@@ -161,4 +167,4 @@ def _words(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:4]))

@@ -12,7 +12,7 @@ from reconciler.own.found import Found, OwnJob, find
 from reconciler.own.handler import run_handler
 from reconciler.own.installed import installed
 from reconciler.own.process import Child, Cut
-from reconciler.own.reads import Reads
+from reconciler.own.reads import Reads, hidden
 from reconciler.report import Level
 from reconciler.secrets import SecretError
 from state.api import Json
@@ -82,6 +82,8 @@ class Own:
 
     def __call__(self, occasion: Occasion) -> LoopResult:
         """Run the job's code in a child; whatever it does is its own error."""
+        if self.job.suspended:
+            return LoopResult("skipped", message="its plugin is not active: see its plugin.yaml")
         self._tell_updated(occasion)
         if self.job.metadata.handler:
             return run_handler(self.job, occasion)
@@ -99,7 +101,7 @@ class Own:
             "fleet": occasion.opened.fleet.name,
             "config": config,
         }
-        reads = Reads(occasion)
+        reads = Reads(occasion, secrets)
         with Child(reads.answer, occasion.stopped.is_set) as child:
             try:
                 frame = child.ask(task, seconds)
@@ -136,7 +138,7 @@ def result_of(frame: Mapping[str, Json], printed: str, secrets: tuple[str, ...])
     if not isinstance(said, dict) or status not in ("success", "skipped", "error"):
         return LoopResult("error", errors=1, message="it gave no result that can be read")
     refused = frame.get("refused")
-    lines = printed.splitlines()
+    lines = hidden(printed, secrets).splitlines()
     if said.get("html"):
         lines += ["preview (HTML):", str(said["html"])]
     lines += [f"refused: {one}" for one in refused] if isinstance(refused, list) else []
@@ -144,8 +146,8 @@ def result_of(frame: Mapping[str, Json], printed: str, secrets: tuple[str, ...])
         status,  # type: ignore[arg-type]
         processed=_count(said, "processed"),
         errors=max(_count(said, "errors"), int(status == "error")),
-        details=tuple(_hidden(line, secrets) for line in lines),
-        message=_hidden(str(said.get("message") or ""), secrets)[:MESSAGE],
+        details=tuple(hidden(line, secrets) for line in lines),
+        message=hidden(str(said.get("message") or ""), secrets)[:MESSAGE],
         deactivate=said.get("deactivate") is True,
     )
 
@@ -153,12 +155,6 @@ def result_of(frame: Mapping[str, Json], printed: str, secrets: tuple[str, ...])
 def _count(said: Mapping[str, Json], name: str) -> int:
     value = said.get(name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
-
-
-def _hidden(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in filter(None, secrets):
-        text = text.replace(secret, "***")
-    return text
 
 
 def _plain(value: object) -> Json:

@@ -14,9 +14,9 @@ Frequency = Literal["every_run", "hourly", "daily", "weekly"]
 Kind = Literal["text", "number", "boolean", "list", "secret"]
 
 INTERVAL = 3600.0
-"""Seconds between two runs of a job whose metadata say nothing about when."""
+"""Seconds between two runs of a job that names its script and no interval."""
 
-UNTIMED = "no interval, schedule or default_frequency: it runs every 3600 seconds; say which"
+UNTIMED = "no interval: it runs every 3600 seconds; say how often it is to run"
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
 
@@ -103,9 +103,10 @@ class Metadata(Model):
 
     @property
     def _frequency(self) -> Frequency | None:
+        """By time of day; a job that names its script and no time has an interval (FRM-02)."""
         if self.default_frequency or self.schedule or self.interval or self.interval_seconds:
             return self.default_frequency
-        return "daily" if self.default_time is not None else None
+        return "daily" if self.script is None or self.default_time is not None else None
 
     @property
     def timetable(self) -> Timetable:
@@ -114,7 +115,7 @@ class Metadata(Model):
 
     @property
     def warning(self) -> str:
-        """What is to be said of it: it does not say when it runs (FRM-02)."""
+        """What is to be said of it: its interval is missing (FRM-02)."""
         untimed = not (self.schedule or self.interval or self.interval_seconds or self._frequency)
         return UNTIMED if untimed else ""
 

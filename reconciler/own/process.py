@@ -50,6 +50,7 @@ class Child:
     _process: "subprocess.Popen[bytes] | None" = None
     _to: int = -1
     _from: int = -1
+    _life: int = -1
     _until: float = 0.0
     _rest: bytes = b""
 
@@ -59,21 +60,23 @@ class Child:
         child_read, self._to = os.pipe()
         os.set_blocking(self._to, False)
         self._from, child_write = os.pipe()
+        child_life, self._life = os.pipe()
+        theirs = (child_read, child_write, child_life)
         words = [sys.executable, "-I", "-B", "-m", "reconciler.own.child"]
         try:
             self._process = subprocess.Popen(
-                [*words, str(child_read), str(child_write)],
+                [*words, *map(str, theirs)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=scratch.name,
                 env=environment(scratch.name),
-                pass_fds=(child_read, child_write),
+                pass_fds=theirs,
                 start_new_session=True,
             )
         finally:
-            os.close(child_read)
-            os.close(child_write)
+            for one in theirs:
+                os.close(one)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -82,6 +85,7 @@ class Child:
         os.close(self._to)
         os.close(self._from)
         end(process)
+        os.close(self._life)
         process.stdout.close()
         scratch.cleanup()
 

@@ -16,6 +16,7 @@ class Reads:
     """Answers one run of a job. Nothing it can ask for writes to Proxmox."""
 
     occasion: Occasion
+    secrets: tuple[str, ...] = ()
     _apis: dict[str, Api] = field(default_factory=dict)
 
     def answer(self, question: dict[str, Json]) -> Json:
@@ -35,7 +36,7 @@ class Reads:
                     self._settle(question)
                     return None
                 case "note":
-                    self.occasion.note(str(question.get("text"))[:2000])
+                    self.occasion.note(hidden(str(question.get("text"))[:2000], self.secrets))
                     return None
         except (ApiError, SecretError, EmbeddedFailed, StoreError) as error:
             raise Refusal(str(error)) from error
@@ -97,4 +98,12 @@ class Reads:
     def _settle(self, question: dict[str, Json]) -> None:
         if not self.occasion.dry:
             item, error = str(question.get("item")), str(question.get("error") or "")
+            error = hidden(error, self.secrets)
             self.occasion.store.loops.settle_item(self.occasion.name, item, error)
+
+
+def hidden(text: str, secrets: tuple[str, ...]) -> str:
+    """The text without the secrets that the job was given."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return text

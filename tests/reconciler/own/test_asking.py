@@ -129,10 +129,14 @@ def test_a_secret_reaches_the_job_and_no_line_of_its_output(
     monkeypatch.setenv("SMTP_LOGIN", "hunter2")
     lab.given({"mail": {"login": "env:SMTP_LOGIN"}})
     fields = {"login": {"type": "secret", "required": True}}
-    body = "    print(job.config['login'])\n    return Result(message='is ' + job.config['login'])"
+    body = (
+        "    print(job.config['login'])\n    job.note('has ' + job.config['login'])\n"
+        "    return Result(message='is ' + job.config['login'])"
+    )
     lab.put("mail", body, config_fields=fields)
     result = lab.one(lab.own("mail"))
     assert (result.message, result.details) == ("is ***", ("***",))
+    assert "has ***" in lab.said()
     monkeypatch.delenv("SMTP_LOGIN")
     result = lab.one(lab.own("mail"))
     assert result.status == "skipped" and "SMTP_LOGIN" in result.message
@@ -177,6 +181,7 @@ def test_frm_12_a_job_is_suspended_resumed_and_refreshed_with_its_plugin(lab: Ow
     lab.enable("hello@tools")
     assert lab.ran()["hello@tools"].message == "one"
     plugin.write_text("name: Tools\nactive: false\n")
+    assert lab.one(lab.own("hello@tools")).status == "skipped"
     lab.clock.sleep(7200)
     assert not lab.ran()
     plugin.write_text("name: Tools\nactive: true\n")
@@ -190,7 +195,7 @@ def test_frm_12_a_job_is_suspended_resumed_and_refreshed_with_its_plugin(lab: Ow
 
 def test_a_warning_of_the_metadata_is_told_in_a_run(lab: OwnLab) -> None:
     """FRM-02"""
-    lab.put("bare", "    return Result()", interval=None)
+    lab.put("bare", "    return Result()", interval=None, script="bare.py")
     lab.once()
     [said] = [one for one in lab.told.events if isinstance(one, Remark) and "3600" in one.text]
     assert said.level == "warning"

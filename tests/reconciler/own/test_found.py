@@ -31,6 +31,7 @@ def pair(folder: Path, name: str, text: str, code: str = CODE) -> None:
 @pytest.mark.parametrize(
     ("said", "schedule"),
     [
+        ({}, "daily at 00:00:00"),
         ({"default_frequency": "every_run"}, "every_run"),
         ({"default_frequency": "hourly"}, "hourly"),
         ({"default_frequency": "daily", "default_time": "02:30"}, "daily at 02:30:00"),
@@ -60,7 +61,7 @@ def test_frm_02_a_missing_interval_is_an_hour_and_said(tmp_path: Path) -> None:
     [job] = read.jobs
     assert job.metadata.timetable.text == "every 3600s"
     assert read.warnings == (
-        "bare: no interval, schedule or default_frequency: it runs every 3600 seconds; say which",
+        "bare: no interval: it runs every 3600 seconds; say how often it is to run",
     )
 
 

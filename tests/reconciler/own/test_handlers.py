@@ -48,7 +48,7 @@ def run(lab: OwnLab, body: str, **metadata: object) -> LoopResult:
 
 
 def test_a_handler_is_planned_sent_and_journaled_by_the_one_engine(lab: OwnLab) -> None:
-    """FRM-16: an extension of the spec reaches it; a second run finds nothing to do."""
+    """An extension of the spec reaches it; a second run finds nothing to do."""
     lab.code("own", CODE, handler=True)
     dry = lab.preview(lab.own("own"))
     assert dry.plan is not None

@@ -1,11 +1,15 @@
 """A site's own jobs as they run: found, off until enabled, each in a child of its own."""
 
 import os
+import selectors
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.reconciler.own.jobs import OwnLab, own_lab
+from reconciler.own import process
+from tests.reconciler.own.jobs import HEAD, OwnLab, own_lab
 
 
 @pytest.fixture
@@ -34,7 +38,10 @@ def test_a_job_that_was_only_run_by_hand_is_still_off(lab: OwnLab) -> None:
     assert "hello" not in lab.ran()
 
 
-def test_a_job_that_hangs_is_cut_and_the_others_run(lab: OwnLab) -> None:
+def test_a_job_that_hangs_is_cut_and_the_others_run(
+    lab: OwnLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "GRACE", 0.1)
     hang = "    import signal, time\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     lab.put("a_hang", hang + "    print('on', flush=True)\n    time.sleep(60)", deadline="1s")
     lab.put("b_good", "    return Result(message='fine')")
@@ -115,3 +122,56 @@ def test_frm_05_a_job_switches_itself_off(lab: OwnLab) -> None:
     assert lab.ran()["last"].deactivate
     lab.clock.sleep(7200)
     assert "last" not in lab.ran()
+
+
+def test_nothing_of_a_job_outlives_a_killed_parent(lab: OwnLab) -> None:
+    """`kill -9` of the runner ends the child, and what that has started."""
+    body = "    import os, time\n    os.fork()\n    job.note('on')\n    time.sleep(60)"
+    lab.put("stay", body)
+    program = (
+        "import sys\nfrom reconciler.own.process import Child\n"
+        "def answer(question):\n    print(child._process.pid, flush=True)\n"
+        "task = {'code': sys.argv[1], 'name': 'x', 'fleet': 'x', 'dry': False, 'config': {},\n"
+        "        'at': '2026-01-01T00:00:00+00:00'}\n"
+        "with Child(answer) as child:\n    child.ask(task, 50)\n"
+    )
+    code = lab.fleet / "jobs" / "stay.py"
+    words = [sys.executable, "-c", program, str(code)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(child, selectors.EVENT_READ)
+        assert waiting.select(10)
+    os.close(child)
+
+
+def test_frm_16_a_daily_backstop_reads_pages_until_all_is_found(lab: OwnLab) -> None:
+    """FRM-16: pages of 100, an end when all that is wanted was found, one summary, a dry run."""
+    lab.settle()
+    for _ in range(130):
+        lab.ask("POST", "/nodes/pve1/qemu/100/status/stop")
+        lab.clock.sleep(30)
+    code = HEAD + BACKSTOP + "\n\ndef preview(job: Job) -> Result:\n    return run(job)\n"
+    lab.code("backstop", code, interval=None, default_time="04:00")
+    loop = lab.own("backstop")
+    first = lab.preview(loop)
+    assert first.message == "1 of 1 found on 2 pages"
+    assert lab.one(loop).message == first.message
+    pages = [one.params["start"] for one in lab.wire.of(lab.wire.run)]
+    assert pages == [0, 100]
+
+
+BACKSTOP = """\
+    wanted, pages = {"qmclone"}, 0
+    missing = set(wanted)
+    while missing:
+        page = job.get("demo", "/nodes/pve1/tasks", {"start": pages * 100, "limit": 100})
+        missing -= {task["type"] for task in page}
+        pages += 1
+        if len(page) < 100:
+            break
+    found = len(wanted) - len(missing)
+    return Result(message=f"{found} of {len(wanted)} found on {pages} pages")
+"""
