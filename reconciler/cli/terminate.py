@@ -1,6 +1,5 @@
 """The command by which a person ends VMs, whatever their specs say."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
 
     from reconciler.config import Opened
     from reconciler.guard import Guarded
-    from reconciler.report import DryRun
-    from reconciler.turn import Turn
 
 WORD = "TERMINATE"
 """What is typed to confirm it."""
@@ -41,9 +38,10 @@ def terminate(
     """Let the next run stop and destroy these VMs with all their volumes.
 
     Shown first is every volume that dies. Who types the word has approved what is shown, also where
-    it is protected or beyond a threshold; --yes approves nothing. A VM that its spec still wants is not made again: it
-    stays removed until --cancel, or until its spec goes. With --force a VM of a dead node is
-    closed out as `abandoned`, and its addresses are kept until `reconcile forget`.
+    it is protected or beyond a threshold; --yes approves nothing. A VM that its spec still wants is
+    not made again: it stays removed until --cancel, until `reconcile redeploy`, or until its spec
+    goes. With --force a VM of a dead node is closed out as `abandoned`, and its addresses are kept
+    until `reconcile forget`.
 
     \b
     Examples:
@@ -52,10 +50,9 @@ def terminate(
       reconcile terminate old-1 --force
       reconcile terminate old-1 --cancel
     """
+    from reconciler.cli.ends import agreed, approve_shown, shown_ends
     from reconciler.cli.opening import known_key, now, person
-    from reconciler.cli.output import paint
     from reconciler.config import open_live, open_preview
-    from reconciler.show.plan import render_plan
 
     if cancel and (force or dry_run):
         raise click.UsageError("--cancel stands alone")
@@ -68,25 +65,19 @@ def terminate(
             answer(output, "\n".join(_cancelled(opened, keys, at)), vms=keys, terminate=False)
             return
         _insist(opened, keys, bound)
-        turns, found = looked_at(opened, keys)
-        dry = _planned(opened, turns, found, at)
-        if output == "text":
-            click.echo(render_plan(dry, paint()))
+        shown = shown_ends(opened, keys, at, output)
         if force:
-            _must_be_dead(found)
-        if dry_run or not _confirmed(yes):
-            lost = {vm.key: list(vm.details) for vm in dry.vms}
-            answer(output, "nothing was asked for", vms=keys, terminate=False, destroys=lost)
+            _must_be_dead(shown.found)
+        if dry_run or not agreed(yes, WORD):
+            answer(output, "nothing was asked for", vms=keys, terminate=False, destroys=shown.lost)
             return
-        if dry.digest and not yes:
-            _approved(opened, found, dry.digest)
-        open_digest = dry.digest if yes else ""
+        if not yes:
+            approve_shown(opened, shown)
         if force:
             said = _abandoned(opened, keys, person(), at)
         else:
-            said = _asked(opened, keys, at, open_digest)
-        lost = {vm.key: list(vm.details) for vm in dry.vms}
-        answer(output, "\n".join(said), vms=keys, terminate=True, destroys=lost)
+            said = _asked(opened, keys, at, shown.needs if yes else "")
+        answer(output, "\n".join(said), vms=keys, terminate=True, destroys=shown.lost)
 
 
 def _insist(opened: "Opened", keys: list[str], bound: "Mapping[str, object]") -> None:
@@ -98,50 +89,6 @@ def _insist(opened: "Opened", keys: list[str], bound: "Mapping[str, object]") ->
             raise click.ClickException(text)
 
 
-def looked_at(
-    opened: "Opened", keys: list[str]
-) -> "tuple[Mapping[str, Turn], Mapping[str, Guarded]]":
-    """Look at the VMs as if they were to be absent; writes nothing."""
-    from datetime import timedelta
-
-    from reconciler.cli.output import notes_aside
-    from reconciler.clock import SystemClock
-    from reconciler.glance import look_once
-    from reconciler.prepare import Stage
-    from reconciler.turn import Turn
-
-    clock = SystemClock()
-    specs = {key: opened.fleet.vms[key].model_copy(update={"state": "absent"}) for key in keys}
-    turns = {key: Turn(spec) for key, spec in specs.items()}
-    stage = Stage(opened, notes_aside(), clock, dry=True)
-    sites = stage.sites(specs.values(), None)
-    preview = look_once(opened, sites, turns, clock, clock.now() + timedelta(minutes=1))
-    for key, why in preview.failed.items():
-        raise click.ClickException(f"{key}: {why}")
-    return turns, preview.guarded
-
-
-def _planned(
-    opened: "Opened", turns: "Mapping[str, Turn]", found: "Mapping[str, Guarded]", at: "datetime"
-) -> "DryRun":
-    from reconciler.dryrun import planned_vm
-    from reconciler.plan import approval_digest
-    from reconciler.report import DryRun
-
-    vms = tuple(planned_vm(turns[key], one) for key, one in sorted(found.items()))
-    digest = approval_digest([one.plan for one in found.values()], opened.store.vault.key)
-    return DryRun(at, vms, digest)
-
-
-def _confirmed(yes: bool) -> bool:
-    """Whether a person agrees, who is asked for a word that nobody types by mistake."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"nobody can be asked here: give --yes in place of typing {WORD}")
-    return bool(click.prompt(f"Type {WORD} to destroy", err=True) == WORD)
-
-
 def _must_be_dead(found: "Mapping[str, Guarded]") -> None:
     for key, one in found.items():
         seen = one.plan.seen
@@ -151,21 +98,11 @@ def _must_be_dead(found: "Mapping[str, Guarded]") -> None:
             raise click.ClickException(text)
 
 
-def _approved(opened: "Opened", found: "Mapping[str, Guarded]", digest: str) -> None:
-    """Whoever has read the plan and typed the word has approved just that."""
-    from reconciler.approval import LASTS, grant
-    from reconciler.cli.opening import now, person
-
-    plans = [one.plan for one in found.values()]
-    grant(opened, plans, digest, now() + LASTS, person(), now())
-
-
-def _asked(opened: "Opened", keys: list[str], at: "datetime", digest: str) -> list[str]:
-    """Ask for the ends; with a `digest` something of them is still to be approved."""
+def _asked(opened: "Opened", keys: list[str], at: "datetime", needs: str) -> list[str]:
+    """Ask for the ends; `needs` says what of them is still to be approved."""
     from reconciler.aftermath import ask_end
     from reconciler.cli.opening import person
 
-    needs = f", once it is approved: reconcile approve {digest}" if digest else ""
     return [
         f"the next run ends {key}{needs}"
         if ask_end(opened.store, key, person(), at.isoformat(), at)

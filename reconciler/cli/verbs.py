@@ -10,10 +10,13 @@ from reconciler.cli.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
+    from reconciler.cli.ends import Shown
     from reconciler.config import Opened
     from state.api import Json
     from state.memory import Memory
+    from state.verbs import Wish
 
 TOKEN = click.option(
     "--token", metavar="TOKEN", help="Ask once for each token, for a caller that may ask again."
@@ -38,22 +41,34 @@ def asked(
     settings: Settings, vm: str, verb: str, params: "Mapping[str, Json]", token: str | None
 ) -> tuple[str, str, str]:
     """Ask a verb of a VM; return its key, the token, and what comes of it in words."""
-    from reconciler.cli.opening import known_key, now, person
+    from reconciler.cli.opening import known_key, now
     from reconciler.config import open_live
-    from reconciler.verbs.asking import Refused, ask
-    from state.verbs import Wish
 
     at = now()
     with open_live(settings.fleet, settings.database, at) as opened:
-        memories = opened.store.memories()
-        key = known_key(vm, opened.fleet, memories)
-        spec, memory = opened.fleet.vms.get(key), opened.store.memories([key])[key]
-        wish = Wish(key, verb, token or at.isoformat(), person(), at, params)
-        try:
-            said = ask(opened.store, spec, memory, wish, at)
-        except Refused as error:
-            raise click.ClickException(f"{key}: {verb} is refused: {error}") from None
-    return key, wish.token, said
+        key = known_key(vm, opened.fleet, opened.store.memories())
+        wish = _wish(key, verb, params, token, at)
+        return key, wish.token, _opened(opened, wish)
+
+
+def _wish(
+    key: str, verb: str, params: "Mapping[str, Json]", token: str | None, at: "datetime"
+) -> "Wish":
+    from reconciler.cli.opening import person
+    from state.verbs import Wish
+
+    return Wish(key, verb, token or at.isoformat(), person(), at, params)
+
+
+def _opened(opened: "Opened", wish: "Wish") -> str:
+    """Open a verb; what comes of it in words."""
+    from reconciler.verbs.asking import Refused, ask
+
+    spec, memory = opened.fleet.vms.get(wish.key), opened.store.memories([wish.key])[wish.key]
+    try:
+        return ask(opened.store, spec, memory, wish, wish.at)
+    except Refused as error:
+        raise click.ClickException(f"{wish.key}: {wish.verb} is refused: {error}") from None
 
 
 def confirmed(yes: bool, word: str) -> None:
@@ -141,8 +156,9 @@ def move(
 def reinstall(settings: Settings, vm: str, yes: bool, token: str | None, output: str) -> None:
     """Make a VM anew of its spec's template: vmid, addresses and MACs stay, so do backups.
 
-    Disks and snapshots are lost, and there is a new password. It is refused while Proxmox holds a
-    lock on the VM. The word REINSTALL is asked for, but with --yes.
+    Disks and snapshots are lost, and there is a new password; disks with `reclaim: retain` come
+    back. It is refused while Proxmox holds a lock on the VM. Shown first is every volume that dies.
+    Who types the word REINSTALL has approved what is shown; --yes approves nothing.
 
     \b
     Examples:
@@ -162,8 +178,9 @@ def redeploy(settings: Settings, vm: str, yes: bool, token: str | None, output: 
     """Make a VM anew from nothing: its addresses, its history and its record go too.
 
     It is meant for a VM that does not get ready; of one that is ready only with --yes. Backups
-    stay. A VM that was terminated although its spec wants it is deployed again. The word REDEPLOY
-    is asked for, but with --yes.
+    stay, and disks with `reclaim: retain` come back. A VM that was terminated although its spec
+    wants it is deployed again. Shown first is every volume that dies. Who types the word REDEPLOY
+    has approved what is shown; --yes approves nothing.
 
     \b
     Examples:
@@ -176,18 +193,25 @@ def redeploy(settings: Settings, vm: str, yes: bool, token: str | None, output: 
 def _anew(
     settings: Settings, vm: str, verb: str, yes: bool, token: str | None, output: str
 ) -> None:
+    from reconciler.cli.ends import agreed, approve_shown
     from reconciler.cli.opening import known_key, now
-    from reconciler.config import open_preview
+    from reconciler.config import open_live
 
-    with open_preview(settings.fleet, settings.database, now()) as opened:
+    at = now()
+    with open_live(settings.fleet, settings.database, at) as opened:
         key = known_key(vm, opened.fleet, opened.store.memories())
         memory = opened.store.memories([key])[key]
+        wish = _wish(key, verb, {}, token, at)
         if verb == "redeploy" and not yes:
             _not_ready(key, memory)
-        for line in _lost(opened, key, memory):
-            click.echo(line, err=True)
-    confirmed(yes, verb.upper())
-    ask_verb(settings, vm, verb, {}, token, output)
+        shown = _shown(opened, memory, wish, output)
+        if not agreed(yes, verb.upper()):
+            raise click.ClickException("nothing was asked for")
+        if shown is not None and not yes:
+            approve_shown(opened, shown)
+        said = _opened(opened, wish) + (shown.needs if shown and yes else "")
+        lost = shown.lost.get(key, []) if shown else []
+    answer(output, f"{key} {said}", vm=key, verb=verb, token=wish.token, says=said, destroys=lost)
 
 
 def _not_ready(key: str, memory: "Memory") -> None:
@@ -199,18 +223,25 @@ def _not_ready(key: str, memory: "Memory") -> None:
         raise click.ClickException(text)
 
 
-def _lost(opened: "Opened", key: str, memory: "Memory") -> list[str]:
-    """What is lost, by what was read last; refused while Proxmox holds a lock (DEP-28)."""
-    from handlers.terminate import losses
-    from reconciler.cli.terminate import looked_at
+def _shown(opened: "Opened", memory: "Memory", wish: "Wish", output: str) -> "Shown | None":
+    """Show the plan with every volume that is lost; None where there is no machine.
 
-    if memory.binding is None or key not in opened.fleet.vms:
-        return []
-    turns, found = looked_at(opened, [key])
-    seen = found[key].plan.seen
+    Raises ClickException where the verb may not be asked, and while Proxmox holds a lock (DEP-28).
+    """
+    from reconciler.cli.ends import shown_ends
+    from reconciler.verbs.asking import refusal
+
+    key = wish.key
+    if why := refusal(opened.fleet.vms.get(key), memory, wish):
+        raise click.ClickException(f"{key}: {wish.verb} is refused: {why}")
+    if memory.binding is None:
+        return None
+    shown = shown_ends(opened, [key], wish.at, output, anew=True)
+    seen = shown.found[key].plan.seen
     if seen.row and seen.row.lock:
         raise click.ClickException(
             f"{key}: Proxmox holds the lock {seen.row.lock}: try again later"
         )
-    snapshots = ["all its snapshots"] if seen.config and seen.config.live.text("parent") else []
-    return [f"{key} loses {one}" for one in (*losses(turns[key].spec, seen), *snapshots)]
+    if seen.config and seen.config.live.text("parent"):
+        click.echo(f"{key} loses all its snapshots", err=True)
+    return shown

@@ -1,4 +1,4 @@
-"""A disk that goes to a holder and comes back, killed anywhere: no byte of it is lost on the way."""
+"""A disk that goes to a holder and comes back, killed anywhere: no byte of it is lost."""
 
 from collections.abc import Callable
 from functools import cache
@@ -90,9 +90,16 @@ def at_writes(way: str) -> list[Kill]:
     for whole, calls in enumerate(undisturbed(way)[0]):
         for index, call in enumerate(calls):
             if call.is_write:
-                kills.append((whole, lambda lab, index=index: lab.run(before=index)))
-                kills.append((whole, lambda lab, index=index: lab.run(after=index)))
+                kills += [(whole, _before(index)), (whole, _after(index))]
     return kills
+
+
+def _before(index: int) -> Callable[[Lab], object]:
+    return lambda lab: lab.run(before=index)
+
+
+def _after(index: int) -> Callable[[Lab], object]:
+    return lambda lab: lab.run(after=index)
 
 
 def at_commits(way: str, most: int) -> list[Kill]:

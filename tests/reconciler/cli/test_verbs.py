@@ -1,6 +1,8 @@
 """The verbs as commands, over HTTPS: asked by a person, done by the next run."""
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,7 @@ from click.testing import CliRunner, Result
 from reconciler.cli import cli
 from reconciler.verbs.reset import TARGETS
 from state.memory import Phase
-from tests.grounds import Grounds
+from tests.grounds import COMMAND, Grounds
 
 Open = Callable[[str], Grounds]
 WEB = "web: {memory: 1GiB, nics: {net0: {ipv4: {pool: public-v4}}}}\n"
@@ -106,11 +108,43 @@ def test_dep_28_a_reinstall_says_what_is_lost_and_asks_for_its_word(scene: Open)
     fleet.settle()
     before = machine(fleet)["config"]
     asked = call(fleet, "reinstall", "web")
-    assert "web loses scsi0" in asked.output
+    assert "DESTROY  scsi0 " in asked.output
     assert "give --yes in place of typing REINSTALL" in asked.output
-    said(fleet, "reinstall", "web", "--yes")
+    told = json.loads(call(fleet, "reinstall", "web", "--yes", "--output", "json").stdout)
+    assert told["verb"] == "reinstall" and told["destroys"][0].startswith("scsi0 ")
     fleet.settle()
     assert machine(fleet)["config"] == before
+
+
+def test_dep_28_who_types_the_word_has_approved_what_was_shown(scene: Open) -> None:
+    """Design 4: `--yes` approves nothing; a retained disk is not among what is lost."""
+    disks = "disks: {scsi1: {size: 1GiB, storage: local-lvm, reclaim: retain}}"
+    fleet = scene(f"web: {{memory: 1GiB, protection: true, {disks}}}\n")
+    fleet.settle()
+    typed = typed_at_a_terminal(fleet, "reinstall", "web", word="REINSTALL\n")
+    assert "DESTROY  scsi0 " in typed.stdout and "DESTROY  scsi1" not in typed.stdout
+    assert "approve" not in typed.stdout.splitlines()[-1]
+    fleet.settle()
+    with fleet.store() as store:
+        assert [row.result for row in store.verbs.of("web")] == ["done"]
+    nothing = typed_at_a_terminal(fleet, "redeploy", "web", "--output", "json", word="no\n")
+    assert "web is ready" in nothing.stderr
+    told = said(fleet, "redeploy", "web", "--yes")
+    assert ", once it is approved: reconcile approve " in told.splitlines()[-1]
+    nothing = typed_at_a_terminal(fleet, "reinstall", "web", word="no\n")
+    assert "a redeploy of it is under way" in nothing.stderr
+
+
+def typed_at_a_terminal(fleet: Grounds, *words: str, word: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process that a person answers."""
+    ours, theirs = os.openpty()
+    os.write(ours, word.encode())
+    options = ["--fleet", str(fleet.fleet), "--database", fleet.where]
+    command = [*COMMAND, *options, *words]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    return done
 
 
 def test_term_14_a_vm_that_is_ready_is_redeployed_only_with_yes(scene: Open) -> None:
