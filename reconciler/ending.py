@@ -23,6 +23,7 @@ from reconciler.effective import REMOVED, TERMINATE, asked
 from reconciler.endplan import DELETED, RECORD
 from reconciler.execute import Done
 from reconciler.guard import Guarded
+from reconciler.notices.events import EXPIRING
 from reconciler.remains import Backup, Lifetime, backups_of, remove
 from reconciler.report import Remark
 from reconciler.show.text import count_of
@@ -142,6 +143,9 @@ class Ending:
             detail = str(vmids.take())
         else:
             self._tell(turn, f"stopped, and kept for {step.new}")
+            kept: dict[str, Json] = {"text": f"It is kept for {step.new}, and deleted then."}
+            occurrence = f"{EXPIRING}/{turn.key}/{now:%Y-%m-%d}"
+            self.store.outbox.add(EXPIRING, turn.key, now, kept, occurrence)
         self.store.intents.put(Intent(turn.key, step.field, now, 0, detail))
 
     def landed(self, task: OpenTask) -> None:

@@ -25,6 +25,18 @@ from desired.firmware import Efi, Tpm
 from desired.hardware import Cpu, Disk, Family, Nic
 from desired.hostnames import Dns
 from desired.model import Model
+from desired.notices import (
+    Apprise,
+    Channel,
+    Mail,
+    Notices,
+    Request,
+    SmtpLogin,
+    Tickets,
+    TicketRequests,
+    Told,
+    Webhook,
+)
 from desired.rollout import RolloutRules
 from desired.schedule import Schedule
 from desired.spec import HighAvailability, Placement, Quota, Startup, VMSpec
@@ -51,6 +63,7 @@ PAGES = (
     "clusters",
     "dns",
     "jobs",
+    "notices",
     "specs",
     "service",
 )
@@ -102,6 +115,16 @@ MODELS: tuple[type[Model], ...] = (
     HestiaCp,
     OctoDns,
     Dns,
+    Notices,
+    Told,
+    Tickets,
+    Channel,
+    Mail,
+    SmtpLogin,
+    Webhook,
+    TicketRequests,
+    Request,
+    Apprise,
 )
 
 

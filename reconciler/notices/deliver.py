@@ -4,6 +4,7 @@ Whoever is killed leaves a claim: it is sent again where it surely was not deliv
 nobody can say it is held for a person (mail) or repeated with the same key (webhook).
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -19,8 +20,11 @@ from reconciler.notices.message import Composer
 from reconciler.notices.opening import Resolve, open_sender
 from reconciler.retries import next_try
 from reconciler.secrets import SecretError
+from state.database import StoreError
 from state.notices import Notice, State
 from state.store import Store
+
+logger = logging.getLogger(__name__)
 
 SENDING, CHANNEL = "notices.send", "notices.channel"
 """The handlers whose attempts are counted: of a notice (bounded), of a channel (for ever)."""
@@ -121,6 +125,13 @@ class Post:
             self._settle(handed[0], "failed", str(error))
         except SecretError as error:
             self._channel_failed(handed[0], str(error))
+        except StoreError:
+            raise
+        except Exception as error:  # A defect of one notice shall not keep back the others.
+            logger.exception("notice %s failed", notice.id)
+            over = handed[0].state == "handing"
+            text = f"{type(error).__name__}: {error}"
+            self._settle(handed[0], "held" if over else "failed", text)
         else:
             self._sent(handed[0], reference)
 

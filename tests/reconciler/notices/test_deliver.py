@@ -1,11 +1,12 @@
 """How far each notice comes: retries, channels that are away, kills, and what nobody can say."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from reconciler.notices.channel import Message
 from reconciler.notices.deliver import resend
 from reconciler.notices.events import take_up
 from state.store import Store
@@ -198,3 +199,36 @@ def test_a_secret_that_is_missing_is_the_channels_trouble(tmp_path: Path) -> Non
             done = run(store, fleet_with(notices, tmp_path), HandClock())
             assert only(store).state == "waiting"
             assert "file:none" in done.troubles[0]
+
+
+@pytest.mark.parametrize(("handed", "ends"), [(False, "failed"), (True, "held")])
+def test_a_defect_of_one_notice_keeps_no_other_back(
+    server: MailServer, handed: bool, ends: str
+) -> None:
+    class Broken:
+        """A sender with a defect."""
+
+        def send(self, message: Message, handing: Callable[[], None]) -> str:
+            if handed:
+                handing()
+            raise RuntimeError("defect")
+
+        def close(self) -> None:
+            return
+
+    notices = mail_of(server.port)
+    fleet = fleet_with({**notices, "send": {"ready": ["mail"]}})
+    with begun() as store:
+        told(store)
+        told(store, "vm_changed")
+        take_up(store, fleet, AT)
+        made = post(store, fleet, HandClock())
+        made._senders["mail"] = Broken()
+        made.go()
+        assert [state for _, state in states(store)] == [ends, ends]
+        assert only_error(store) == "RuntimeError: defect"
+
+
+def only_error(store: Store) -> str:
+    (error,) = {one.error for one in store.notices.newest(9)}
+    return error
