@@ -163,7 +163,7 @@ def test_c_09_a_guest_that_cannot_be_stopped_ends_in_the_words_of_delete(tmp_pat
 
 
 def test_term_08_a_delete_that_fails_keeps_all_and_is_never_tried_again(tmp_path: Path) -> None:
-    """TERM-08, TERM-10, C-09, C-19: one entry, with the true reason."""
+    """TERM-08, TERM-10, LOG-04, C-09, C-19: one entry, with the true reason."""
     lab = ending(tmp_path)
     held = addresses(lab)
     give_up(lab)

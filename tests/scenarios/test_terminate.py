@@ -27,7 +27,7 @@ def told(scene: Grounds, event: str) -> list[str]:
 
 
 def test_term_02_07_08_one_end_succeeds_one_fails_and_the_third_vm_lives(scene: Open) -> None:
-    """TERM-02, TERM-06, TERM-07, TERM-08, TERM-10, TERM-16, SUS-03."""
+    """TERM-02, TERM-06, TERM-07, TERM-08, TERM-10, TERM-16, TASK-01, SUS-03."""
     vms = f"a: {{{NIC}}}\nb: {{{NIC}}}\nc: {{{NIC}}}\n"
     fleet = bold(scene(vms, **POOL))
     text = "unable to remove VM 101 - storage is not online"
