@@ -79,8 +79,9 @@ class Archive:
         place = f"/nodes/{self.node}/storage/{quote_segment(self.storage)}"
         return f"{place}/content/{quote_segment(self.volume)}"
 
-    def removal(self) -> Call:
-        return Call(Method.DELETE, self.path)
+    def removal(self, delay: int = 0) -> Call:
+        """Remove it; with a `delay` (s) the call waits so long for the task's end."""
+        return Call(Method.DELETE, self.path, {"delay": delay} if delay else {})
 
 
 @dataclass(frozen=True, slots=True)

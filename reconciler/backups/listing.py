@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from reconciler.allocation.allocate import Vmids
 from reconciler.backups.archive import Archive, Shelf, read_shelf
-from state.api import Api
+from state.api import Api, Refused
 from state.change import Call, Method
 from state.memory import Binding
 from state.observed import ClusterView
@@ -62,3 +63,27 @@ def named(found: Iterable[Listed], volume: str) -> list[Listed]:
 def protection(archive: Archive, on: bool) -> Call:
     """`PUT …/content/VOLID`: a protected backup is removed by nobody."""
     return Call(Method.PUT, archive.path, {"protected": on})
+
+
+ASIDE = 100_000
+"""So far above the fleet's vmids are those of drills, which no VM is to be given meanwhile."""
+
+
+def free_vmid(api: Api, view: ClusterView, bound: Iterable[int], first: int) -> int:
+    """A vmid that neither Proxmox nor the store uses. Raises ApiError."""
+
+    def is_free(vmid: int) -> bool:
+        try:
+            api.get("/cluster/nextid", {"vmid": vmid})
+        except Refused:
+            return False
+        return True
+
+    return Vmids({*bound, *view.vms.keys()}, first + ASIDE, is_free).take()
+
+
+def where_restored(view: ClusterView, archive: Archive) -> str:
+    """The node of the VM that the backup is of, if it sees the backup; else one that does."""
+    row = view.vms.get(archive.vmid)
+    sees = {one.node for one in view.storages if one.storage == archive.storage and one.shared}
+    return row.node if row is not None and row.node in sees else archive.node

@@ -3,13 +3,17 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from handlers.handler import Handler
 from handlers.wishes import BACKUP, wish_of
 from reconciler.backups.archive import Shelf, read_shelf
+from reconciler.backups.drill import open_trial, tidy
 from reconciler.backups.keep import Fresh, Keep
 from reconciler.backups.take import Record, Take
 from reconciler.backups.ward import BY_SCHEDULE, SCHEDULE, STATUS, STORAGE, Ward
+from reconciler.location import fleet_place
+from reconciler.lock import Lock, loop_lock
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.loops.over import vm_loop
 from reconciler.site import Site
@@ -40,6 +44,8 @@ def _loop(name: str, about: str, schedule: str, concerned: "Concerned") -> Loop:
     inner = vm_loop(name, about, _handlers, schedule, follow=MOST)
 
     def run(occasion: Occasion) -> LoopResult:
+        if name == STATUS and not occasion.dry:
+            _tidied(occasion)
         keys = concerned(occasion)
         if not keys:
             return LoopResult(message="no VM has a backup to be made or looked after")
@@ -102,3 +108,26 @@ def _covered(api: Api, view: ClusterView) -> frozenset[int] | None:
     except ApiError:
         return None
     return frozenset(view.vms.keys() - {whole(row, "vmid") for row in bare})
+
+
+def drill_lock(fleet: Path, database: str | None) -> Lock:
+    """Held by who carries out a restore drill."""
+    return loop_lock(fleet_place(fleet, database), "restore_drill")
+
+
+def _tidied(occasion: Occasion) -> None:
+    """Remove the VM of a drill whose process was killed."""
+    trial = open_trial(occasion.store)
+    lock = drill_lock(occasion.options.fleet, occasion.options.database)
+    if trial is None or not lock.acquire():
+        return
+    try:
+        left = tidy(
+            occasion.opened.connect(trial.cluster), occasion.store, trial, occasion.clock.now()
+        )
+        if left:
+            occasion.note(f"restore drill, vm {trial.vmid}: {left}", trial.key)
+    except ApiError as error:
+        occasion.warn(f"restore drill, vm {trial.vmid}: {error.text}", trial.key)
+    finally:
+        lock.release()

@@ -1,4 +1,4 @@
-"""`reconcile backup`: make one now, see what there is, remove and protect single ones."""
+"""`reconcile backup`: make one now, see what there is, remove, protect and try single ones."""
 
 from contextlib import suppress
 from functools import partial
@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.answer import OUTPUT, answer, document
+from reconciler.cli.backup_drill import test_restore
+from reconciler.cli.backup_found import listed_backups, one_backup
 from reconciler.cli.settings import EXIT_FAILED, Settings
 from reconciler.cli.verbs import TOKEN, YES, ask_verb, asked, confirmed
 
 if TYPE_CHECKING:
     from reconciler.backups.listing import Listed
-    from reconciler.config import Opened
     from state.api import Json
 
 LONGEST, PAUSE = 3 * 3600.0, 1.0
@@ -39,8 +40,12 @@ def backup() -> None:
       reconcile backup web-1
       reconcile backup web-1 --storage pbs --protect --wait
       reconcile backup list web-1
+      reconcile backup test-restore web-1
       reconcile backup delete pbs:backup/vm/100/2026-11-20T02:30:00Z
     """
+
+
+backup.add_command(test_restore)
 
 
 @backup.command(short_help="Back a VM up; the same as reconcile backup VM.")
@@ -110,7 +115,7 @@ def list_backups(ctx: click.Context, vm: str | None, output: str) -> None:
     with open_preview(settings.fleet, settings.database, at) as opened:
         bound = opened.store.bindings.names()
         key = known_key(vm, opened.fleet, bound) if vm else None
-        found, problems = _listed(opened)
+        found, problems = listed_backups(opened)
     found = [one for one in found if one.key and key in (None, one.key)]
     for problem in problems:
         click.echo(problem, err=True)
@@ -136,15 +141,16 @@ def delete_backup(settings: Settings, volume: str, foreign: bool, yes: bool, out
       reconcile backup delete pbs:backup/vm/100/2026-11-20T02:30:00Z
       reconcile backup delete local:backup/vzdump-qemu-100-2026_11_20-02_30_00.vma.zst --yes
     """
-    one = _one(settings, volume)
+    one = one_backup(settings, volume)
     if not one.ours and not foreign:
         text = f"{volume} is not one that we made of a VM of this fleet: --foreign removes it"
         raise click.ClickException(text)
     if one.archive.protected:
         raise click.ClickException(f"{volume} is protected: reconcile backup protect --off first")
     confirmed(yes, "DELETE")
-    _send(settings, one, remove=True)
-    answer(output, f"{volume} is removed", volume=volume, vm=one.key or None)
+    task = _send(settings, one, remove=True)
+    said = "is being removed" if task else "is removed"
+    answer(output, f"{volume} {said}", volume=volume, vm=one.key or None, task=task)
 
 
 @backup.command("protect", short_help="Keep a backup from being removed.")
@@ -160,66 +166,24 @@ def protect_backup(settings: Settings, volume: str, off: bool, output: str) -> N
       reconcile backup protect pbs:backup/vm/100/2026-11-20T02:30:00Z
       reconcile backup protect pbs:backup/vm/100/2026-11-20T02:30:00Z --off
     """
-    one = _one(settings, volume)
+    one = one_backup(settings, volume)
     _send(settings, one, protect=not off)
     said = "may be removed again" if off else "is protected"
     answer(output, f"{volume} {said}", volume=volume, protected=not off)
 
 
-def _listed(opened: "Opened") -> "tuple[list[Listed], list[str]]":
-    from reconciler.backups.listing import on_cluster, seen_now
-    from reconciler.secrets import SecretError
-    from reconciler.sim.embedded import EmbeddedFailed
-    from state.api import ApiError
-
-    fleet, store = opened.fleet, opened.store
-    by = {key: spec.backup.verified_by for key, spec in fleet.vms.items() if spec.backup}
-    found: list[Listed] = []
-    problems: list[str] = []
-    for name in sorted(fleet.clusters):
-        try:
-            api = opened.connect(name)
-            view = seen_now(api, name)
-            some, wrong = on_cluster(
-                api, view, store.bindings.all(), store.id, lambda key: by.get(key, "server")
-            )
-        except (ApiError, SecretError, EmbeddedFailed) as error:
-            problems.append(f"cluster {name}: {error}")
-            continue
-        found += some
-        problems += wrong
-    return found, problems
-
-
-def _one(settings: Settings, volume: str) -> "Listed":
-    """The backup of a volume id; raises ClickException where there is none, or several."""
-    from reconciler.backups.listing import named
-    from reconciler.cli.opening import now as moment
-    from reconciler.config import open_preview
-
-    with open_preview(settings.fleet, settings.database, moment()) as opened:
-        found, problems = _listed(opened)
-    for problem in problems:
-        click.echo(problem, err=True)
-    fitting = named(found, volume)
-    if len(fitting) != 1:
-        seen = ", ".join(f"{one.cluster}/{one.archive.node}" for one in fitting) or "none"
-        raise click.ClickException(f"expected one backup {volume}, seen {seen}")
-    return fitting[0]
-
-
 def _send(
     settings: Settings, one: "Listed", *, remove: bool = False, protect: bool = False
-) -> None:
+) -> "Json":
     from reconciler.backups.listing import protection
     from reconciler.cli.opening import now as moment
     from reconciler.config import open_live
     from state.api import ApiError
 
-    call = one.archive.removal() if remove else protection(one.archive, protect)
+    call = one.archive.removal(delay=30) if remove else protection(one.archive, protect)
     with open_live(settings.fleet, settings.database, moment()) as opened:
         try:
-            opened.connect(one.cluster).send(call, heavy=True)
+            return opened.connect(one.cluster).send(call, heavy=True)
         except ApiError as error:
             raise click.ClickException(f"{one.archive.volume}: {error.text}") from None
 

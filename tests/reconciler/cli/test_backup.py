@@ -52,3 +52,16 @@ def test_task_04_a_backup_by_hand_is_made_listed_protected_and_removed(fleet: Gr
     with fleet.store() as store:
         assert store.intents.of("web") == {}
         assert [one.detail["by"] for one in store.outbox.past("backup_done")] != []
+
+
+def test_a_backup_is_tried_and_what_is_no_backup_is_refused(fleet: Grounds) -> None:
+    none = call(fleet, "backup", "test-restore", "web")
+    assert "no verified backup of web is there" in none.output
+    volume = said(fleet, "backup", "web", "--wait").split("done: ")[1].strip()
+    before = fleet.shot()["vms"].keys()
+    words = ("test-restore", "web", "--within", "1s", "--output", "json")
+    tried = json.loads(call(fleet, "backup", *words).stdout)
+    assert (tried["vm"], tried["volume"], tried["well"]) == ("web", volume, True)
+    assert fleet.shot()["vms"].keys() == before
+    refused = call(fleet, "backup", "protect", "local:backup/none")
+    assert (refused.exit_code, "expected one backup" in refused.output) == (1, True)
