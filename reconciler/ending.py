@@ -193,7 +193,7 @@ class Ending:
         self._begin(turn, seen)
         self.narrator.begin(turn, seen)
         self._tell(turn, "VM deleted")
-        if reborn(self.store, seen.memory, self.clock.now()):
+        if self._is_wanted(seen) and reborn(self.store, seen.memory, self.clock.now()):
             turn.enter(Phase.DEPLOY)
             turn.standing, turn.why = Standing.PAUSED, "deleted: the next run makes it anew"
             return
@@ -218,6 +218,11 @@ class Ending:
         since = turn.started_at or began
         took = (now - since).total_seconds()
         self._tell(turn, f"[terminate] done ({took:.2f}s) result=success")
+
+    def _is_wanted(self, seen: SeenVM) -> bool:
+        """Whether a spec still asks for the VM, so that a reinstall makes another machine."""
+        spec = self.fleet.vms.get(seen.key)
+        return spec is not None and spec.state == "present" and TERMINATE not in seen.memory.intents
 
     def _close_wish(self, seen: SeenVM, now: datetime) -> None:
         """Set down that what was asked for by word of mouth is done."""
