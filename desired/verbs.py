@@ -1,6 +1,6 @@
 """One-shot verbs of a spec: `do: {reinstall: TOKEN}` is done once for each distinct token."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -49,6 +49,14 @@ class AskedRestore(Asked):
     foreign: Bool | None = None
 
 
+class AskedBackup(Asked):
+    """A backup; storage and mode are those of the VM's `backup:` unless said."""
+
+    storage: str | None = Field(None, pattern=STORAGE)
+    mode: Literal["snapshot", "suspend", "stop"] | None = None
+    protect: Bool | None = None
+
+
 class AskedMove(Asked):
     """To a node, or of every disk (or the one in slot `disk`) to a storage."""
 
@@ -70,6 +78,7 @@ def _by_token(value: object) -> object:
 
 Plain = Annotated[Asked | None, BeforeValidator(_by_token)]
 Snapshot = Annotated[AskedSnapshot | None, BeforeValidator(_by_token)]
+Backup = Annotated[AskedBackup | None, BeforeValidator(_by_token)]
 
 
 class Do(Model):
@@ -81,6 +90,7 @@ class Do(Model):
     redeploy: Plain = None
     snapshot: Snapshot = None
     rollback: AskedRollback | None = None
+    backup: Backup = None
     restore: AskedRestore | None = None
     move: AskedMove | None = None
 

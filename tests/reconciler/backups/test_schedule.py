@@ -335,3 +335,24 @@ def test_frm_03_over_the_change_of_the_clocks_each_day_has_one(tmp_path: Path) -
     berlin = lab.zone("Europe/Berlin")
     made = [datetime.fromtimestamp(one.ctime, berlin) for one in archives(lab)]
     assert [one.strftime("%d %H") for one in made] == ["27 01", "27 03", "28 03"]
+
+
+def test_a_spec_asks_for_a_backup_once(tmp_path: Path) -> None:
+    """TASK-04: `do: {backup: TOKEN}`, carried out by `backup_status`."""
+    lab = backup_lab(tmp_path, days={})
+    spec: Spec = {
+        "node": "pve1",
+        "memory": "1GiB",
+        "do": {"backup": {"token": "move-1", "storage": "store", "protect": True}},
+    }
+    lab.write(fleet_files({"vm-0": spec}))
+    for _ in range(3):
+        lab.run()
+        lab.one(backup_status())
+    (made,) = archives(lab)
+    assert made.protected
+    mark = read_mark(made.notes or "")
+    assert mark is not None
+    assert mark.token == "move-1"
+    with lab.store() as store:
+        assert [(one.by, one.result) for one in store.verbs.of("vm-0")] == [("spec", "done")]
