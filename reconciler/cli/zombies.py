@@ -22,7 +22,8 @@ def zombies(ctx: click.Context, names: tuple[str, ...], output: str) -> None:
     """List what names a vmid that no guest of the cluster has, ours or not.
 
     Volumes (cloud-init drives too), backups, HA resources and rules, jobs of backup and
-    replication, and entries of the access control list; each with the command that removes it.
+    replication, and entries of the access control list; each with the command that removes it. And
+    the disks on holders, which outlived their VM, with what a spec says to adopt them.
     Removes nothing. Exit status 2 when there is something that nobody keeps on purpose, 1 when
     something could not be asked.
 

@@ -1,7 +1,8 @@
 """Look for what names guests that are gone, in one cluster. Only reads.
 
 Sources: `/cluster/resources`, `/nodes/N/storage/S/content`, `/cluster/ha/resources`,
-`/cluster/ha/rules`, `/cluster/backup`, `/cluster/replication`, `/access/acl`, `/cluster/nextid`.
+`/cluster/ha/rules`, `/cluster/backup`, `/cluster/replication`, `/access/acl`, `/cluster/nextid`,
+and of holders `/nodes/N/qemu/V/pending`.
 """
 
 import re
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import get_args
 
 from reconciler.pve.form import quote_segment
+from reconciler.zombies.held import held
 from reconciler.zombies.zombie import Kind, Known, Zombie
 from state.api import Api, ApiError, NotFound, Refused
 from state.view import Row, rows, text, whole
@@ -49,7 +51,7 @@ class Search:
         gone = {vmid for vmid in sorted(suspects) if self._is_free(vmid)}
         order = get_args(Kind)
         return sorted(
-            {one for one in found if one.vmid in gone},
+            {*(one for one in found if one.vmid in gone), *held(self.api, self.cluster, resources)},
             key=lambda one: (one.vmid, order.index(one.kind), one.what, one.node),
         )
 

@@ -1,11 +1,11 @@
-"""One thing that names a vmid which no guest of the cluster has."""
+"""One thing that names a vmid which no guest of the cluster has, or a disk that is held for one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-Kind = Literal["volume", "backup", "ha", "ha rule", "backup job", "replication", "acl"]
+Kind = Literal["volume", "backup", "ha", "ha rule", "backup job", "replication", "acl", "holder"]
 
 UNLISTED = (
     "firewall files (/etc/pve/firewall/VMID.fw)",
@@ -17,6 +17,8 @@ UNLISTED = (
 @dataclass(frozen=True, slots=True)
 class Zombie:
     """What is left of a vmid: `what` names it, `how` is the command that removes it by hand.
+
+    Of a holder, a VM that is there: one for each disk that it holds.
 
     `node` is where that is typed (empty: on any), `size` in bytes; `name` is what is known of the
     guest that it was, `kept` why it may well stay.
