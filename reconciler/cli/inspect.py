@@ -1,6 +1,7 @@
 """Commands that only look: validate, schema, status, log, why, doctor."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,11 +31,13 @@ def validate(ctx: click.Context, show: str | None, output: str) -> None:
       reconcile --fleet /etc/fleet validate --show web-1
     """
     from reconciler.cli.opening import known_key, now
+    from reconciler.own.loops import own_loops
     from reconciler.show.faults import faults_json, render_faults
     from reconciler.specs import read_fleet
 
     settings: Settings = ctx.obj
     fleet = read_fleet(settings.fleet, settings.database, now())
+    fleet = replace(fleet, errors=(*fleet.errors, *own_loops(fleet)[1].errors))
     if show is not None:
         key = known_key(show, fleet, ())
         if key in fleet.vms:

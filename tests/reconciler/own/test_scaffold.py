@@ -99,6 +99,8 @@ def test_frm_13_wrong_metadata_are_told_by_check_and_by_list(fleet: Path) -> Non
     found = call(fleet, "job", "check")
     assert found.exit_code == EXIT_FAILED
     assert "mine.yaml:2:11: interval: expected a whole number, seen 'soon'" in found.output
+    validated = call(fleet, "validate")
+    assert validated.exit_code == EXIT_FAILED and "mine.yaml:2:11" in validated.output
     assert listed(fleet)["mine"] == "broken True"
     assert "reconcile job check" in call(fleet, "job", "list").output
     ran = call(fleet, "job", "run", "mine")
