@@ -16,6 +16,7 @@ from desired.hostnames import Dns
 from desired.model import Bool, Int, Model
 from desired.notices import Told
 from desired.safeguard import Guard
+from desired.snapshots import Snapshots
 from desired.traffic import Traffic
 from desired.units import Size
 from desired.verbs import Do
@@ -138,6 +139,7 @@ class VMSpec(Model):
     pool: str | None = Field(None, pattern=POOL)
     quota: Quota | None = None
     backup: Backups | None = None
+    snapshots: Snapshots | None = None
     traffic: Traffic | None = None
     ha: HighAvailability | None = None
     protection: Bool | None = None

@@ -19,7 +19,7 @@ GUARDS = r"rc-\d+-[0-9a-f]{6}"
 """Names of the snapshots before guarded changes, which are removed again: not a person's."""
 
 MARK = "reconcile: asked by "
-"""How the description of a snapshot of ours begins, where nobody gave another one."""
+"""How the last line of a description begins whose snapshot we took for somebody."""
 
 
 class Snapshots:
@@ -85,8 +85,8 @@ def snapshot_name(wish: Wish) -> str:
 
 
 def taken_by(seen: SeenVM, wish: Wish) -> Call:
-    """`POST …/snapshot`; without a description of one's own it says who asked."""
-    about = wish.text("description") or f"{MARK}{wish.by}"
+    """`POST …/snapshot`; its description says who asked, behind one that was given."""
+    about = f"{wish.text('description') or ''}\n\n{MARK}{wish.by}".strip()
     params: dict[str, Param] = {"snapname": snapshot_name(wish), "description": about}
     if wish.params.get("vmstate") is True:
         params["vmstate"] = True

@@ -35,8 +35,8 @@ from reconciler.site import Site
 from reconciler.spent import Spent
 from reconciler.strays import copied, frozen
 from reconciler.turn import Turn
-from reconciler.verbs.suspend import asked_of
 from reconciler.verbs.restore import decide_restore
+from reconciler.verbs.suspend import asked_of
 from reconciler.verbs.taking import previewed, verb_notes
 from state.change import Note
 from state.machine import Machine
@@ -255,10 +255,10 @@ class SiteLook:
         if spec.state == "absent":
             seen = identified(seen, self.ground)
             return decide_end(spec, seen, self.store, self.site, self.gate, dry=self.dry)
-        wait = self._waits(spec, seen)
         restoring = decide_restore(spec, seen, self.gate)
         if restoring is not None:
             return restoring
+        wait = self._waits(spec, seen)
         if wait:
             return self.gate.check(VMPlan(seen, notes=(wait,)))
         # What it waited for may have been found since this look began.

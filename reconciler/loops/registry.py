@@ -7,7 +7,9 @@ from reconciler.loops.loop import Loop
 from reconciler.loops.process import process_vms
 from reconciler.notices.sending import notices
 from reconciler.queue.process import process_queue
+from reconciler.snapshots.job import remove_snapshots
 from reconciler.usage.collect import collect_statistics
+from reconciler.verbs.watching import restore_backup
 
 
 @cache
@@ -15,8 +17,10 @@ def built_in() -> tuple[Loop, ...]:
     """Return every loop of ours; `process_vms` comes first in every run."""
     return (
         process_vms(),
+        restore_backup(),
         backup_status(),
         schedule_backup(),
+        remove_snapshots(),
         collect_statistics(),
         process_queue(),
         notices(),
