@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.cli import cli
-from reconciler.cli.settings import EXIT_FAILED, EXIT_USAGE
+from reconciler.cli.settings import EXIT_FAILED
+from state.store import Store
 from tests.grounds import Grounds
 
 SNAPSHOT = "/nodes/{node}/qemu/{vmid}/snapshot"
@@ -92,7 +94,7 @@ def test_what_is_not_for_the_queue_is_refused_at_once(fleet: Grounds) -> None:
     assert destroy.exit_code == EXIT_FAILED
     assert "reconcile terminate" in destroy.output
     odd = call(fleet, *vm, SNAPSHOT, "--method", "POST", "--param", "snapname")
-    assert odd.exit_code == EXIT_USAGE or "expected NAME=VALUE" in odd.output
+    assert "expected NAME=VALUE" in odd.output
     assert "nothing is in the queue" in said(fleet, "queue", "list")
 
 
@@ -118,3 +120,44 @@ def test_q_10_verify_answers_and_repairs(fleet: Grounds) -> None:
     assert told(fleet, "verify", "web", status=2)["differs"] is True
     repaired = told(fleet, "verify", "web", "--repair")
     assert (repaired["differs"], repaired["missing_volumes"]) == (False, {})
+
+
+def test_a_step_that_failed_is_listed_and_tried_again_by_word(fleet: Grounds) -> None:
+    """Q-01, Q-05: it has no last try."""
+    at = datetime.now(UTC)
+    with Store.open(fleet.where, at=at) as store:
+        store.attempts.fail("web", "cpu", "no room", at, at + timedelta(hours=1))
+    listed = told(fleet, "queue", "list", "--kind", "retry")["work"]
+    assert isinstance(listed, list) and len(listed) == 1
+    work = listed[0]
+    assert (work["id"], work["attempts"], work["max_attempts"]) == ("web:cpu", 1, None)
+    assert "no room" in said(fleet, "queue", "list", "--vm", "we*", "--search", "room")
+    assert call(fleet, "queue", "retry", "web:disks").exit_code == EXIT_FAILED
+    assert "expected a number or KEY:STEP" in call(fleet, "queue", "retry", "web").output
+    assert said(fleet, "queue", "retry", "web:cpu") == "web:cpu: the next run tries it\n"
+    assert "nothing is in the queue" in said(fleet, "queue", "list")
+
+
+def test_q_07_what_is_stuck_is_given_up_by_word(fleet: Grounds) -> None:
+    """Q-07: forced, and told as any other that was given up."""
+    words = ("--vm", "web", "--method", "POST", "--path", SNAPSHOT, "--param", "snapname=stuck")
+    number = told(fleet, "queue", "add", *words)["id"]
+    assert isinstance(number, int)
+    at = datetime.now(UTC) - timedelta(hours=3)
+    with Store.open(fleet.where, at=at) as store:
+        waits = store.queue.of(number)
+        assert waits is not None
+        taken = store.queue.claim(waits, at, "pve1")
+        assert taken is not None and store.queue.sending(taken, at) is not None
+    assert call(fleet, "queue", "retry", str(number)).exit_code == EXIT_FAILED
+    assert said(fleet, "queue", "fail-stuck", "--older", "4h") == "no job is stuck\n"
+    assert said(fleet, "queue", "fail-stuck") == f"given up: job {number}\n"
+    assert "stuck: given up by" in call(fleet, "queue", "list", "--status", "error").output
+    assert said(fleet, "queue", "clean", "--error") == "1 job deleted\n"
+
+
+def test_log_07_status_is_searched_and_paged(fleet: Grounds) -> None:
+    """LOG-07"""
+    found = told(fleet, "status", "--search", "WEB", "--phase", "ready", "--page-size", "1")
+    assert (found["total"], found["page"], found["pages"]) == (1, 1, 1)
+    assert "no VM is like that" in said(fleet, "status", "--node", "pve9")
