@@ -1,11 +1,14 @@
 """Which job goes first, how many at once, and what a run finds when it comes a second time."""
 
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from reconciler.queue.listing import Chosen, listed
 from reconciler.queue.process import process_queue
+from reconciler.queue.watch import steps_of
 from reconciler.sim.faults import Fault
 from state.memory import Hold, Intent
 from tests.reconciler.queue.jobs import QueueLab, queue_lab
@@ -174,3 +177,80 @@ def test_a_parameter_that_is_refused_by_name_is_given_up_at_once(lab: QueueLab) 
         assert store.queue.cancel(lab.job(number), lab.at(), "bob") is not None
         assert store.queue.claim(job, lab.at(), "pve1") is None
     assert lab.log(number)[-1] == "cancelled by bob"
+
+
+def test_a_vm_that_is_gone_counts_as_a_try(lab: QueueLab) -> None:
+    number = lab.add(f"{VMS[0]}/status/start")
+    del lab.world.vms[100]
+    lab.clock.sleep(60)
+    lab.work()
+    assert (lab.job(number).attempts, lab.job(number).error) == (1, "vm 100 is not there")
+
+
+def test_a_node_that_no_cluster_has_ends_a_job(lab: QueueLab) -> None:
+    number = lab.add("/nodes/pve77/apt/update")
+    lab.work()
+    assert "has no node pve77" in lab.job(number).error
+
+
+def test_q_09_what_cannot_be_asked_after_now_is_asked_after_later(lab: QueueLab) -> None:
+    """Q-09: a task is followed by the next runs, as long as it takes."""
+    status = Fault("error-before", path="*/tasks/*/status", times=None, status=595, text="away")
+    lab.simulator.faults.add(status)
+    number = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"})
+    for _ in range(2):
+        lab.work()
+        assert lab.job(number).status == "running"
+        lab.clock.sleep(60)
+    lab.simulator.faults.clear()
+    lab.work()
+    assert lab.job(number).status == "success"
+    assert len(lab.posts("/snapshot")) == 1
+
+
+def test_a_task_that_its_node_forgot_is_told(lab: QueueLab) -> None:
+    forgot = Fault("error-before", path="*/tasks/*/status", times=None, status=404, text="gone")
+    lab.simulator.faults.add(forgot)
+    number = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"})
+    lab.work()
+    assert lab.job(number).status == "error"
+    assert "is not known any more" in lab.job(number).error
+
+
+def test_a_node_away_at_the_call_itself_takes_no_try(lab: QueueLab) -> None:
+    lab.simulator.faults.add(
+        Fault("error-before", path="*/snapshot", method="POST", status=595, text="No route")
+    )
+    number = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"})
+    lab.work()
+    assert (lab.job(number).status, lab.job(number).attempts) == ("queued", 0)
+    lab.until(lambda: lab.job(number).status == "success", runs=4)
+
+
+def test_a_cluster_that_the_fleet_lost_keeps_its_jobs_waiting(lab: QueueLab) -> None:
+    number = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"})
+    with lab.live() as store:
+        moved = replace(lab.job(number), cluster="west", key="", vmid=None)
+        other = store.queue.add(moved)
+    lab.work()
+    assert lab.job(number).status == "success"
+    assert "the fleet has no cluster west" in lab.job(other.id).error
+
+
+def test_q_12_the_steps_come_as_they_are_taken(lab: QueueLab) -> None:
+    """Q-12: live, until the job has ended."""
+    number = lab.add(f"{VMS[0]}/snapshot", params={"snapname": "xx"})
+
+    class Working:
+        """A clock in whose pauses the queue is worked off."""
+
+        def now(self) -> datetime:
+            return lab.at()
+
+        def sleep(self, seconds: float) -> None:
+            lab.work()
+
+    with lab.live() as store:
+        steps = [line.text for line in steps_of(store, number, Working(), follow=True)]
+    assert steps[0] == "asked for by ann"
+    assert steps[-1] == "done: OK"
