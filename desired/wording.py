@@ -16,7 +16,7 @@ from desired.devices import CD_SLOT, ISO_FILE, MAPPING, PCI_HOST, SERIAL, USB_HO
 from desired.document import Path, step
 from desired.firewall import GROUP, IFACE
 from desired.firmware import MACHINE
-from desired.hardware import BRIDGE, CPU_TYPE, STORAGE
+from desired.hardware import BRIDGE, CPU_TYPE, HELD, STORAGE
 from desired.spec import NODE, POOL, TAG
 from desired.zones import HTTP
 
@@ -36,6 +36,7 @@ _SCALARS = ("string_type", "int_type", "float_type", "bool_type")
 _PATTERNS = {
     f"^{BRIDGE}$": "a bridge name such as vmbr0",
     STORAGE: "a storage name such as local-lvm",
+    HELD: "a holder's vmid and slot, such as 150/scsi1",
     NODE: "a name of letters, digits and hyphens (at most 63)",
     POOL: "a pool name such as web or web/blue",
     TAG: "lower-case letters, digits and _ + . -",
