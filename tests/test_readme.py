@@ -32,8 +32,8 @@ from desired.notices import (
     Notices,
     Request,
     SmtpLogin,
-    Tickets,
     TicketRequests,
+    Tickets,
     Told,
     Webhook,
 )
