@@ -36,7 +36,9 @@ class Verified:
 
     @property
     def failed(self) -> bool:
-        return self.dry.failed or bool(self.problems)
+        """Whether this VM could not be judged; what is wrong with others does not count."""
+        stuck = any(vm.kind in ("broken", "stuck", "unknown") for vm in self.dry.vms)
+        return stuck or bool(self.dry.problems or self.problems)
 
     @property
     def differs(self) -> bool:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from desired.timetable import read_timetable
 from reconciler.clock import Workers
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.pve.contact import ClosedApi, Contact, FencedApi
 from reconciler.queue.lane import WORK, Batch, Lane
+from reconciler.report import Traced
 from reconciler.secrets import SecretError
 from reconciler.show.text import count_of
 from reconciler.sim.embedded import EmbeddedFailed
@@ -77,9 +79,15 @@ class Shift:
         if name not in self.occasion.opened.fleet.clusters:
             return ClosedApi(f"the fleet has no cluster {name} any more")
         try:
-            return FencedApi(self.occasion.opened.connect(name), self.occasion.store.insist)
+            api = self.occasion.opened.connect(name)
         except (ApiError, SecretError, EmbeddedFailed) as error:
             return ClosedApi(str(error))
+        api.trace = partial(self._traced, name)
+        return FencedApi(api, self.occasion.store.insist)
+
+    def _traced(self, cluster: str, method: str, path: str, seconds: float, status: int) -> None:
+        now = self.occasion.clock.now()
+        self.occasion.reporter.report(Traced(now, method, path, status, seconds, cluster))
 
     def _dry(self) -> LoopResult:
         due = [

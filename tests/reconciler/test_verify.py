@@ -6,6 +6,9 @@ import pytest
 
 from reconciler.config import open_live, open_preview
 from reconciler.options import RunOptions
+from reconciler.show.text import Paint
+from reconciler.show.verify import render_verified
+from reconciler.sim.faults import Fault
 from reconciler.verify import Verified, verify
 from state.cache import CachedVM
 from state.store import Store
@@ -62,3 +65,19 @@ def test_a_vm_that_has_no_machine_yet_differs(lab: QueueLab) -> None:
     lab.write({"vms/more.yaml": "new: {}\n"})
     found = verified(lab, "new")
     assert found.differs and not found.failed
+
+
+def test_what_cannot_be_read_is_said_and_other_specs_do_not_count(lab: QueueLab) -> None:
+    lab.write({"vms/broken.yaml": "broken: {memory: much}\n"})
+    assert not verified(lab).failed
+    lab.simulator.faults.add(
+        Fault("error-before", path="*/storage/*/content", times=None, status=500, text="no")
+    )
+    found = verified(lab)
+    assert found.failed and not found.differs
+    assert "local-lvm on pve1" in render_verified(found, Paint())
+    lab.simulator.faults.clear()
+    lab.simulator.faults.add(
+        Fault("error-before", path="/cluster/*", times=None, status=595, text="No route")
+    )
+    assert "No route" in render_verified(verified(lab), Paint())

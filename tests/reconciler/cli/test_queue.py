@@ -55,8 +55,9 @@ def test_q_11_a_job_is_asked_for_sent_and_shown_with_its_log(fleet: Grounds) -> 
     assert "snapname=before" in listed
     assert "next run" in listed
     for _ in range(20):
-        done = call(fleet, "process-queue", "--time-limit", "20")
+        done = call(fleet, "process-queue", "--time-limit", "20", "--verbose")
         assert done.exit_code == 0, done.output
+        assert "/cluster/resources" in done.output
         if told(fleet, "queue", "show", "1")["status"] == "success":
             break
     shown = said(fleet, "queue", "show", "1", "--follow")
