@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
 import yaml
 
-from reconciler.loops.process import process_vms
 from reconciler.snapshots.job import remove_snapshots
-from reconciler.verbs.watching import restore_backup
 from tests.lab import Killed
 from tests.laws.fleets import Spec
 from tests.reconciler.loops.jobs import LoopLab, loop_lab
@@ -131,15 +128,3 @@ def test_a_rollback_keeps_its_snapshot_until_it_is_done(tmp_path: Path) -> None:
     lab.run()
     job(lab)
     assert (names(lab), results(lab, KEY)["rollback t2"]) == ([], "done")
-
-
-@pytest.mark.parametrize("step", ["", "sent"])
-def test_task_03_restores_are_watched(tmp_path: Path, step: str) -> None:
-    """TASK-03"""
-    lab = made(tmp_path)
-    assert lab.one(restore_backup()).message == "0 restores open, 0 failed"
-    asked(lab, "restore", "t1", KEY, backup="local:backup/x", **({"step": step} if step else {}))
-    result = lab.one(restore_backup())
-    assert (result.status, result.processed) == ("success", 1)
-    assert result.details[0].startswith("vm-0: restore of local:backup/x: ")
-    assert process_vms().name != restore_backup().name
