@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import NoReturn, TextIO
 
 from reconciler.own.job import Denied, Job, Result
-from reconciler.own.refuse import refuse_effects
+from reconciler.own.refuse import PURE, refuse_effects
 from state.api import Json
 from state.change import Change, Note
 
@@ -72,7 +72,7 @@ def main(read: int, write: int, life: int) -> None:
         answer = work(module, task, line)
     except Denied as error:
         answer = {"status": "error", "message": str(error), "errors": 1}
-        if line.refused:
+        if line.refused and task.get("dry"):
             said = f"refused in a dry run: {', '.join(line.refused)}"
             answer = {"status": "success", "message": said, "processed": len(line.refused)}
     except BaseException as error:
@@ -137,7 +137,7 @@ def serve(code: Path, line: Line) -> NoReturn:
 
     A diff is pure, so nothing that has an effect is let through.
     """
-    refuse_effects(Path.cwd().resolve(), line.refused)
+    refuse_effects(Path.cwd().resolve(), line.refused, PURE)
     handler = load(code).Handler()
     line.send({"result": {"found": []}})
     while True:

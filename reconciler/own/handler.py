@@ -70,10 +70,12 @@ class Asker:
     occasion: Occasion
     child: Child | None = None
     cuts: int = 0
+    printed: list[str] = field(default_factory=list)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         if self.child is not None:
+            self.printed += self.child.output.decode(errors="replace").splitlines()
             self.child.__exit__()
             self.child = None
 
@@ -170,9 +172,10 @@ def run_handler(job: OwnJob, occasion: Occasion) -> LoopResult:
     about = job.metadata.description or job.metadata.name
     handler = OwnHandler(job.name, asker)
     try:
-        return vm_loop(job.name, about, (handler,), job.metadata.timetable).run(occasion)
+        result = vm_loop(job.name, about, (handler,), job.metadata.timetable).run(occasion)
     finally:
         asker.close()
+    return replace(result, details=(*result.details, *asker.printed))
 
 
 def said_in(frame: dict[str, Json], job: str) -> list[Said]:

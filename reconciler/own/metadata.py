@@ -4,7 +4,7 @@ import re
 from datetime import time
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from desired.model import Bool, Float, Int, Model
 from desired.timetable import DAYS, Timetable, read_timetable
@@ -30,6 +30,13 @@ def _time(value: object) -> object:
 
 
 TimeOfDay = Annotated[time, BeforeValidator(_time)]
+
+
+def _schedule(text: str) -> str:
+    return read_timetable(text).text
+
+
+ScheduleText = Annotated[str, AfterValidator(_schedule)]
 
 
 class ConfigField(Model):
@@ -72,7 +79,7 @@ class Metadata(Model):
     description: str = Field("", max_length=500)
     script: str | None = None
     handler: Bool = False
-    schedule: str | None = None
+    schedule: ScheduleText | None = None
     default_frequency: Frequency | None = None
     default_day_of_week: Int | None = Field(None, ge=0, le=6)
     default_time: TimeOfDay | None = None
@@ -92,8 +99,6 @@ class Metadata(Model):
         said = [name for name, value in given.items() if value is not None]
         if len(said) > 1:
             raise ValueError(f"expected one of {', '.join(said)}; they exclude each other")
-        if self.schedule is not None:
-            read_timetable(self.schedule)
         often = self._frequency
         if self.default_day_of_week is not None and often != "weekly":
             raise ValueError("default_day_of_week is for default_frequency: weekly")

@@ -16,8 +16,12 @@ MOVES = (
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def refuse_effects(scratch: Path, refused: list[str]) -> None:
-    """Have Python refuse every effect from here on, and add each to `refused`.
+DRY = "dry run: {} is refused; a preview(job) says what would be done"
+PURE = "a diff is pure: {} is refused"
+
+
+def refuse_effects(scratch: Path, refused: list[str], words: str = DRY) -> None:
+    """Have Python refuse every effect from here on, in these words, and add each to `refused`.
 
     It holds back code that means well; it is no jail for code that does not.
     """
@@ -26,7 +30,7 @@ def refuse_effects(scratch: Path, refused: list[str]) -> None:
         what = effect_of(event, args, scratch)
         if what:
             refused.append(what)
-            raise Denied(f"dry run: {what} is refused; a preview(job) says what would be done")
+            raise Denied(words.format(what))
 
     sys.addaudithook(hook)
 

@@ -75,7 +75,7 @@ def test_frm_02_a_missing_interval_is_an_hour_and_said(tmp_path: Path) -> None:
         ("name: X\ndefault_frequency: daily\ndefault_day_of_week: 2\n", "", "is for"),
         ("name: X\ninterval: 5\ndefault_time: '2:00'\n", "", "default_time is for"),
         ("name: X\ninterval: 5\nschedule: hourly\n", "", "exclude each other"),
-        ("name: X\nschedule: now and then\n", "", "expected a schedule"),
+        ("name: X\nschedule: now and then\n", "2:11: schedule", "expected a schedule"),
         ("name: X\ndefault_time: 150\n", "2:15: default_time", "expected a time of day"),
         ("name: X\ninterval: 5\nconfig_fields: {to: {type: colour}}\n", "3:", ""),
         (

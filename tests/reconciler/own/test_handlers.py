@@ -90,7 +90,7 @@ def test_a_handler_that_hangs_is_cut_and_no_more_vms_are_asked_in_vain(lab: OwnL
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("        open('/tmp/never', 'w')", "write /tmp/never is refused"),
+        ("        open('/tmp/never', 'w')", "a diff is pure: write /tmp/never is refused"),
         ("        return 5", "TypeError: 'int' object is not iterable"),
         ("        yield 5", "TypeError: expected changes and notes of diff, seen int"),
         ("        yield Change(seen.key, '', 'x', None, 1)", "the change of x has no call"),
@@ -113,6 +113,12 @@ def test_a_handler_that_does_what_it_may_not_changes_nothing(
     assert result.status == "error"
     assert words in lab.told.words("vm-0")
     assert not lab.wire.writes(lab.wire.run)
+
+
+def test_what_a_handler_prints_is_kept(lab: OwnLab) -> None:
+    """FRM-18"""
+    result = run(lab, "        print('saw', seen.key)\n        return ()")
+    assert result.details == ("saw vm-0", "saw vm-1")
 
 
 def test_code_without_a_handler_says_so(lab: OwnLab) -> None:
