@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.latch import Lock, LockHeld, RunnerLock, SessionLock
+from reconciler.report import PROCESS_VMS
 from reconciler.tenure import Tenure, Terms
 from state.lockrows import FileAsking, LockRows, ServerAsking
 from state.place import Place
@@ -24,8 +25,6 @@ __all__ = [
     "loop_lock",
     "runner_lock",
 ]
-
-PROCESS_VMS = "process_vms"
 
 
 def runner_lock(place: Place, terms: Terms | None = None) -> Lock:

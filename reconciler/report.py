@@ -12,6 +12,9 @@ from state.change import Call, Change, Note
 from state.placing import Choice
 from state.rollouts import Rollout
 
+PROCESS_VMS = "process_vms"
+"""The loop that makes every VM what its spec says."""
+
 Action = Literal["deploy", "change", "terminate", "reinstall", "repair", "job"]
 Level = Literal["detail", "note", "warning", "error"]
 StepResult = Literal["success", "skip", "error"]
@@ -25,7 +28,7 @@ class RunStarted:
     """
 
     at: datetime
-    task: str = "process_vms"
+    task: str = PROCESS_VMS
     keys: tuple[str, ...] = ()
     interval: float | None = None
     last: datetime | None = None
@@ -167,7 +170,7 @@ class RunDone:
 
     at: datetime
     summary: Summary
-    task: str = "process_vms"
+    task: str = PROCESS_VMS
 
 
 @dataclass(frozen=True, slots=True)

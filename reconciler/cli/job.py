@@ -176,7 +176,7 @@ def run_named(settings: Settings, name: str, once: "Once") -> int:
 def _dry(settings: Settings, loop: "Loop", once: "Once") -> int:
     from reconciler.cli.once import dry_job, once_or_dry
     from reconciler.cli.output import paint
-    from reconciler.loops.loop import PROCESS_VMS
+    from reconciler.report import PROCESS_VMS
     from reconciler.show.jobs import render_dry, result_json
 
     if loop.name == PROCESS_VMS:

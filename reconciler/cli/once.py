@@ -81,8 +81,8 @@ def _live(options: RunOptions, once: Once) -> int:
 def run_job(settings: Settings, loop: "Loop", once: Once) -> int:
     """Run one job, be it due or not; return the exit status."""
     from reconciler.loops.cycle import run_due
-    from reconciler.loops.loop import PROCESS_VMS
     from reconciler.loops.perform import run_loop
+    from reconciler.report import PROCESS_VMS
 
     options = _asked(settings, once)
     with _watched(once) as reporter:

@@ -13,7 +13,7 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_live
 from reconciler.location import FleetLocks, fleet_locks
 from reconciler.lock import Lock, LockHeld
-from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
+from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.loops.perform import claimed, perform
 from reconciler.loops.registry import built_in
 from reconciler.loops.slots import Slot, slot_of, slots_of
@@ -21,7 +21,7 @@ from reconciler.metrics import write_metrics
 from reconciler.options import RunOptions
 from reconciler.own.loops import own_loops, remark_on
 from reconciler.past import pull
-from reconciler.report import Level, Remark, Reporter, Summary
+from reconciler.report import PROCESS_VMS, Level, Remark, Reporter, Summary
 from reconciler.show.text import count_of, show_when
 from reconciler.vitals import beat
 from state.store import Store

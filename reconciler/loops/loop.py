@@ -13,8 +13,6 @@ from reconciler.options import RunOptions
 from reconciler.report import DryRun, Remark, Reporter, Summary
 from state.store import Store
 
-PROCESS_VMS = "process_vms"
-
 
 @dataclass(frozen=True, slots=True)
 class Occasion:

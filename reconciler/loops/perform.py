@@ -8,11 +8,11 @@ from reconciler.clock import Clock, SystemClock
 from reconciler.config import Opened, Opening, open_live, open_preview
 from reconciler.location import fleet_locks
 from reconciler.lock import LockHeld
-from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
+from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.loops.recorder import Recorder
 from reconciler.loops.slots import Slot, slot_of
 from reconciler.options import RunOptions
-from reconciler.report import JobDone, Remark, Reporter
+from reconciler.report import PROCESS_VMS, JobDone, Remark, Reporter
 from reconciler.secrets import SecretError
 from state.api import ApiError
 from state.loops import Ending

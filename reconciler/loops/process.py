@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from desired.timetable import read_timetable
 from reconciler.loop import Run
-from reconciler.loops.loop import PROCESS_VMS, Loop, LoopResult, Occasion
-from reconciler.report import Summary
+from reconciler.loops.loop import Loop, LoopResult, Occasion
+from reconciler.report import PROCESS_VMS, Summary
 
 
 def process_vms() -> Loop:

@@ -7,7 +7,8 @@ from datetime import datetime
 from desired.schedule import JOBS
 from desired.source import Fleet
 from desired.timetable import Timetable, read_timetable
-from reconciler.loops.loop import PROCESS_VMS, Loop
+from reconciler.loops.loop import Loop
+from reconciler.report import PROCESS_VMS
 from state.loops import LoopRow
 from state.store import Store
 

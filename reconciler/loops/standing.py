@@ -6,8 +6,9 @@ from datetime import datetime
 
 from desired.schedule import JOBS
 from desired.source import Fleet
-from reconciler.loops.loop import PROCESS_VMS, Loop
+from reconciler.loops.loop import Loop
 from reconciler.loops.slots import Slot, slots_of
+from reconciler.report import PROCESS_VMS
 from state.loops import LoopRow
 from state.store import Store
 

@@ -13,6 +13,7 @@ from datetime import tzinfo
 from reconciler.git import short
 from reconciler.pipeline import CHANGE, DEPLOY, TERMINATE
 from reconciler.report import (
+    PROCESS_VMS,
     Action,
     Event,
     Heartbeat,
@@ -167,11 +168,10 @@ class TextReporter:
         every = event.interval
         interval = f"interval: {show_interval(every)}, " if every is not None else ""
         specs = [f"specs at commit {short(event.commit)}"] if event.commit else []
-        return [
-            f"{show_when(event.at, self._zone)} reconcile Cron Start",
-            f"[{event.task}] Running ({interval}last: {last})",
-            *specs,
-        ]
+        running = f"[{event.task}] Running ({interval}last: {last})"
+        if event.task != PROCESS_VMS:
+            return [running]
+        return [f"{show_when(event.at, self._zone)} reconcile Cron Start", running, *specs]
 
     def _step(self, step: Step) -> list[str]:
         if step.result == "skip" and not self._verbose:
@@ -251,7 +251,9 @@ class TextReporter:
             f"sid:{key} action:{action} result:{result}"
             for key, (action, result) in sorted(results.items())
         ]
-        lines.append(f"{show_when(event.at, self._zone)} reconcile Cron End ({seconds:.1f}s total)")
+        if event.task == PROCESS_VMS:
+            end = f"reconcile Cron End ({seconds:.1f}s total)"
+            lines.append(f"{show_when(event.at, self._zone)} {end}")
         last = summary_line(event.summary)
         tint = self._paint.bad if event.summary.failed else self._paint.good
         return [*lines, tint(last)]
