@@ -89,7 +89,7 @@ def test_json_lines_and_documents_are_for_machines(reconcile: Command) -> None:
     assert (plan["plan"]["create"], plan["differs"]) == (2, True)
     events = [json.loads(line) for line in reconcile("--once", "--output", "json")[1].splitlines()]
     assert events[0]["event"] == "run_started"
-    assert [one["task"] for one in events if one["event"] == "run_done"][0] == "process_vms"
+    assert next(one["task"] for one in events if one["event"] == "run_done") == "process_vms"
     assert {event["key"] for event in events if event["event"] == "vm_done"} == {"web-1", "web-2"}
 
 
