@@ -72,7 +72,10 @@ class Lane:
         return self.occasion.store
 
     def round(self) -> bool:
-        """Follow what runs, send what is due; tell whether something is on its way."""
+        """Follow what runs, send what is due; tell whether something of this run is on its way.
+
+        A task of an earlier run has taken long already: it is asked after once, not waited for.
+        """
         for job in self._mine("running"):
             if job.node not in self.away:
                 self._follow(job)
@@ -81,7 +84,8 @@ class Lane:
         due = [one for one in due if one.id not in self.passed]
         if due and not self.occasion.out_of_time():
             self._send_due(due)
-        return any(one.node not in self.away for one in self._mine("running"))
+        mine = (one for one in self._mine("running") if one.id in self.passed)
+        return any(one.node not in self.away for one in mine)
 
     def _mine(self, status: QueueStatus) -> list[QueueJob]:
         found = self.store.queue.all(status)

@@ -35,6 +35,9 @@ def test_q_02_so_many_at_once_on_one_node(lab: QueueLab) -> None:
     lab.work()
     assert [lab.job(one).status for one in numbers] == ["running", "running", "queued"]
     assert len(lab.posts("/vzdump")) == 2
+    before = lab.clock()
+    lab.work()
+    assert lab.clock() - before < 1.0, "tasks of an earlier run are not waited for"
 
 
 def test_q_02_a_batch_is_all_that_one_run_sends(lab: QueueLab) -> None:
