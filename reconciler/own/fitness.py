@@ -9,10 +9,7 @@ from handlers.marker import read_marker
 from state.change import Call
 from state.observed import SeenVM
 
-_BELOW = re.compile(
-    r"config|resize|firewall/[\w/.-]+|snapshot(/[\w-]+(/config)?)?"
-    r"|status/(start|stop|shutdown|reboot|reset|suspend|resume)"
-)
+_BELOW = re.compile(r"config|firewall/[\w/.-]+|snapshot|status/(reboot|reset)")
 
 
 def unfit(call: Call, spec: VMSpec, seen: SeenVM) -> str:
@@ -23,7 +20,9 @@ def unfit(call: Call, spec: VMSpec, seen: SeenVM) -> str:
     path = vm_path(seen)
     below = call.path.removeprefix(f"{path}/")
     if below == call.path or not _BELOW.fullmatch(below) or ".." in below:
-        return f"expected a call below {path}: config, resize, firewall, snapshot or status"
+        return f"expected a call below {path}: config, firewall, snapshot, status/reboot or reset"
+    if below.startswith("firewall") and spec.firewall is not None:
+        return "the firewall is said by the spec"
     if not is_config_call(call):
         return "config is written by PUT" if below == "config" else ""
     keys = set(call.params) - {"delete"} | set(str(call.params.get("delete", "")).split(",")) - {""}

@@ -28,7 +28,7 @@ from state.secret import Secret
 MOST_CUTS = 3
 """After so many children that had to be cut no other VM is asked about in that run."""
 
-STOPPING = ("status/stop", "status/shutdown", "status/reboot", "status/reset", "status/suspend")
+STOPPING = ("status/reboot", "status/reset")
 _CONDITION = re.compile(r"[A-Z][A-Za-z0-9]{2,39}(=False)?")
 
 Plain = str | int | float | bool | None

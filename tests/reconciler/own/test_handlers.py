@@ -87,32 +87,31 @@ def test_a_handler_that_hangs_is_cut_and_no_more_vms_are_asked_in_vain(lab: OwnL
     assert "its time was out" in lab.told.words("vm-1")
 
 
-@pytest.mark.parametrize(
-    ("body", "words"),
-    [
-        ("        open('/tmp/never', 'w')", "a diff is pure: write /tmp/never is refused"),
-        ("        return 5", "TypeError: 'int' object is not iterable"),
-        ("        yield 5", "TypeError: expected changes and notes of diff, seen int"),
-        ("        yield Change(seen.key, '', 'x', None, 1)", "the change of x has no call"),
-        ("        yield Note(seen.key, '', 'x', 'why', 'lower')", "expected a condition such as"),
-        (
-            "        yield Change(seen.key, '', 'x', {}, 1, ())",
-            "its diff gave what is no change or note",
-        ),
-        (
-            "        call = config_call(seen, {'memory': 1})\n"
-            "        yield Change(seen.key, '', 'memory', None, 1, (call,))",
-            "memory belongs to memory of the spec",
-        ),
-    ],
-)
-def test_a_handler_that_does_what_it_may_not_changes_nothing(
-    lab: OwnLab, body: str, words: str
-) -> None:
-    result = run(lab, body)
-    assert result.status == "error"
-    assert words in lab.told.words("vm-0")
-    assert not lab.wire.writes(lab.wire.run)
+UNFIT = [
+    ("        open('/tmp/never', 'w')", "a diff is pure: write /tmp/never is refused"),
+    ("        return 5", "TypeError: 'int' object is not iterable"),
+    ("        yield 5", "TypeError: expected changes and notes of diff, seen int"),
+    ("        yield Change(seen.key, '', 'x', None, 1)", "the change of x has no call"),
+    ("        yield Note(seen.key, '', 'x', 'why', 'lower')", "expected a condition such as"),
+    (
+        "        yield Change(seen.key, '', 'x', {}, 1, ())",
+        "its diff gave what is no change or note",
+    ),
+    (
+        "        call = config_call(seen, {'memory': 1})\n"
+        "        yield Change(seen.key, '', 'memory', None, 1, (call,))",
+        "memory belongs to memory of the spec",
+    ),
+]
+
+
+def test_a_handler_that_does_what_it_may_not_changes_nothing(lab: OwnLab) -> None:
+    for number, (body, words) in enumerate(UNFIT):
+        lab.code(f"own_{number}", HEAD + body, handler=True)
+        result = lab.one(lab.own(f"own_{number}"))
+        assert result.status == "error"
+        assert words in lab.told.words("vm-0")
+        assert not lab.wire.writes(lab.wire.run)
 
 
 def test_what_a_handler_prints_is_kept(lab: OwnLab) -> None:
@@ -132,6 +131,9 @@ def test_code_without_a_handler_says_so(lab: OwnLab) -> None:
     [
         (Call(Method.DELETE, HERE), "expected a call below"),
         (Call(Method.POST, f"{HERE}/migrate"), "expected a call below"),
+        (Call(Method.PUT, f"{HERE}/resize"), "expected a call below"),
+        (Call(Method.POST, f"{HERE}/status/stop"), "expected a call below"),
+        (Call(Method.DELETE, f"{HERE}/snapshot/before"), "expected a call below"),
         (Call(Method.PUT, "/nodes/pve1/qemu/999/config"), "expected a call below"),
         (Call(Method.POST, f"{HERE}/firewall/../status/stop"), "expected a call below"),
         (Call(Method.POST, f"{HERE}/config", {"keyboard": "de"}), "written by PUT"),
@@ -150,3 +152,23 @@ def test_a_handler_writes_to_its_vm_alone_and_to_no_key_of_ours(call: Call, word
     seen = seen_of()
     found = unfit(call, spec_of(config={"keyboard": "us"}), seen)
     assert (words in found) if words else not found
+
+
+def test_a_firewall_that_the_spec_says_is_not_a_handlers() -> None:
+    call = Call(Method.PUT, f"{HERE}/firewall/options", {"enable": 1})
+    assert not unfit(call, spec_of(), seen_of())
+    assert "said by the spec" in unfit(call, spec_of(firewall={}), seen_of())
+
+
+def test_a_reboot_counts_as_one_whatever_the_handler_says(lab: OwnLab) -> None:
+    body = (
+        "        if 'done' in (seen.config.wanted.text('description') or ''):\n            return\n"
+        "        call = Call(Method.POST, f'/nodes/{seen.node}/qemu/100/status/reboot')\n"
+        "        if seen.key == 'vm-0':\n"
+        "            yield Change(seen.key, '', 'up', None, 'rebooted', (call,))"
+    )
+    lab.code("own", HEAD + body, handler=True)
+    dry = lab.preview(lab.own("own"))
+    assert dry.plan is not None
+    [change] = [one for vm in dry.plan.vms for one in vm.changes]
+    assert change.effect == "stop-start"
