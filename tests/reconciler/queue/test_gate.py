@@ -95,9 +95,14 @@ def cut(lab: QueueLab) -> None:
     ],
 )
 def test_q_03_a_call_waits_and_nothing_has_failed(
-    lab: QueueLab, begin: Callable[[QueueLab], None], end: Callable[[QueueLab], None], words: str
+    settled: QueueLab,
+    begin: Callable[[QueueLab], None],
+    end: Callable[[QueueLab], None],
+    words: str,
 ) -> None:
     """Q-03, Q-09: it runs on its own server, once that and its VM are free."""
+    lab = settled
+    lab.wire.calls.clear()
     number = lab.add(STOP)
     begin(lab)
     for _ in range(3):

@@ -8,7 +8,7 @@ from tests.lab import Killed
 from tests.reconciler.queue.jobs import QueueLab, queue_lab
 
 SNAPSHOT = "/nodes/pve1/qemu/100/snapshot"
-CALLS = 8
+CALLS = 7
 """More than a run makes for one job: the reads before, the call, and its task's status."""
 
 
