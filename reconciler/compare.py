@@ -22,7 +22,7 @@ MENTIONED = (
     *("pci", "usb", "virtiofs", "iso", "agent", "onboot", "protection"),
 )
 """What is shown only where the spec says something of it."""
-LEFT = ("reclaim", "ipv4", "ipv6", "state")
+LEFT = ("reclaim", "adopt", "ipv4", "ipv6", "state")
 """What no config key of Proxmox holds as it stands in the spec."""
 
 NOT_OURS = "-"
