@@ -17,10 +17,11 @@ from desired.document import Path, step
 from desired.firewall import GROUP, IFACE
 from desired.firmware import MACHINE
 from desired.hardware import BRIDGE, CPU_TYPE, HELD, STORAGE
+from desired.notices import ADDRESS, CHANNEL, HEADER, LETTER, SENDER, URL
 from desired.spec import NODE, POOL, TAG
 from desired.zones import HTTP
 
-SECRET = frozenset({"password", "secret", "token", "cipassword", "keys", "api_key"})
+SECRET = frozenset({"password", "secret", "token", "cipassword", "keys", "api_key", "urls"})
 """Names of fields whose value is never shown."""
 
 _EXPECTED = {
@@ -34,6 +35,12 @@ _EXPECTED = {
 }
 _SCALARS = ("string_type", "int_type", "float_type", "bool_type")
 _PATTERNS = {
+    ADDRESS: "a mail address such as jane@example.net",
+    SENDER: "a mail address, or `Name <address>`",
+    URL: "an address such as https://desk.example/hook, or a reference to one",
+    CHANNEL: "a channel's name of letters, digits, _ and - (at most 40)",
+    LETTER: "a letter's name such as ready",
+    HEADER: "a header's name such as X-Token",
     f"^{BRIDGE}$": "a bridge name such as vmbr0",
     STORAGE: "a storage name such as local-lvm",
     HELD: "a holder's vmid and slot, such as 150/scsi1",
@@ -190,7 +197,7 @@ def _message(detail: ErrorDetails, path: Path) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     names = [part for part in path if isinstance(part, str)]
     login = isinstance(value, str) and "://" in value and "@" in value
-    secret = login or (bool(names) and names[-1] in SECRET)
+    secret = login or (bool(names) and names[-1] in SECRET) or "secrets" in names[-2:]
     seen = "a value that is not shown" if secret else shown(value)
     if kind == "value_error":
         return _secretless(detail["msg"].removeprefix("Value error, "), secret)

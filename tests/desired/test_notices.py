@@ -178,3 +178,18 @@ lost: {state: absent, notices: {contact: "{{ key }}@x.net"}}
     assert gone is not None and gone.contact == "a@x.net"
     assert lost is None
     assert set(fleet.notices.channels) == {"mail", "desk"}
+
+
+def test_c_17_what_is_no_reference_may_be_a_secret_and_is_not_shown(tmp_path: Path) -> None:
+    """C-17: an error names the place, never what was put there."""
+    wrong = """
+notices:
+  channels:
+    mail: {mail: {host: mx, from: vps, login: {user: x, password: hunter1}}}
+    desk: {webhook: {url: "https://desk.example.net/hook", secrets: {Authorization: hunter2}}}
+    chat: {apprise: {urls: [hunter3]}}
+"""
+    fleet = load(tmp_path, {"fleet.yaml": BASE["fleet.yaml"] + wrong})
+    said = "\n".join(str(error) for error in fleet.errors)
+    assert "expected a mail address, or `Name <address>`, seen 'vps'" in said
+    assert said.count("expected a reference") == 3 and "hunter" not in said

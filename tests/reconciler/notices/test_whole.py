@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from reconciler.notices.sending import notices
 from state.memory import Phase
+from state.store import Store
 from tests.lab import Killed
 from tests.laws.fleets import FLEET, POOLS
 from tests.reconciler.loops.jobs import LoopLab
@@ -146,3 +148,23 @@ def test_a_dry_run_says_how_many_wait(lab: LoopLab, server: MailServer) -> None:
     lab.due(notices())
     assert lab.preview(notices()).message == "2 notices waiting"
     assert server.post.mails == []
+
+
+def test_q_06_dns_11_the_loop_keeps_the_tickets(lab: LoopLab, server: MailServer) -> None:
+    """Q-06, DNS-11"""
+    tickets = "  tickets: {channel: mail, to: desk@example.org}\n"
+    lab.write({"fleet.yaml": fleet_of(server, tickets)})
+    rounds(lab)
+    at = lab.clock.now()
+    with Store.open(lab.where, at=at) as store:
+        detail = {"address": "192.0.2.9", "name": "web-1.example.net", "department": "network"}
+        store.outbox.add("rdns_ticket", "web-1", at, detail)
+        store.outbox.add("vm_changed", "web-1", at - timedelta(days=4), {})
+        store.outbox.add("drift", "web-1", at, {"field": "memory", "text": "1 GiB"})
+    server.post.rcpt = lambda to: "550 no" if to == "ops@example.org" else "250 OK"
+    result = lab.one(notices())
+    assert result.status == "error"
+    assert result.message == (
+        "1 notice sent, 1 not delivered, 1 event too old to be told, 1 ticket opened, 0 closed"
+    )
+    assert server.post.mails[-1]["To"] == "desk@example.org"
