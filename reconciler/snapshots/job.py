@@ -38,7 +38,11 @@ def _run(inner: Loop, occasion: Occasion) -> LoopResult:
     if not occasion.dry:
         for key, slot in due:
             _ask(occasion, key, slot)
-    result = inner.run(occasion)
+    specs = occasion.opened.fleet.vms
+    keys = frozenset(key for key, spec in specs.items() if spec.snapshots is not None)
+    if not keys:
+        return LoopResult(message="no spec says anything of snapshots")
+    result = inner.run(replace(occasion, keys=keys))
     said = f"{count_of(len(due), 'snapshot')} asked for"
     return replace(result, message=f"{result.message}, {said}") if due else result
 
