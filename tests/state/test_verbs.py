@@ -107,7 +107,8 @@ def test_a_renewed_key_keeps_vmid_and_addresses_and_forgets_its_machine(store: S
     assert before is not None
     store.bindings.change(replace(before, uuid="u", phase=Phase.READY, ready_at=AT))
     store.vault.keep("web-1", "password", Secret("old"))
-    store.intents.put(Intent("web-1", "stop", AT))
+    for kind in ("stop", "back.scsi1", "backup"):
+        store.intents.put(Intent("web-1", kind, AT))
     store.attempts.fail("web-1", "cpu", "no", AT, AT)
     asked = wish(verb="reinstall", stage="made")
     store.renewals.begin(asked, Event("vm_deleted", "web-1", LATER), LATER)
@@ -115,9 +116,18 @@ def test_a_renewed_key_keeps_vmid_and_addresses_and_forgets_its_machine(store: S
     assert after.binding is not None
     assert (after.binding.vmid, after.binding.uuid) == (before.vmid, None)
     assert (after.binding.phase, after.binding.ready_at) == (Phase.DEPLOY, None)
-    assert (list(after.intents), dict(after.attempts)) == (["do.reinstall"], {})
+    assert (list(after.intents), dict(after.attempts)) == (["back.scsi1", "do.reinstall"], {})
     assert store.vault.reveal("web-1", "password") is None
     assert after.leases == store.memories(["web-1"])["web-1"].leases
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_where_retained_disks_wait_outlives_a_redeploy_alone(store: Store, again: bool) -> None:
+    for kind in ("stop", "back.scsi1"):
+        store.intents.put(Intent("web-1", kind, AT))
+    gone = Event("vm_terminated", "web-1", LATER)
+    assert store.bindings.end("web-1", gone, lambda lease: None, again=again)
+    assert list(store.intents.of("web-1")) == (["back.scsi1"] if again else [])
 
 
 def test_a_key_that_is_not_bound_is_not_renewed(store: Store) -> None:
