@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from reconciler.latch import Latch, LockHeld
-from state.database import StoreError
+from state.database import Lost, StoreError
 from state.holder import Holder, this_process
 from state.lockrows import LockLost, LockRow, LockRows
 
@@ -63,7 +63,7 @@ class Tenure:
         self._rows: LockRows | None = None
         self._token = 0
         self._mine = self._guarded = False
-        self._lost = ""
+        self._lost, self._away = "", False
         self._proof = _moment()
         self._turn = threading.RLock()
         self._heart = Heart(self._terms.step, self._beat)
@@ -93,8 +93,13 @@ class Tenure:
             return bool(known) or self._prove(age)
 
     def insist(self) -> None:
-        """The fence: raise LockLost unless the lock is ours; to be asked before each write."""
+        """The fence: raise LockLost unless the lock is ours; to be asked before each write.
+
+        Raise Lost where the server itself is gone.
+        """
         if not self.held():
+            if self._away:
+                raise Lost(self._lost)
             why = self._lost or "it is not held"
             raise LockLost(
                 f"the lock of {self.name} is lost: {why}; nothing more is written, and the next"
@@ -134,7 +139,7 @@ class Tenure:
 
     def _enter(self) -> bool:
         """Take the lock's row. Where there is no store yet, it is taken by a later heartbeat."""
-        self._lost, self._token, self._proof = "", 0, _moment()
+        self._lost, self._away, self._token, self._proof = "", False, 0, _moment()
         self._rows = self._rows or self._opens()
         if self._rows is None:
             return self._guarded
@@ -162,7 +167,7 @@ class Tenure:
     def _prove(self, age: float) -> bool:
         """Ask whether the lock is ours still, and say that we are alive."""
         if self._guarded and not self._latch.held():
-            self._lost = "the connection that it was on is cut"
+            self._lost, self._away = self._cut()
             return False
         at = _moment()
         try:
@@ -180,6 +185,14 @@ class Tenure:
         assert self._rows is not None
         self._guarded = self._guarded or self._latch.acquire()
         return self._rows.beat(self._terms.here, self._token, self._terms.timeout, self._guarded)
+
+    def _cut(self) -> tuple[str, bool]:
+        """What became of the connection that the lock was on, and whether the server went away."""
+        try:
+            self._look()
+        except StoreError as error:
+            return str(error), True
+        return "the connection that it was on was cut", False
 
     def _taken(self) -> str:
         row = self._look()

@@ -4,10 +4,10 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, NullPool, create_engine, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, PendingRollbackError
 
-from state.database import MISSING_DRIVER, StoreError, meaning
-from state.engines import connect_args, signature
+from state.database import MISSING_DRIVER, Lost, StoreError, meaning
+from state.engines import AWAY, connect_args, signature
 from state.place import Place
 
 KEY = "hashtextextended(current_schema() || '/' || :name, 0)"
@@ -79,3 +79,5 @@ class Session:
         except DBAPIError as error:
             what = f"lock {values.get('name', '')}".strip()
             raise meaning(error, self._where, what) from error
+        except PendingRollbackError as error:  # asked again after the connection was cut
+            raise Lost(f"{self._where}: the connection was cut; {AWAY}") from error

@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from reconciler.lock import LockHeld, SessionLock, runner_lock
-from reconciler.tenure import Tenure
+from reconciler.tenure import Tenure, Terms
 from state.place import Place, read_place
-from state.store import Lost
+from state.store import Lost, Store
+from tests.reconciler.tenants import until
 from tests.servers.postgres import Postgres
 
 HOLD = """
@@ -89,6 +91,24 @@ def test_a_lock_whose_connection_was_cut_is_held_no_more(place: Place, postgres:
         assert not lock.held()
         with SessionLock(place) as other:
             assert other.held()
+
+
+def test_a_run_whose_connection_was_cut_ends_and_the_next_begins(
+    place: Place, postgres: Postgres
+) -> None:
+    """LOCK-03, LOCK-05: also one that has the lock's row in the store."""
+    Store.open(place, at=datetime(2026, 3, 1, tzinfo=UTC)).close()
+    with runner_lock(place, Terms(timeout=0.4)) as lock:
+        lock.insist()
+        ended = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{}'"
+        postgres.sql(ended.format(place.url.database))
+        until(lambda: not lock.held())
+        for _ in range(2):
+            with pytest.raises(Lost, match="the next run goes on from there"):
+                lock.insist()
+        with runner_lock(place) as other:
+            other.insist()
+            assert other.holder().startswith(f"pid {os.getpid()} on ")
 
 
 def test_a_server_that_is_not_there_is_said() -> None:
