@@ -13,7 +13,7 @@ from state.change import Call
 from state.memory import Binding, Intent, Phase
 from state.outbox import Event
 from tests.lab import Lab
-from tests.laws.fleets import Spec
+from tests.laws.fleets import Spec, fleet_files
 from tests.laws.test_restart import condition, deployed, edit, power, twin
 from tests.verbs import asked, open_verbs, opened, phase, results
 
@@ -304,3 +304,28 @@ def test_a_row_of_another_program_restores_too(lab: Lab, volume: str) -> None:
         store.intents.put(Intent("a", "do.restore", at, 0, json.dumps({"backup": volume})))
     lab.settle()
     assert list(results(lab).values()) == ["done"]
+
+
+@pytest.mark.parametrize(("kind", "total"), [("rbd", 1 << 20), ("lvm", 4 << 30)])
+def test_a_storage_that_is_too_small_is_refused(
+    lab: Lab, volume: str, kind: str, total: int
+) -> None:
+    """On a thick one a disk takes its whole size at once, on others at least what is packed."""
+    shared = lab.world.storages["shared"]
+    shared.kind, shared.size, shared.used = kind, total, 0
+    lab.clock.sleep(30.0)
+    why = refused(lab, backup=volume, storage="shared")
+    free = "3839 MiB" if kind == "lvm" else "0 B"
+    assert why == f"storage shared has {free} free, and the backup needs more"
+
+
+def test_a_vm_under_the_ha_manager_is_stopped_and_started_by_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, fleet_files({"a": {"memory": "1GiB", "ha": {}}}))
+    who = {"users": "reconcile@pve", "tokens": "reconcile@pve!fleet"}
+    lab.ask("PUT", "/access/acl", path="/", roles="PVESysAdmin", **who)
+    lab.settle()
+    volume = backed_up(lab)
+    asked(lab, "restore", backup=volume)
+    lab.settle(runs=20)
+    assert results(lab) == {"restore t1": "done"}
+    assert (lab.world.vms[100].status, copies(lab)) == ("running", 1)
