@@ -148,6 +148,13 @@ class Verbs:
         with self._database.writing(f"forget old {verb} rows") as link:
             link.execute(delete(tables.verbs).where(*old))
 
+    def tokens(self, verb: str) -> frozenset[tuple[str, str]]:
+        """Every (key, token) by which one verb was asked."""
+        columns = tables.verbs.c
+        statement = select(columns.key, columns.token).where(columns.verb == verb)
+        with self._database.reading(f"read where {verb} was asked") as link:
+            return frozenset((key, token) for key, token in link.execute(statement))
+
     def used(self) -> frozenset[tuple[str, str, str]]:
         """Every (key, verb, token) that was asked."""
         columns = tables.verbs.c

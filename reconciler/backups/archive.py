@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
 
@@ -84,16 +84,22 @@ class Archive:
         return Call(Method.DELETE, self.path, {"delay": delay} if delay else {})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shelf:
     """The backups of some storages of a cluster, and why a storage could not be read, by name."""
 
     archives: tuple[Archive, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
+    _by_vmid: dict[int, list[Archive]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.archives:
+            self._by_vmid.setdefault(one.vmid, []).append(one)
 
     def of(self, binding: Binding, store: str) -> list[Archive]:
         """Ours of one machine, the oldest first."""
-        mine = (one for one in self.archives if one.is_of(binding, store))
+        listed = self._by_vmid.get(binding.vmid, ())
+        mine = (one for one in listed if one.is_of(binding, store))
         return sorted(mine, key=lambda one: (one.at, one.volume))
 
     def problem(self, storage: str) -> str:

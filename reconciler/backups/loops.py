@@ -11,7 +11,7 @@ from reconciler.backups.archive import Shelf, read_shelf
 from reconciler.backups.drill import open_trial, tidy
 from reconciler.backups.keep import Fresh, Keep
 from reconciler.backups.take import Record, Take
-from reconciler.backups.ward import BY_SCHEDULE, SCHEDULE, STATUS, STORAGE, Ward
+from reconciler.backups.ward import BY_SCHEDULE, PLACE, SCHEDULE, STATUS, STORAGE, Ward
 from reconciler.location import fleet_place
 from reconciler.lock import Lock, loop_lock
 from reconciler.loops.loop import Loop, LoopResult, Occasion
@@ -98,7 +98,8 @@ def _storages(occasion: Occasion, cluster: str) -> set[str]:
     named = {one.backup.storage for one in specs if one.backup and one.backup.storage}
     asked = occasion.store.memories(_asked(occasion))
     wishes = (wish_of(memory, BACKUP) for memory in asked.values())
-    return named | {found for wish in wishes if wish and (found := wish.text(STORAGE))}
+    places = (wish.text(name) for wish in wishes if wish for name in (STORAGE, PLACE))
+    return named | {place for place in places if place}
 
 
 def _covered(api: Api, view: ClusterView) -> frozenset[int] | None:

@@ -11,6 +11,7 @@ from handlers.wishes import BACKUP, wish_of
 from reconciler.backups.archive import Archive
 from reconciler.backups.ward import (
     MODE,
+    PLACE,
     PROTECT,
     SCHEDULE,
     SENT,
@@ -69,7 +70,7 @@ class Record:
         if wish is None or sent is None:
             return
         made, failure = self.ward.made(seen, wish), _failure(seen, wish)
-        problem = self.ward.shelf.problem(storage_of(spec, wish) or "")
+        problem = self.ward.shelf.problem(wish.text(PLACE) or "")
         if is_at_work(seen):
             yield Note(seen.key, self.name, BACKUP, "it is being backed up", None, blocking=True)
         elif made is not None and made.size > 0:
@@ -155,7 +156,11 @@ class Take:
         wish = self.ward.wishes[change.subject]
         if not self.ward.takes(change.calls[0].path.split("/")[2]):
             return Outcome(retry_at=ctx.at + LATER)
-        begun: dict[str, Json] = {SENT: ctx.at.isoformat(), TRIES: tries_of(wish.params) + 1}
+        begun: dict[str, Json] = {
+            SENT: ctx.at.isoformat(),
+            TRIES: tries_of(wish.params) + 1,
+            PLACE: str(change.new),
+        }
         wish = replace(wish, params={**wish.params, **begun})
         if tries_of(wish.params) == 1 and wish.by == "schedule":
             if not store.verbs.ask(wish, None, ctx.at):

@@ -20,8 +20,11 @@ SCHEDULE, STATUS = "schedule_backup", "backup_status"
 BY_SCHEDULE = "schedule"
 """Who asks for a backup that is due."""
 
-SENT, TRIES, STORAGE, MODE, PROTECT = "sent", "tries", "storage", "mode", "protect"
-"""Parameters of an asked backup: when it was sent last and how often; what a person said."""
+SENT, TRIES, PLACE = "sent", "tries", "place"
+"""Parameters of a backup that was begun: when it was sent last, how often, to which storage."""
+
+STORAGE, MODE, PROTECT = "storage", "mode", "protect"
+"""Parameters of what a person asked."""
 
 VZDUMP = "vzdump"
 
@@ -30,7 +33,8 @@ VZDUMP = "vzdump"
 class Ward:
     """One look of the job `job` at one cluster. `busy` are the nodes that make a backup.
 
-    `covered` are the vmids that a backup job of the cluster takes too, None when nobody knows.
+    `used` are key and token of what was asked before; `covered` are the vmids that a backup job of
+    the cluster takes too, None when nobody knows.
     """
 
     job: str
@@ -40,9 +44,11 @@ class Ward:
     covered: frozenset[int] | None = None
     busy: set[str] = field(default_factory=set)
     wishes: dict[str, Wish] = field(default_factory=dict)
+    used: frozenset[tuple[str, str]] = field(init=False)
     _door: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self.used = self.store.verbs.tokens(BACKUP)
         tasks = self.store.tasks.all().values()
         self.busy |= {one.upid.split(":")[1] for one in tasks if kind_of(one) == VZDUMP}
 
@@ -83,8 +89,7 @@ class Ward:
         if slot is None:
             return None
         wish = Wish(spec.key, BACKUP, token_of(slot, self.zone), BY_SCHEDULE, seen.at, {})
-        rows = self.store.verbs.of(spec.key)
-        asked = any(row.verb == BACKUP and row.token == wish.token for row in rows)
+        asked = (wish.key, wish.token) in self.used
         return None if asked or self.made(seen, wish) else wish
 
 
