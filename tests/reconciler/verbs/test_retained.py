@@ -7,11 +7,12 @@ import pytest
 import yaml
 
 from reconciler.sim.vm.machine import Machine
+from state.memory import Intent
 from tests.endings import GUARD
 from tests.lab import Killed, Lab
 from tests.laws.fleets import FLEET, POOLS
 from tests.laws.test_restart import twin
-from tests.verbs import asked, results
+from tests.verbs import asked, opened, results
 
 NIC = {"net0": {"ipv4": {"pool": "public-v4"}}}
 DATA = {"size": "5GiB", "storage": "local-lvm", "reclaim": "retain"}
@@ -165,3 +166,16 @@ def test_an_end_that_is_taken_back_gives_the_disk_back(tmp_path: Path) -> None:
     assert sum(one.path.endswith("/move_disk") for one in lab.wire.writes()) == 2
     assert on(lab, "scsi1") == "written to scsi1" and holders(lab) == []
     assert intents(lab) == []
+
+
+def test_a_disk_that_dies_with_its_machine_is_not_waited_for(tmp_path: Path) -> None:
+    """Somebody took `retain` off it after its way back was written down."""
+    lab = deployed(tmp_path, a=DB)
+    plain = {**DB, "disks": {"scsi1": {**DATA, "reclaim": "delete"}}}
+    lab.write(files(a=plain))
+    lab.settle()
+    with opened(lab) as (store, at):
+        store.intents.put(Intent("a", "back.scsi1", at, 0, "150/scsi1"))
+    asked(lab, "redeploy")
+    twice(lab)
+    assert on(lab, "scsi1") is None and intents(lab) == [] and away(lab) == ""
