@@ -82,27 +82,26 @@ def add(
     """
     from reconciler.cli.opening import moment, now, person
     from reconciler.config import open_live
-    from reconciler.queue.asking import asked
+    from reconciler.queue.asking import Request, asked
     from reconciler.queue.rules import Refused
     from reconciler.show.queue import job_json
 
     at = now()
     with open_live(settings.fleet, settings.database, at) as opened:
+        request = Request(
+            method,
+            path,
+            dict(map(_pair, params)),
+            person(),
+            at,
+            cluster or "",
+            vm or "",
+            moment(when, at) if when else None,
+            priority,
+            max_attempts,
+        )
         try:
-            job = asked(
-                opened.fleet,
-                opened.store,
-                cluster=cluster or "",
-                method=method,
-                path=path,
-                params=dict(map(_pair, params)),
-                key=vm or "",
-                at=at,
-                not_before=moment(when, at) if when else None,
-                priority=priority,
-                max_attempts=max_attempts,
-                by=person(),
-            )
+            job = asked(opened.fleet, opened.store, request)
         except Refused as error:
             raise click.ClickException(str(error)) from None
         made = opened.store.queue.add(job)

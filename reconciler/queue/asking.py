@@ -2,67 +2,81 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from desired.source import Fleet
 from reconciler.queue.rules import Refused, check_params, rule_of
+from reconciler.retries import MOST
 from state.memory import Binding
 from state.queue import QueueJob
 from state.store import Store
 
 
-def asked(
-    fleet: Fleet,
-    store: Store,
-    *,
-    cluster: str,
-    method: str,
-    path: str,
-    params: Mapping[str, str],
-    key: str,
-    at: datetime,
-    not_before: datetime | None,
-    priority: int,
-    max_attempts: int,
-    by: str,
-) -> QueueJob:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asks for. `cluster` may be empty where `key` names a VM."""
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    by: str
+    at: datetime
+    cluster: str = ""
+    key: str = ""
+    not_before: datetime | None = None
+    priority: int = 0
+    max_attempts: int = MOST
+
+
+def asked(fleet: Fleet, store: Store, request: Request) -> QueueJob:
     """Return the job that is to be queued. Raises Refused.
 
     `{vmid}` in the path or a parameter is the VM's, `{node}` the node that it is on when the call
     is sent. A call on a VM is for one of this fleet's only.
     """
     bindings = store.bindings.all()
-    if key and key not in bindings:
-        raise Refused(f"{key} has no machine yet")
-    if key:
-        cluster = cluster or bindings[key].cluster
-        vmid = str(bindings[key].vmid)
-        path = path.replace("{vmid}", vmid)
-        params = {name: value.replace("{vmid}", vmid) for name, value in params.items()}
-    if cluster not in fleet.clusters:
+    request = _filled(request, bindings)
+    if request.cluster not in fleet.clusters:
         known = ", ".join(sorted(fleet.clusters))
-        raise Refused(f"cluster {cluster or '(none)'}: the fleet has {known}")
-    path = "/" + path.strip("/").removeprefix("api2/json/")
-    rule, parts = rule_of(method, path)
-    check_params(path, params)
-    vmid = parts.get("vmid") or _dumped(rule.task, params)
-    if not vmid and parts["node"] == "{node}":
+        raise Refused(f"cluster {request.cluster or '(none)'}: the fleet has {known}")
+    rule, parts = rule_of(request.method, request.path)
+    check_params(request.path, request.params)
+    vmid, node = parts.get("vmid") or _dumped(rule.task, request.params), parts["node"]
+    if not vmid and node == "{node}":
         raise Refused("{node}: name the node; it is known of a call on a VM only")
-    bound = _bound(bindings, cluster, vmid, key) if vmid else None
+    bound = _bound(bindings, request.cluster, vmid, request.key) if vmid else None
     return QueueJob(
         id=0,
         key=bound.key if bound else "",
         vmid=bound.vmid if bound else None,
-        cluster=cluster,
-        node="" if parts["node"] == "{node}" else parts["node"],
-        method=method,
-        path=path,
-        params=dict(params),
-        priority=priority,
-        max_attempts=max_attempts,
-        not_before=max(not_before or at, at),
-        by=by,
-        added_at=at,
+        cluster=request.cluster,
+        node="" if node == "{node}" else node,
+        method=request.method,
+        path=request.path,
+        params=dict(request.params),
+        priority=request.priority,
+        max_attempts=request.max_attempts,
+        not_before=max(request.not_before or request.at, request.at),
+        by=request.by,
+        added_at=request.at,
+    )
+
+
+def _filled(request: Request, bindings: Mapping[str, Binding]) -> Request:
+    """The request with its VM's cluster and vmid in it, and its path as the rules have it."""
+    path = "/" + request.path.strip("/").removeprefix("api2/json/")
+    if not request.key:
+        return replace(request, path=path)
+    if request.key not in bindings:
+        raise Refused(f"{request.key} has no machine yet")
+    binding = bindings[request.key]
+    vmid = str(binding.vmid)
+    return replace(
+        request,
+        cluster=request.cluster or binding.cluster,
+        path=path.replace("{vmid}", vmid),
+        params={name: text.replace("{vmid}", vmid) for name, text in request.params.items()},
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from reconciler.config import open_live
 from reconciler.loops.loop import LoopResult
 from reconciler.loops.perform import run_loop
-from reconciler.queue.asking import asked
+from reconciler.queue.asking import Request, asked
 from reconciler.queue.process import process_queue
 from state.outbox import Event
 from state.queue import QueueJob
@@ -29,23 +29,9 @@ class QueueLab(LoopLab):
     def add(self, path: str, method: str = "POST", **more: object) -> int:
         """Ask for a call; its number."""
         with self._opening(open_live)(self.fleet, self.where, self.at()) as opened:
-            given: dict[str, object] = {
-                "cluster": "demo",
-                "params": {},
-                "key": "",
-                "not_before": None,
-                "priority": 0,
-                "max_attempts": 5,
-                "by": "ann",
-            }
-            job = asked(
-                opened.fleet,
-                opened.store,
-                method=method,
-                path=path,
-                at=self.at(),
-                **{**given, **more},  # type: ignore[arg-type]
-            )
+            given: dict[str, object] = {"cluster": "demo", "params": {}, "by": "ann", **more}
+            request = Request(method, path, at=self.at(), **given)  # type: ignore[arg-type]
+            job = asked(opened.fleet, opened.store, request)
             return opened.store.queue.add(job).id
 
     def work(
