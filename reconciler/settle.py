@@ -16,6 +16,7 @@ from reconciler.turn import Standing, Turn
 from reconciler.verbs.anew import renewed
 from reconciler.verbs.restore import restored
 from reconciler.verbs.suspend import at_rest
+from state.api import Json
 from state.applied import AppliedSpec
 from state.memory import Intent, Memory, Phase
 from state.observed import SeenVM
@@ -67,7 +68,8 @@ class Settler:
         """What was deployed or changed is ready: the event stands with that, or not at all."""
         binding, now = seen.memory.binding, self.clock.now()
         if binding is not None and binding.phase in ENDS:
-            event = Event(ENDS[binding.phase], key, now, {"vmid": binding.vmid})
+            detail: dict[str, Json] = {"vmid": binding.vmid, "node": seen.node}
+            event = Event(ENDS[binding.phase], key, now, detail)
             since = now if binding.phase is Phase.DEPLOY else binding.ready_at
             ready = replace(binding, phase=Phase.READY, ready_at=since)
             self.store.bindings.change(ready, event=event)

@@ -34,6 +34,8 @@ EVENTS: Mapping[str, Kind] = {
     "rollout_aborted": "failure",
     "verb_refused": "failure",
     "verb_failed": "failure",
+    "backup_failed": "failure",
+    "restore_failed": "failure",
     "work_failed": "failure",
 }
 """The kind of each event that somebody is told of."""

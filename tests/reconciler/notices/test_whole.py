@@ -13,7 +13,7 @@ from state.store import Store
 from tests.lab import Killed
 from tests.laws.fleets import FLEET, POOLS
 from tests.reconciler.loops.jobs import LoopLab
-from tests.servers.mail import MailServer
+from tests.servers.mail import MailServer, text_of
 
 VM = """\
 web-1:
@@ -67,8 +67,8 @@ def test_note_01_dep_25_a_new_vm_is_welcomed_and_told_ready_once(
     assert subjects(server) == ["Your server web-1 has been ordered", "Your server web-1 is ready"]
     welcome, ready = server.post.mails
     assert welcome["To"] == "jane@example.org"
-    text = ready.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    assert "203.0.113." in text and "User:      ops" in text
+    text = text_of(ready)
+    assert "203.0.113." in text and "User:      ops" in text and "on pve1" in text
     with lab.store() as store:
         secret = store.vault.reveal("web-1", "password")
         assert secret is not None and f"Password:  {secret.reveal()}" in text
