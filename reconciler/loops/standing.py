@@ -46,8 +46,13 @@ class Standing:
         return self.status == "orphaned"
 
     @property
+    def runs(self) -> bool:
+        """Whether it could be run: its code and metadata are there and sound."""
+        return self.status not in ("orphaned", "broken")
+
+    @property
     def failed(self) -> bool:
-        return self.status in ("error", "broken") or self.orphaned
+        return self.status == "error" or not self.runs
 
 
 def standings(

@@ -20,7 +20,7 @@ def render_jobs(jobs: Sequence[Standing], at: datetime, paint: Paint) -> str:
     ]
     lines = [table(HEAD, rows, paint)]
     lines += [
-        paint.bad(f"{job.name} {job.status}: {job.about if job.orphaned else job.message}")
+        paint.bad(f"{job.name} {job.status}: {job.message if job.runs else job.about}")
         for job in jobs
         if job.failed
     ]

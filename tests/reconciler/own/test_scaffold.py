@@ -102,7 +102,7 @@ def test_frm_13_wrong_metadata_are_told_by_check_and_by_list(fleet: Path) -> Non
     validated = call(fleet, "validate")
     assert validated.exit_code == EXIT_FAILED and "mine.yaml:2:11" in validated.output
     assert listed(fleet)["mine"] == "broken True"
-    assert "reconcile job check" in call(fleet, "job", "list").output
+    assert "mine broken: its metadata or code cannot be used" in call(fleet, "job", "list").output
     ran = call(fleet, "job", "run", "mine")
     assert ran.exit_code == USAGE and "reconcile job check says why" in ran.output
     assert "its code" not in call(fleet, "job", "enable", "nobody").output
