@@ -252,12 +252,12 @@ class SiteLook:
             return self.gate.check(
                 VMPlan(replace(seen, presence=Presence.PRESENT), notes=(stranger,))
             )
-        if spec.state == "absent":
-            seen = identified(seen, self.ground)
-            return decide_end(spec, seen, self.store, self.site, self.gate, dry=self.dry)
         restoring = decide_restore(spec, seen, self.gate)
         if restoring is not None:
             return restoring
+        if spec.state == "absent":
+            seen = identified(seen, self.ground)
+            return decide_end(spec, seen, self.store, self.site, self.gate, dry=self.dry)
         wait = self._waits(spec, seen)
         if wait:
             return self.gate.check(VMPlan(seen, notes=(wait,)))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from handlers.wishes import RESTORE
 from reconciler.clock import Workers
 from reconciler.guard import Guarded
 from reconciler.reckon import Reckoner
@@ -60,7 +61,8 @@ class Work:
             return
         try:
             turn.wrote = True
-            if turn.spec.state == "absent":
+            restores = any(change.handler == RESTORE for change in own)
+            if turn.spec.state == "absent" and not restores:
                 self._end(turn, guarded, own)
                 return
             done = carry_out(here.store, here.site, here.clock, turn.spec, guarded, own)

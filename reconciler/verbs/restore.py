@@ -14,6 +14,7 @@ from handlers.restore import (
     CONFIG,
     COPY,
     FAILED,
+    IDENTITY,
     OUTCOME,
     RAN,
     RESTORED,
@@ -38,7 +39,7 @@ from state.memory import Memory, OpenTask, Phase
 from state.observed import SeenVM
 from state.outbox import Event
 from state.store import Store
-from state.verbs import Wish
+from state.verbs import Result, Wish
 from state.view import rows, text, whole
 
 SOON = timedelta(seconds=2)
@@ -48,12 +49,17 @@ UNSEEN = "nobody can tell how it ended: no task of it is known"
 
 
 def decide_restore(spec: VMSpec, seen: SeenVM, gate: Gate) -> Guarded | None:
-    """Plan and guard the next step of a restore; None when none is open, or the rest is usual."""
+    """Plan and guard the next step of a restore; None when none is open, or the rest is usual.
+
+    What is half copied comes to its end first, also of a VM that is to end.
+    """
     wish = wish_of(seen.memory, RESTORE)
     if wish is None or seen.row is None:
         return None
     plan = plan_vm(spec, seen, restoring_handlers())
     usual = not plan.changes and not plan.notes
+    if spec.state == "absent":
+        usual = not any(change.field in (OUTCOME, CONFIG, IDENTITY) for change in plan.changes)
     return None if usual else gate.check(plan, spec.windows, spec)
 
 
@@ -204,8 +210,8 @@ class Carrier:
     def _config(self) -> VMConfig:
         """`GET …/config` as it is now, and not as it was read while data was copied."""
         answer = self.site.api.get(f"{vm_path(self.seen)}/config", {"current": True})
-        plain = answer if isinstance(answer, dict) else {}
-        return VMConfig({name: value for name, value in plain.items() if _is_plain(value)})  # type: ignore[misc]
+        found = answer.items() if isinstance(answer, dict) else ()
+        return VMConfig({name: one for name, one in found if isinstance(one, str | int | float)})
 
     def _read_again(self) -> None:
         vmid, now = vmid_of(self.seen), self.clock.now()
@@ -219,12 +225,12 @@ class Carrier:
     def _send(self) -> Done:
         return self.site.executor.run(self.seen, (self.step,))
 
-    def _end(self, result: str, message: str, event: str, stands: Wish | None = None) -> None:
+    def _end(self, result: Result, message: str, event: str, stands: Wish | None = None) -> None:
         now, wish = self.clock.now(), self.wish
         detail: dict[str, Json] = {"verb": RESTORE, "by": wish.by, "text": message}
         told = Event(event, wish.key, now, detail, f"{event}/{wish.key}/{RESTORE}/{wish.token}")
         closing = stands or wish
-        self.store.verbs.end(closing, result, message, now, told, stands=stands is not None)  # type: ignore[arg-type]
+        self.store.verbs.end(closing, result, message, now, told, stands=stands is not None)
         self.store.attempts.clear(wish.key, RESTORE)
 
 
@@ -242,7 +248,3 @@ def _task_since(api: Api, seen: SeenVM, wish: Wish) -> str:
         for row in rows(api.get(f"/nodes/{seen.node}/tasks", asked))
     )
     return max(found, default=(0, ""))[1]
-
-
-def _is_plain(value: Json) -> bool:
-    return isinstance(value, str | int | float)

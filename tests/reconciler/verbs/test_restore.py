@@ -329,3 +329,21 @@ def test_a_vm_under_the_ha_manager_is_stopped_and_started_by_it(tmp_path: Path) 
     lab.settle(runs=20)
     assert results(lab) == {"restore t1": "done"}
     assert (lab.world.vms[100].status, copies(lab)) == ("running", 1)
+
+
+def test_a_vm_that_is_to_end_while_it_is_copied_gets_its_identity_first(
+    lab: Lab, volume: str
+) -> None:
+    """TERM-02: what bears no marker is not destroyed, and a copy that was lost leaves none."""
+    lab.simulator.faults.add(Fault("task-hang", task="qmrestore", times=1))
+    asked(lab, "restore", backup=volume)
+    lab.run(time_limit=60.0)
+    assert config(lab) == {"memory": "128"}
+    head = (lab.fleet / "fleet.yaml").read_text() + "guard: {destroys: 100%, minimum: 0}\n"
+    lab.write({**fleet_files({"a": {"state": "absent"}}), "fleet.yaml": head})
+    lab.world.tasks.all.clear()
+    for _ in range(4):
+        lab.clock.sleep(60.0)
+        lab.run()
+    assert 100 not in lab.world.vms
+    assert results(lab)["restore t1"] == "failed"
