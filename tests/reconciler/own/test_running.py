@@ -137,7 +137,8 @@ def test_nothing_of_a_job_outlives_a_killed_parent(lab: OwnLab) -> None:
     )
     code = lab.fleet / "jobs" / "stay.py"
     words = [sys.executable, "-c", program, str(code)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as parent:
+    here = {**os.environ, "TMPDIR": str(lab.fleet)}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=here) as parent:
         assert parent.stdout is not None
         child = os.pidfd_open(int(parent.stdout.readline()))
         parent.kill()
