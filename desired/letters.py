@@ -32,7 +32,10 @@ def letter_environment(html: bool) -> ImmutableSandboxedEnvironment:
 
 
 def read_letters(files: Iterable[tuple[str, bytes]], report: Report) -> dict[str, str]:
-    """Return the sound letters by file name (`ready.txt.j2`); what is wrong is reported."""
+    """Return the letters by file name (`ready.txt.j2`); what is wrong is reported, and empty.
+
+    No VM is held back for a letter: the one that comes with the program stands in its place.
+    """
     letters: dict[str, str] = {}
     places: dict[str, str] = {}
     for file, content in files:
@@ -45,8 +48,7 @@ def read_letters(files: Iterable[tuple[str, bytes]], report: Report) -> dict[str
             text, line, wrong = "", 1, f"expected UTF-8 text: {error.reason}"
         if wrong:
             report.add(Fault(Place(file, line), "", wrong, shared=True))
-        else:
-            letters[name] = text
+        letters[name] = "" if wrong else text
     for name in sorted(letters):
         if name.endswith(".html.j2") and name.replace(".html.", ".txt.") not in letters:
             report.add(Fault(Place(places[name]), "", "no .txt.j2 of this name stands beside it"))
@@ -94,7 +96,8 @@ def _names(tree: nodes.Template) -> tuple[int, str]:
 
 def notice_wrongs(told: Told | None, notices: Notices, letters: Collection[str]) -> Iterator[Wrong]:
     """Yield which channels and letters a VM names that the fleet does not have."""
-    for kind, names in told.send.items() if told else ():
+    # Where the fleet has none, its own section may be broken: no VM is held back for that.
+    for kind, names in told.send.items() if told and notices.channels else ():
         for name in names:
             if name not in notices.channels:
                 yield Wrong(("notices", "send", kind), unknown(name, notices.channels))

@@ -9,7 +9,7 @@ from desired.source import Fleet
 from reconciler.notices.channel import Away, Message, Rejected, Undelivered, Unsure
 from reconciler.notices.events import EVENTS, channels_of, recipients
 from reconciler.notices.facts import facts, told_of
-from reconciler.notices.letter import Words, write
+from reconciler.notices.letter import Words, letter_of, write
 from reconciler.notices.message import WITH_PASSWORD
 from reconciler.notices.opening import Resolve, open_sender
 from state.notices import Notice
@@ -46,7 +46,7 @@ def preview(store: Store, fleet: Fleet, word: str, key: str, at: datetime) -> tu
     notice = Notice(0, "preview", kind, event, key, "", "", at, {})
     password = HIDDEN if kind in WITH_PASSWORD and told.password else ""
     words = write(
-        told.templates.get(kind, kind), facts(store, fleet, notice, password), fleet.letters
+        letter_of(told, kind, fleet.letters), facts(store, fleet, notice, password), fleet.letters
     )
     ways = [
         f"{name}: {recipient}" if recipient else name

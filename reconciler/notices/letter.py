@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import TemplateError
 
 from desired.letters import SUBJECT, letter_environment
+from desired.notices import KINDS, Kind, Told
 
 BUILT_IN = Path(__file__).parent / "letters"
 LONGEST_SUBJECT = 200
@@ -39,6 +40,12 @@ def write(name: str, values: Mapping[str, object], own: Mapping[str, str]) -> Wo
     body = body.strip("\n") + "\n"
     more = {**values, "subject": subject, "body": body.strip()}
     return Words(subject, body, render(page, more, f"{name}.html.j2", html=True))
+
+
+def letter_of(told: Told, kind: Kind, own: Mapping[str, str]) -> str:
+    """The name of a kind's letter; the kind's own where the fleet's cannot be read."""
+    name = told.templates.get(kind, kind)
+    return name if name in KINDS or own.get(f"{name}.txt.j2") else kind
 
 
 def uses(name: str, variable: str, own: Mapping[str, str]) -> bool:

@@ -10,7 +10,7 @@ from desired.notices import Kind, Tickets
 from desired.source import Fleet
 from reconciler.notices.channel import Message
 from reconciler.notices.facts import facts, told_of
-from reconciler.notices.letter import Words, one_line, uses, write
+from reconciler.notices.letter import Words, letter_of, one_line, uses, write
 from state.notices import Notice
 from state.store import Store
 from state.tickets import Ticket
@@ -39,7 +39,7 @@ class Composer:
     def letter_of(self, notice: Notice) -> str:
         """The name of its letter."""
         kind = cast(Kind, notice.kind)
-        return told_of(self.fleet, notice.key).templates.get(kind, kind)
+        return letter_of(told_of(self.fleet, notice.key), kind, self.fleet.letters)
 
     def token(self, notice: Notice) -> str:
         """The same for every attempt, of no other notice of any fleet."""

@@ -134,7 +134,7 @@ def letters(**files: str) -> tuple[dict[str, str], list[str]]:
 )
 def test_a_letter_that_cannot_be_written_is_told_with_its_line(text: str, says: str) -> None:
     found, said = letters(ready_txt_j2=text)
-    assert found == {}
+    assert found == {"ready.txt.j2": ""}
     assert says in said[0]
 
 
@@ -193,3 +193,12 @@ notices:
     said = "\n".join(str(error) for error in fleet.errors)
     assert "expected a mail address, or `Name <address>`, seen 'vps'" in said
     assert said.count("expected a reference") == 3 and "hunter" not in said
+
+
+def test_no_vm_is_held_back_for_a_slip_in_notices(tmp_path: Path) -> None:
+    vms = "a: {notices: {send: {ready: mail}, templates: {ready: vip}}}\n"
+    broken = CHANNELS.replace("host: mx.example.net", "hots: mx")
+    files = {"fleet.yaml": BASE["fleet.yaml"] + broken, "vms/vms.yaml": vms}
+    fleet = load(tmp_path, {**files, "notices/vip.txt.j2": "Subject: {{ oops }}\n"})
+    assert len(fleet.errors) >= 2 and "a" in fleet.vms
+    assert fleet.letters == {"vip.txt.j2": ""}

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from desired.letters import SAMPLE
-from desired.notices import KINDS, Notices
+from desired.notices import KINDS, Notices, Told
 from reconciler.notices.events import EVENTS
 from reconciler.notices.facts import facts
-from reconciler.notices.letter import BUILT_IN, BadLetter, uses, write
+from reconciler.notices.letter import BUILT_IN, BadLetter, letter_of, uses, write
 from state.memory import Lease
 from state.notices import Notice
 from state.secret import Secret
@@ -91,3 +91,11 @@ def test_of_a_vm_that_is_gone_its_event_tells() -> None:
         "pve3",
     )
     assert (rollout["vm"], rollout["name"], rollout["vmid"]) == ("", "", 0)
+
+
+def test_where_the_fleets_letter_cannot_be_read_that_of_the_program_goes() -> None:
+    told = Told.model_validate({"templates": {"ready": "vip", "drift": "failure"}})
+    assert letter_of(told, "ready", {"vip.txt.j2": "Subject: x"}) == "vip"
+    assert letter_of(told, "ready", {"vip.txt.j2": ""}) == letter_of(told, "ready", {}) == "ready"
+    assert letter_of(told, "drift", {}) == "failure"
+    assert "is ready" in write("ready", SAMPLE, {"ready.txt.j2": ""}).subject
