@@ -134,3 +134,21 @@ def test_a_key_that_is_not_bound_is_not_renewed(store: Store) -> None:
     asked = replace(wish(verb="reinstall"), key="nobody")
     store.renewals.begin(asked, Event("vm_deleted", "nobody", LATER), LATER)
     assert store.outbox.waiting() == ()
+
+
+def test_what_the_clock_asked_long_ago_is_forgotten(store: Store) -> None:
+    """What is open, what a person asked, and other verbs stay."""
+    nightly = Wish("web-1", "backup", "schedule 2026-11-19", "schedule", AT, {})
+    store.verbs.ask(nightly)
+    store.verbs.end(nightly, "done", "", LATER)
+    by_hand = wish("t1", "backup")
+    store.verbs.ask(by_hand)
+    store.verbs.end(by_hand, "done", "", LATER)
+    store.verbs.ask(Wish("web-2", "backup", "schedule 2026-11-20", "schedule", AT, {}))
+    tokens = {("web-1", "t1"), ("web-2", "schedule 2026-11-20")}
+    assert store.verbs.tokens("backup") == {*tokens, ("web-1", "schedule 2026-11-19")}
+    store.verbs.forget("backup", "schedule", LATER)
+    assert len(store.verbs.tokens("backup")) == 3
+    store.verbs.forget("backup", "schedule", LATER + timedelta(seconds=1))
+    assert store.verbs.tokens("backup") == tokens
+    assert store.verbs.tokens("snapshot") == frozenset()

@@ -99,3 +99,17 @@ def test_a_drill_killed_after_any_call_leaves_nothing(lab: LoopLab) -> None:
         assert set(lab.world.volumes) == before
         call += 1
     assert call > 8
+
+
+def test_an_agent_that_does_not_answer_in_time_is_no_good_backup(tmp_path: Path) -> None:
+    lab = backup_lab(tmp_path, vms=1)
+    lab.ask("POST", "/nodes/pve1/qemu/100/config", agent="1")
+    lab.clock.sleep(60)
+    night(lab)
+    lab.one(schedule_backup())
+    lab.world.speed = 0.1
+    lab.wire.next_run()
+    with opened(lab) as store:
+        problem = drill(lab, store, within=3.0).run()
+    assert problem == "its agent did not answer within 3 s"
+    assert FREE not in lab.world.vms

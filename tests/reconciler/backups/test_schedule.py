@@ -8,6 +8,8 @@ import pytest
 from reconciler.backups.archive import read_mark
 from reconciler.backups.loops import backup_status, schedule_backup
 from reconciler.sim.cluster.inventory import GIB, Storage, Volume
+from state.memory import Intent
+from state.store import Store
 from tests.lab import Killed
 from tests.laws.fleets import Spec, fleet_files
 from tests.reconciler.loops.jobs import LoopLab
@@ -356,3 +358,22 @@ def test_a_spec_asks_for_a_backup_once(tmp_path: Path) -> None:
     assert mark.token == "move-1"
     with lab.store() as store:
         assert [(one.by, one.result) for one in store.verbs.of("vm-0")] == [("spec", "done")]
+
+
+def test_a_vm_without_a_storage_for_backups_is_named(tmp_path: Path) -> None:
+    lab = backup_lab(tmp_path, storage=None)
+    night(lab)
+    lab.one(schedule_backup())
+    assert dumps(lab) == []
+    assert "no storage is named" in conditions(lab)["BackupUnplaced"]
+
+
+def test_a_restore_that_is_open_goes_first(tmp_path: Path) -> None:
+    """TASK-09"""
+    lab = backup_lab(tmp_path)
+    night(lab)
+    at = datetime.fromtimestamp(lab.clock(), UTC)
+    with Store.open(lab.where, at=at) as store:
+        store.intents.put(Intent("vm-0", "do.restore", at, 0, '{"backup": "store:x"}'))
+    lab.one(schedule_backup())
+    assert dumps(lab) == []
