@@ -270,15 +270,15 @@ def _claims(
     if draft.name:
         message = f"the name {draft.name} belongs to {{other}} already"
         yield Wrong(("name",), message), ("name", str(draft.tree["cluster"]), draft.name.lower())
+    if spec and spec.adopt is not None:
+        message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
+        yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
     for index, alias in enumerate(spec.dns.cnames if spec and spec.dns else ()):
         where = ("dns", "cnames", index)
         message = f"{alias} is an alias of {{other}} already; a CNAME points at one name"
         yield Wrong(where, message), ("cname", alias)
         if alias in names:
             yield Wrong(where, f"{alias} is a name with addresses already; drop one of them"), ()
-    if spec and spec.adopt is not None:
-        message = f"vm {spec.adopt} of cluster {spec.cluster} is {{other}} already"
-        yield Wrong(("adopt",), message), ("adopt", spec.cluster, str(spec.adopt))
     for slot, nic in spec.nics.items() if spec else ():
         for name, family in (("ipv4", nic.ipv4), ("ipv6", nic.ipv6)):
             if family is None or family.static is None:

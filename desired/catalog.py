@@ -271,11 +271,11 @@ class FleetFile(Model):
     schedule: Schedule = Schedule()
     locks: Locks = Locks()
     metrics: Metrics = Metrics()
+    notices: Notices = Notices()
     handlers_dir: str | None = Field(None, min_length=1, description="folder of your own jobs")
     jobs: dict[str, dict[str, object]] = Field(
         default_factory=dict, description="what your own jobs are given, by job and field"
     )
-    notices: Notices = Notices()
     database: str | None = Field(None, min_length=1, description="file or URL of the store")
     verify_every: Duration | None = Field(None, description="every VM is read again within this")
     quarantine: Duration = Field(

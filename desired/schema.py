@@ -147,7 +147,7 @@ def _named(schema: Json, title: str, name: str = _NAME) -> Json:
         "$schema": DRAFT,
         "title": title,
         "type": "object",
-        "patternProperties": {_NAME: inner, r"^\.": True},
+        "patternProperties": {name: inner, r"^\.": True},
         "additionalProperties": False,
         "$defs": schema.get("$defs", {}),
     }

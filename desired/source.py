@@ -56,10 +56,10 @@ class Fleet:
     quarantine: float = 86400.0
     schedule: Schedule = field(default_factory=Schedule)
     metrics: Metrics = field(default_factory=Metrics)
-    handlers_dir: str | None = None
-    jobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     notices: Notices = field(default_factory=Notices)
     letters: Mapping[str, str] = field(default_factory=dict)
+    handlers_dir: str | None = None
+    jobs: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     revision: str = ""
     folder: str = "."
     broken: frozenset[str] = frozenset()
