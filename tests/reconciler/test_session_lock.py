@@ -28,9 +28,9 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def place(postgres: Postgres) -> Place:
+def place(postgres: Postgres, tmp_path: Path) -> Place:
     """A database without tables: the lock is taken before the store is made."""
-    return read_place(postgres.url(postgres.database("template0")), key=Path("k"))
+    return read_place(postgres.url(postgres.database("template0")), key=tmp_path / "k")
 
 
 def test_a_second_runner_gets_nothing_and_learns_who_has_it(place: Place) -> None:
