@@ -154,7 +154,14 @@ class Take:
         """Take the node, write down that it is begun, send. Raises ApiError."""
         change, store = changes[0], self.ward.store
         wish = self.ward.wishes[change.subject]
+        other = wish_of(store.memories([wish.key])[wish.key], BACKUP)
+        is_open = other is not None
+        if other is not None and other.token != wish.token:
+            return Outcome()
         if not self.ward.takes(change.calls[0].path.split("/")[2]):
+            if not is_open:
+                # From now on it is the next run's of backup_status, too.
+                store.verbs.ask(wish, None, ctx.at)
             return Outcome(retry_at=ctx.at + LATER)
         begun: dict[str, Json] = {
             SENT: ctx.at.isoformat(),
@@ -162,11 +169,10 @@ class Take:
             PLACE: str(change.new),
         }
         wish = replace(wish, params={**wish.params, **begun})
-        if tries_of(wish.params) == 1 and wish.by == "schedule":
-            if not store.verbs.ask(wish, None, ctx.at):
-                return Outcome()
-        else:
+        if is_open:
             store.verbs.keep(wish)
+        elif not store.verbs.ask(wish, None, ctx.at):
+            return Outcome()
         return send_calls(changes, ctx)
 
 

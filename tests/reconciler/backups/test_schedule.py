@@ -101,7 +101,7 @@ def test_one_backup_at_a_time_on_a_node(tmp_path: Path) -> None:
     for _ in range(8):
         assert running(lab) <= 1
         lab.clock.sleep(60)
-        lab.one(schedule_backup())
+        lab.one(backup_status())
     assert sorted(dumps(lab)) == ["100", "101", "102"]
     assert len(archives(lab)) == 3
 
