@@ -70,6 +70,15 @@ class Move:
         return send_calls(changes, ctx)
 
 
+def has_arrived(seen: SeenVM, wish: Wish) -> bool:
+    """Whether the VM, or each disk that the move is about, stands where it was to go."""
+    node, storage = wish.text("node"), wish.text("storage")
+    if node is not None:
+        return seen.node == node
+    drives = disks_to_move(seen, wish.text("disk")) if seen.config else [("", None)]
+    return all(drive == storage for _, drive in drives)
+
+
 def disks_to_move(seen: SeenVM, slot: str | None) -> Iterator[tuple[str, str | None]]:
     """Slot and storage of each disk that a move is about; EFI and TPM go with the disks."""
     for name, drive in wanted(seen).drives.items():

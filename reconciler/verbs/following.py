@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from handlers.move import Move
+from handlers.move import Move, has_arrived
 from handlers.restore import CHECKED, STEP
 from handlers.snapshots import SNAPSHOTS
 from handlers.wishes import (
@@ -72,6 +72,8 @@ def _moved(store: Store, plan: VMPlan, wish: Wish) -> str:
     waits = any(note.handler == Move.name for note in plan.notes)
     held = any(note.handler == "exists" and note.blocking for note in plan.notes)
     if wish.verb != MOVE or open_still or waits or held or not may_ask(plan.seen):
+        return ""
+    if not has_arrived(plan.seen, wish):  # what ends or bars the VM comes before it
         return ""
     where = wish.text("node") or wish.text("storage") or ""
     at = plan.seen.at

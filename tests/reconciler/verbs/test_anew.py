@@ -130,3 +130,14 @@ def test_a_dry_run_shows_what_a_reinstall_destroys(tmp_path: Path) -> None:
     planned = lab.dry().vms[0]
     assert any(str(change.effect) == "destroy" for change in planned.changes)
     assert lab.bytes() == before
+
+
+def test_a_move_is_not_told_as_done_while_a_reinstall_bars_it(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, fleet_files({"a": PLAIN}))
+    lab.settle()
+    asked(lab, "move", "t1", node="nowhere")
+    asked(lab, "reinstall", "t1")
+    lab.run()
+    assert results(lab)["move t1"] == "open"
+    with lab.store() as store:
+        assert store.outbox.past("vm_moved") == ()
