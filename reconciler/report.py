@@ -90,6 +90,7 @@ class VMPaused:
     action: Action
     state: str
     why: str = ""
+    vmid: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from reconciler.report import (
     VMStarted,
 )
 from reconciler.show.text import show_change
-from reconciler.skips import reasons
+from reconciler.skips import FOLLOWS, reasons
 from state.change import Change, Effect, Note
 from state.journal import Journal, StepRecord, VMRun
 from state.memory import Phase
@@ -98,6 +98,8 @@ class Narrator:
     reporter: Reporter
     journal: Journal
     run: int
+    zones: bool = field(default=False, kw_only=True)
+    """Whether records follow once the VMs have had their turns."""
 
     def progress(self, turn: Turn, guarded: Guarded) -> None:
         """Tell the steps that have landed since the last look, in the order of the table."""
@@ -153,8 +155,13 @@ class Narrator:
         made = made or (after == "ready" and started)
         result: StepResult = "success" if made else "skip"
         shown = ", ".join(map(_shown, mine)) or skipped.get(after, "")
-        detail = shown if turn.action == "change" else ""
+        detail = shown if turn.action == "change" else self._follows(turn, after)
         return Step(at, turn.key, label, before, after, result, detail, seconds)
+
+    def _follows(self, turn: Turn, after: str) -> str:
+        """Say of a step that something else makes later, that it is so; else nothing."""
+        records = turn.spec.dns is None or turn.spec.dns.records == "on"
+        return FOLLOWS if after == "set_dns" and self.zones and records else ""
 
     def changed(self, turn: Turn, seen: SeenVM, done: Done, sent: Iterable[Change]) -> None:
         """Tell what was changed beside a ready VM's row of states: one line by handler."""
@@ -217,7 +224,9 @@ class Narrator:
             self.reporter.report(VMDone(at, turn.key, turn.action, state, took))
         elif since is not None or turn.standing not in (Standing.READY, Standing.FAILED):
             state = state or self._recorded(turn)
-            self.reporter.report(VMPaused(at, turn.key, turn.action, state, turn.why))
+            binding = turn.last.plan.seen.memory.binding if turn.last else None
+            vmid = binding.vmid if binding else None
+            self.reporter.report(VMPaused(at, turn.key, turn.action, state, turn.why, vmid))
         if since is None or not turn.told:
             return
         result = {Standing.READY: "success", Standing.FAILED: "error"}.get(turn.standing, "waiting")

@@ -112,7 +112,7 @@ def _some(keys: Sequence[str]) -> str:
     return ", ".join(keys[:NAMED]) + more
 
 
-def _begun(event: VMError) -> VMStarted:
+def _begun(event: VMError | VMPaused) -> VMStarted:
     """Return the beginning of a turn that ended before it was told."""
     return VMStarted(event.at, event.key, event.action, event.state, event.vmid)
 
@@ -176,10 +176,10 @@ class TextReporter:
     def _step(self, step: Step) -> list[str]:
         if step.result == "skip" and not self._verbose:
             return []
-        frame = self._frame(step.key, step.before)
+        frame = self._frame(step.key, step.before, step.action)
         return [*frame, step_line(step, self._paint)]
 
-    def _frame(self, key: str, state: str = "") -> list[str]:
+    def _frame(self, key: str, state: str = "", action: Action = "deploy") -> list[str]:
         """Return the VM's frame line unless it was the last to speak."""
         if self._speaker == key:
             return []
@@ -188,7 +188,7 @@ class TextReporter:
         vmid = begun.vmid if begun and begun.vmid is not None else "-"
         if begun is None and not state:
             return [self._paint.bold(f"--- {key}: going on with what an earlier run began ---")]
-        title = TITLES[begun.action if begun else "deploy"]
+        title = TITLES[begun.action if begun else action]
         status = state or (begun.state if begun else "-")
         return [self._paint.bold(f"--- {title}: service={key} vm={vmid} status={status} ---")]
 
@@ -206,6 +206,7 @@ class TextReporter:
             self._vms.setdefault(event.key, _begun(event))
             frame = self._frame(event.key, event.state)
             return [*frame, f"{self._paint.bad('[!]')} {event.error}"]
+        self._vms.setdefault(event.key, _begun(event))
         frame = self._frame(event.key, event.state)
         self._results.setdefault(event.key, (event.action, "waiting"))
         why = f" ({self._once(event.why)})" if event.why else ""

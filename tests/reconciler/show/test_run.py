@@ -140,6 +140,11 @@ def test_a_pause_says_what_it_waits_for() -> None:
     assert said(paused)[-1] == "--- Deploy paused: waiting at [set_ip] (the clone runs) ---"
 
 
+def test_a_pause_without_a_step_says_what_of_which_vm_it_is() -> None:
+    paused = VMPaused(AT, "a", "terminate", "terminate", "needs approval", 104)
+    assert said(paused)[0] == "--- Terminate: service=a vm=104 status=terminate ---"
+
+
 def test_a_long_reason_that_many_share_is_told_once() -> None:
     first = VMPaused(AT, "a", "deploy", "creation", "x" * 100)
     second = VMPaused(AT, "b", "deploy", "creation", "x" * 100)
