@@ -69,7 +69,7 @@ def _jobs(vitals: Vitals) -> list[Check]:
     for job in vitals.loops:
         advice = f"reconcile job show {job.name}"
         if job.failed:
-            words = job.about if job.orphaned else job.message or "failed"
+            words = job.message or "failed" if job.runs else job.about
             found.append(Check(f"job {job.name}", "warn", f"{job.status}: {words}", advice))
         elif _overdue(job.next_run, job.status, vitals.at):
             assert job.next_run is not None
