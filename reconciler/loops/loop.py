@@ -75,9 +75,9 @@ class Loop:
     """A scheduled job: `run` does it, or with `Occasion.dry` says what it would do.
 
     `schedule` is when it is due, unless the fleet or a person says otherwise; `active` whether it
-    is on until a person says so. A `suspended` one is not run, since its plugin is off. One
-    that has no work, by the store, is left out of a run as if it were not due. An error that `run`
-    raises is the loop's error; the others go on.
+    is on until a person says so; `source` where the schedule is from. A `suspended` one is not
+    run, since its plugin is off. One that has no work, by the store, is left out of a run as if it
+    were not due. An error that `run` raises is the loop's error; the others go on.
     """
 
     name: str
@@ -88,3 +88,4 @@ class Loop:
     active: bool = True
     suspended: bool = False
     has_work: Callable[[Store, datetime], bool] = lambda store, at: True
+    source: str = "built in"

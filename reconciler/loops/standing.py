@@ -21,8 +21,8 @@ class Standing:
     """One loop. `status`: how its last run ended, `never`, `running`, `killed`, `orphaned`,
     `broken` (it cannot be used as it is written), or `suspended` with its plugin.
 
-    `schedule` is by whom `source` says: `job edit`, `fleet` or `built in`. `next_run` is None when
-    it is off; a moment that is over means the next run.
+    `schedule` is by whom `source` says: `job edit`, `fleet`, `its metadata` or `built in`.
+    `next_run` is None when it is off; a moment that is over means the next run.
     """
 
     name: str
@@ -121,7 +121,7 @@ def _source(slot: Slot, fleet: Fleet) -> str:
     if slot.row.schedule is not None:
         return "job edit"
     said = slot.name in fleet.schedule.every or fleet.schedule.profile != "default"
-    return "fleet" if said and slot.name in JOBS else "built in"
+    return "fleet" if said and slot.name in JOBS else slot.loop.source
 
 
 def _orphan(row: LoopRow) -> Standing:

@@ -71,6 +71,7 @@ def _loop(job: OwnJob) -> Loop:
         job.metadata.timetable,
         active=False,
         suspended=job.suspended,
+        source="its metadata",
     )
 
 

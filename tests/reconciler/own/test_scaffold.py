@@ -76,7 +76,7 @@ def test_frm_01_a_new_job_is_tried_dry_then_enabled_and_run(fleet: Path) -> None
     assert ran.exit_code == 0, ran.output
     assert listed(fleet)["mine"] == "success True"
     shown = call(fleet, "job", "show", "mine").output
-    assert "daily at 02:30:00 (built in)" in shown and "0 VMs are ready" in shown
+    assert "daily at 02:30:00 (its metadata)" in shown and "0 VMs are ready" in shown
 
 
 def test_a_name_that_is_taken_or_odd_is_refused(fleet: Path) -> None:
@@ -102,7 +102,8 @@ def test_frm_13_wrong_metadata_are_told_by_check_and_by_list(fleet: Path) -> Non
     validated = call(fleet, "validate")
     assert validated.exit_code == EXIT_FAILED and "mine.yaml:2:11" in validated.output
     assert listed(fleet)["mine"] == "broken True"
-    assert "mine broken: its metadata or code cannot be used" in call(fleet, "job", "list").output
+    for told in (call(fleet, "job", "list"), call(fleet, "health")):
+        assert "broken: its metadata or code cannot be used" in told.output
     ran = call(fleet, "job", "run", "mine")
     assert ran.exit_code == USAGE and "reconcile job check says why" in ran.output
     assert "its code" not in call(fleet, "job", "enable", "nobody").output
