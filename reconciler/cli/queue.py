@@ -85,6 +85,7 @@ def add(
     from reconciler.queue.asking import Request, asked
     from reconciler.queue.rules import Refused
     from reconciler.show.queue import job_json
+    from reconciler.show.text import show_when
 
     at = now()
     with open_live(settings.fleet, settings.database, at) as opened:
@@ -105,7 +106,9 @@ def add(
         except Refused as error:
             raise click.ClickException(str(error)) from None
         made = opened.store.queue.add(job)
-    answer(output, f"job {made.id}: {made.call}: the next run sends it", **job_json(made))
+    due = made.not_before
+    sent = f"sent by the first run after {show_when(due)}" if due > at else "the next run sends it"
+    answer(output, f"job {made.id}: {made.call}: {sent}", **job_json(made))
 
 
 def _pair(text: str) -> tuple[str, str]:

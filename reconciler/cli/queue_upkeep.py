@@ -43,10 +43,10 @@ def fail_stuck(settings: Settings, older: str, output: str) -> None:
     from reconciler.cli.opening import length, now, person
     from reconciler.config import open_live
 
-    at, given_up = now(), []
+    at, given_up, long = now(), [], length(older)
     with open_live(settings.fleet, settings.database, at) as opened:
         for job in opened.store.queue.all("running"):
-            if job.claimed_at and at - job.claimed_at >= length(older):
+            if job.claimed_at and at - job.claimed_at >= long:
                 why = f"stuck: given up by {person()}"
                 if opened.store.queue.give_up(job, at, why):
                     given_up.append(job.id)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click import UsageError
 from click.testing import CliRunner, Result
 
 from reconciler.cli import cli
@@ -87,6 +88,17 @@ def test_q_12_a_job_that_was_given_up_says_how_it_is_tried_again(fleet: Grounds)
     assert said(fleet, "queue", "clean", "--cancelled") == "1 job deleted\n"
     assert call(fleet, "queue", "show", number).exit_code == EXIT_FAILED
     assert said(fleet, "queue", "fail-stuck") == "no job is stuck\n"
+    assert call(fleet, "queue", "fail-stuck", "--older", "soon").exit_code == UsageError.exit_code
+
+
+def test_q_11_a_job_for_later_says_when_it_is_sent(fleet: Grounds) -> None:
+    """Q-11"""
+    vm = ("--vm", "web", "--method", "POST", "--path", SNAPSHOT, "--param", "snapname=late")
+    made = said(fleet, "queue", "add", *vm, "--at", "2099-03-01T12:00")
+    assert made.endswith(": sent by the first run after 2099-03-01 12:00:00\n")
+    number = str(told(fleet, "queue", "list")["work"][0]["id"])  # type: ignore[index]
+    said(fleet, "queue", "cancel", number)
+    assert said(fleet, "queue", "clean") == "1 job deleted\n"
 
 
 def test_what_is_not_for_the_queue_is_refused_at_once(fleet: Grounds) -> None:
