@@ -222,7 +222,7 @@ class Run:
         store.quarantine.expire(self.start)
         addresses, spent = addresses_in_use(fleet, store, self.start), Spent()
         self.skipped = addresses.skipped
-        narrator = Narrator(self.reporter, store.journal, run)
+        narrator = Narrator(self.reporter, store.journal, run, zones=bool(fleet.zones))
         limit = self.options.time_limit * (1 - SHARE if fleet.zones else 1)
         farewells = (Farewell(self.opened),) if fleet.zones else ()
         settler = partial(Settler, store, self.clock, fleet)

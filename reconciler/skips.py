@@ -10,6 +10,7 @@ from state.change import Note
 from state.store import Store
 
 EXISTS = "skip — exists"
+FOLLOWS = "skip — its zones have their turn after the VMs"
 
 
 def reasons(spec: VMSpec, guarded: Guarded) -> dict[str, str]:

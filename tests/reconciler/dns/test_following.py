@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.skips import FOLLOWS
 from tests.nameservers import Bind, PowerDNS
 from tests.reconciler.dns.naming import NamedLab, named_lab
 
@@ -43,6 +44,7 @@ def test_forward_and_reverse_stand_on_every_server_once_a_vm_is_made(named: Name
     assert f"· rev OK [powerdns] {zone} ← {own['ipv4']} → {name}" in lines
     with named.lab.store() as store:
         steps = store.journal.vm_runs("web/1", 1)[0].steps
+    assert [step.detail for step in steps if step.after == "set_dns"] == [FOLLOWS]
     assert steps[-1].detail == "forward_ok=2 forward_err=0 rev_ok=4 rev_err=0"
 
 
