@@ -37,7 +37,7 @@ INSTEAD = {
     "set_ip": "addresses are leased once, and given back only when the VM is gone",
     "change_package": "it names nothing that is done",
     "cp_update_ip": "redo set_firewall, set_cloudinit or set_network, which write the addresses",
-    "set_dns": "this version writes no DNS",
+    "set_dns": "records belong to zones: reconcile dns resync writes them anew",
     "migrated": "see reconcile move, or `node: {name: …, enforce: true}`",
     "set_created_additional_disk": "it would make another disk",
     "cp_additional_disk": "it would make another disk",

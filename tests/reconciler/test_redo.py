@@ -108,6 +108,11 @@ def test_what_would_make_something_anew_is_refused_and_says_what_to_do(word: str
         step_named(word)
 
 
+def test_records_are_written_anew_by_their_zones() -> None:
+    with pytest.raises(NoSuchStep, match="reconcile dns resync"):
+        step_named("set_dns")
+
+
 def test_an_unknown_step_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(NoSuchStep, match="the steps are set_cpu_ram, set_system_disk_size"):
         step_named("set_fire")
