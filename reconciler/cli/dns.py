@@ -49,7 +49,7 @@ def check(ctx: click.Context, zones: tuple[str, ...], output: str) -> None:
     """Ask each provider for its zone, and show its own words where it refuses.
 
     Also names the reverse zone that each address pool needs. Nothing is written. Exit status 1
-    when a zone is not there or refused.
+    when a zone is not there or refused, or its entry cannot be used.
 
     \b
     Examples:
@@ -65,13 +65,13 @@ def check(ctx: click.Context, zones: tuple[str, ...], output: str) -> None:
     settings: Settings = ctx.obj
     with open_preview(settings.fleet, settings.database, now()) as opened:
         found = desk.check(opened, _chosen(opened, zones))
-        hints = list(desk.hints(opened))
+        hints, wrong = list(desk.hints(opened)), desk.unusable(opened, zones)
     if output == "json":
-        told = [checked_json(one) for one in found]
-        click.echo(document(zones=told, pools=[hint_json(*hint) for hint in hints]))
+        told, pools = [checked_json(one) for one in found], [hint_json(*hint) for hint in hints]
+        click.echo(document(zones=told, unusable=wrong, pools=pools))
     else:
-        click.echo(render_checked(found, hints, paint()))
-    if any(one.error for one in found):
+        click.echo(render_checked(found, wrong, hints, paint()))
+    if wrong or any(one.error for one in found):
         ctx.exit(EXIT_FAILED)
 
 

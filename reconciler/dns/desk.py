@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from desired.zones import ZoneSpec, rdns_hint
 from handlers.dns import SeenZone
@@ -39,11 +40,21 @@ class ShownZone:
     error: str = ""
 
 
+def unusable(opened: Opened, named: Sequence[str]) -> list[str]:
+    """Return what is wrong in the files of zones; of these names or ids, or all without any."""
+    at_fault = (
+        one for one in opened.fleet.errors if PurePath(one.place.file).parent.name == "zones"
+    )
+    return [str(one) for one in at_fault if not named or one.field.startswith(tuple(named))]
+
+
 def chosen(opened: Opened, named: Sequence[str]) -> list[ZoneSpec]:
     """Return the zones of these names or ids, all without any. Raises NoSuchZone."""
     zones = opened.fleet.zones
     for name in named:
         if name not in zones and not any(zone.name == name for zone in zones.values()):
+            if wrong := unusable(opened, [name]):
+                raise NoSuchZone(f"the entry of zone {name} cannot be used: {wrong[0]}")
             raise NoSuchZone(f"no zone {name} in fleet {opened.fleet.name}{_near(name, zones)}")
     return [zone for id, zone in zones.items() if not named or id in named or zone.name in named]
 

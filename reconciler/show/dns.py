@@ -10,15 +10,19 @@ from state.api import Json
 
 
 def render_checked(
-    found: Sequence[Checked], hints: Sequence[tuple[str, str, str]], paint: Paint
+    found: Sequence[Checked],
+    unusable: Sequence[str],
+    hints: Sequence[tuple[str, str, str]],
+    paint: Paint,
 ) -> str:
-    """Return a line for each zone that was asked for, then the reverse zones of the pools."""
+    """Return a line for each zone that was asked for, or is wrong, and the pools' reverse zones."""
     lines = []
     for one in found:
         words = paint.bad(one.error) if one.error else one.answer
         mark = paint.bad("[!]") if one.error else paint.good("[+]")
         lines.append(f"{mark} {one.zone.id}  {words}")
-    lines += [] if found else ["no zone is defined: zones/*.yaml says which there are"]
+    lines += [f"{paint.bad('[!]')} {paint.bad(one)}" for one in unusable]
+    lines += [] if lines else ["no zone is defined: zones/*.yaml says which there are"]
     if hints:
         lines += ["", table(("POOL", "NETWORK", "REVERSE ZONE"), hints, paint)]
     return "\n".join(lines)

@@ -53,6 +53,22 @@ def test_check_shows_the_providers_own_words(named: NamedLab) -> None:
     assert named.powerdns.api_key not in result.output
 
 
+def test_check_tells_of_entries_that_cannot_be_used(named: NamedLab) -> None:
+    """DNS-14: what is left out of a run is not left out of what a person is told."""
+    wrong = "broken.test: {powerdns: {url: 'http://127.0.0.1', api_key: plain-words}}\n"
+    (named.lab.fleet / "zones" / "wrong.yaml").write_text(wrong)
+    result = dns(named, "check")
+    assert result.exit_code == 1
+    (line,) = [one for one in result.output.splitlines() if one.startswith("[!] ")]
+    assert "wrong.yaml:1:" in line and "broken.test.powerdns.api_key: expected a reference" in line
+    assert "plain-words" not in result.output
+    assert dns(named, "check", named.domain).exit_code == 0
+    told = dns(named, "show", "broken.test").output
+    assert "the entry of zone broken.test cannot be used: " in told
+    told = json.loads(dns(named, "check", "--output", "json").output)
+    assert len(told["unusable"]) == 1
+
+
 def test_a_zone_that_nobody_knows_is_said_to_be_none(named: NamedLab) -> None:
     result = dns(named, "show", f"{named.domain}@pdn")
     assert result.exit_code == 1
