@@ -4,8 +4,6 @@ import subprocess
 from ipaddress import ip_address
 from pathlib import Path
 
-import pytest
-
 from tests.nameservers import Bind, PowerDNS
 from tests.reconciler.dns.naming import NamedLab, named_lab
 
@@ -35,7 +33,6 @@ def answered(port: int, questions: Path) -> dict[Question, str]:
     return {(row[0].rstrip("."), row[3]): row[4] for row in rows}
 
 
-@pytest.mark.nightly
 def test_a_hundred_vms_are_named_right_on_every_server(
     tmp_path: Path, bind: Bind, powerdns: PowerDNS
 ) -> None:
