@@ -86,7 +86,7 @@ def rule_of(method: str, path: str) -> tuple[Rule, Mapping[str, str]]:
 def check_params(path: str, params: Mapping[str, str]) -> None:
     """Refuse parameters that a queue must not hold or send. Raises Refused."""
     for name, value in params.items():
-        if any(word in name.lower() for word in SECRET):
+        if any(word in name.lower() for word in SECRET) or re.match(r"\w+://[^/]*@", value):
             raise Refused(f"{name}: a secret is not kept in the queue; it belongs to a spec")
         if name in ("skiplock", "force", "all", "pool", "prune-backups", "maxfiles"):
             raise Refused(f"{name}: goes round a lock, or meets more than one target")

@@ -12,6 +12,7 @@ from state.memory import Hold, Intent, OpenTask, Phase
 from tests.reconciler.queue.jobs import QueueLab, queue_lab
 
 VM = "/nodes/pve1/qemu/100"
+FETCH = "/nodes/pve1/storage/local/download-url"
 STOP = f"{VM}/status/stop"
 
 
@@ -200,6 +201,7 @@ def test_a_call_follows_its_vm_to_another_node(tmp_path: Path) -> None:
         ("POST", STOP, {"cluster": "west"}, "the fleet has demo"),
         ("POST", STOP, {"params": {"skiplock": "1"}}, "goes round a lock"),
         ("PUT", f"{VM}/config", {"params": {"cipassword": "x"}}, "a secret is not kept"),
+        ("POST", FETCH, {"params": {"url": "https://me:pw@x.example/a.iso"}}, "url: a secret"),
         ("PUT", f"{VM}/config", {"params": {"delete": "tags,unused0"}}, "destroy a disk"),
         ("PUT", f"{VM}/resize", {"params": {"disk": "scsi0", "size": "+5G"}}, "whole size"),
         ("POST", "/nodes/pve1/vzdump", {"params": {"vmid": "100,101"}}, "one VM a job"),
