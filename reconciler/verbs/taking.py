@@ -19,6 +19,7 @@ from handlers.wishes import (
     unclear,
     wish_of,
 )
+from reconciler.effective import REMOVED
 from reconciler.verbs.asking import Refused, ask, refusal
 from state.change import Note
 from state.memory import Memory
@@ -68,7 +69,8 @@ def wishes_of(spec: VMSpec, at: datetime) -> Iterator[Wish]:
 
 def _asked(store: Store, spec: VMSpec, wish: Wish, at: datetime) -> Iterator[tuple[str, str]]:
     memory = store.memories([wish.key])[wish.key]
-    if memory.binding is None and not memory.intents and refusal(spec, memory, wish):
+    ends = REMOVED in memory.intents or wish_of(memory, TERMINATE)
+    if memory.binding is None and not ends and refusal(spec, memory, wish):
         # A VM that is still to be made: the verb waits for it.
         return
     try:

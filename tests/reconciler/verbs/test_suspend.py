@@ -170,3 +170,11 @@ def test_a_vm_that_is_suspended_in_its_deploy_was_ready_first(tmp_path: Path) ->
         told = [one.event for one in store.outbox.waiting()]
     wanted = {"vm_ready", "vm_suspended", "vm_resumed"}
     assert [one for one in told if one in wanted] == ["vm_ready", "vm_suspended", "vm_resumed"]
+
+
+def test_what_a_spec_asks_besides_a_suspend_waits_until_the_vm_is_made(tmp_path: Path) -> None:
+    do: Spec = {"suspend": "t1", "snapshot": "t2"}
+    lab = Lab(tmp_path, fleet_files({"a": {**PLAIN, "do": do}}))
+    lab.settle()
+    assert results(lab) == {"suspend t1": "done", "snapshot t2": "done"}
+    assert len(lab.world.vms[100].snapshots) == 1
