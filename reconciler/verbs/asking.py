@@ -128,7 +128,8 @@ def ask(store: Store, spec: VMSpec | None, memory: Memory, wish: Wish, at: datet
     if wish.verb == RESTORE and broken and already:
         already, wish = None, replace(wish, params={**wish.params, "again": True})
     if already and already.token != wish.token:
-        raise Refused(f"{already.by} asked for that at {already.at:%Y-%m-%d %H:%M} UTC already")
+        when = f"{already.at:%Y-%m-%d %H:%M} UTC"
+        raise Refused(f"{already.by} asked for one at {when}, and it is still open")
     before = suspended if wish.verb == RESUME else None
     before = wish_of(memory, RESUME) if wish.verb == SUSPEND else before
     before = broken if wish.verb == REINSTALL else before

@@ -177,5 +177,5 @@ def test_what_cannot_be_is_refused_at_once(
 def test_what_is_under_way_is_not_asked_twice(tmp_path: Path) -> None:
     lab = deployed(tmp_path, PLAIN)
     asked(lab, "snapshot", "one")
-    with pytest.raises(Refused, match="ann@desk asked for that at"):
+    with pytest.raises(Refused, match="ann@desk asked for one at"):
         asked(lab, "snapshot", "two")

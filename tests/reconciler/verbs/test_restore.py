@@ -239,7 +239,7 @@ def test_other_verbs_wait_until_a_restore_is_over(lab: Lab, volume: str) -> None
     for verb in ("snapshot", "reinstall", "suspend"):
         with pytest.raises(Refused, match="a restore of it is under way"):
             asked(lab, verb, "t2")
-    with pytest.raises(Refused, match="asked for that at"):
+    with pytest.raises(Refused, match="asked for one at"):
         asked(lab, "restore", "t2", backup=volume)
 
 
