@@ -108,4 +108,6 @@ def forget(settings: Settings, vm: str, yes: bool, output: str) -> None:
             raise click.ClickException(str(error)) from None
     text = f"{key} is forgotten"
     given = f"; given back: {', '.join(freed)}" if freed else ""
-    answer(output, text + given, vm=key, addresses=list(freed))
+    wanted = spec is not None and spec.state == "present"
+    anew = "; its spec still wants it: the next run makes it anew" if wanted else ""
+    answer(output, text + given + anew, vm=key, addresses=list(freed), wanted=wanted)

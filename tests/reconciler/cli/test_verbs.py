@@ -224,7 +224,9 @@ def test_term_13_only_what_has_ended_is_forgotten(scene: Open) -> None:
     fleet.later(60)
     fleet.ask("DELETE", f"/nodes/{machine(fleet)['node']}/qemu/100")
     fleet.later(60)
-    assert said(fleet, "forget", "web", "--yes").startswith("web is forgotten; given back: 203.0.")
+    forgotten = said(fleet, "forget", "web", "--yes")
+    assert forgotten.startswith("web is forgotten; given back: 203.0.")
+    assert forgotten.strip().endswith("its spec still wants it: the next run makes it anew")
     with fleet.store() as store:
         assert store.bindings.forgotten() == {"web"}
         assert store.leases.taken() == set()
