@@ -1,6 +1,7 @@
 """What a person asks of DNS by hand: are the providers there, what stands in a zone, settle now."""
 
 import difflib
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -45,7 +46,15 @@ def unusable(opened: Opened, named: Sequence[str]) -> list[str]:
     at_fault = (
         one for one in opened.fleet.errors if PurePath(one.place.file).parent.name == "zones"
     )
-    return [str(one) for one in at_fault if not named or one.field.startswith(tuple(named))]
+    return [str(one) for one in at_fault if not named or not _called(one.field).isdisjoint(named)]
+
+
+def _called(field: str) -> set[str]:
+    """The names and ids by which a person may mean the zone in whose entry a field stands."""
+    parts = "|".join(ZoneSpec.model_fields)
+    found = re.fullmatch(rf"(.+?)(?:\.({parts})(?:\..*)?)?", field)
+    key, part = found.groups() if found else ("", "")
+    return {key, key.partition("@")[0], f"{key}@{part}"}
 
 
 def chosen(opened: Opened, named: Sequence[str]) -> list[ZoneSpec]:

@@ -63,8 +63,10 @@ def test_check_tells_of_entries_that_cannot_be_used(named: NamedLab) -> None:
     assert "wrong.yaml:1:" in line and "broken.test.powerdns.api_key: expected a reference" in line
     assert "plain-words" not in result.output
     assert dns(named, "check", named.domain).exit_code == 0
-    told = dns(named, "show", "broken.test").output
-    assert "the entry of zone broken.test cannot be used: " in told
+    for name in ("broken.test", "broken.test@powerdns"):
+        told = dns(named, "show", name).output
+        assert f"the entry of zone {name} cannot be used: " in told
+    assert "no zone broken in fleet" in dns(named, "show", "broken").output
     told = json.loads(dns(named, "check", "--output", "json").output)
     assert len(told["unusable"]) == 1
 
