@@ -138,14 +138,15 @@ def result_of(frame: Mapping[str, Json], printed: str, secrets: tuple[str, ...])
     status = said.get("status") if isinstance(said, dict) else None
     if not isinstance(said, dict) or status not in ("success", "skipped", "error"):
         return LoopResult("error", errors=1, message="it gave no result that can be read")
-    refused = frame.get("refused")
+    kept = frame.get("refused")
+    refused = kept if isinstance(kept, list) else []
     lines = hidden(printed, secrets).splitlines()
     if said.get("html"):
         lines += ["preview (HTML):", str(said["html"])]
-    lines += [f"refused: {one}" for one in refused] if isinstance(refused, list) else []
+    lines += [f"refused: {one}" for one in refused]
     return LoopResult(
         status,  # type: ignore[arg-type]
-        processed=_count(said, "processed"),
+        processed=max(_count(said, "processed"), len(refused)),
         errors=max(_count(said, "errors"), int(status == "error")),
         details=tuple(hidden(line, secrets) for line in lines),
         message=hidden(str(said.get("message") or ""), secrets)[:MESSAGE],
