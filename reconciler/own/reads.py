@@ -49,7 +49,8 @@ class Reads:
         told: list[Json] = []
         for key, spec in sorted(opened.fleet.vms.items()):
             bound = bindings.get(key)
-            raised: list[Json] = [*sorted({one.type for one in conditions.get(key, ())})]
+            true = {one.type for one in conditions.get(key, ()) if one.status}
+            raised: list[Json] = [*sorted(true)]
             told.append(
                 {
                     "key": key,

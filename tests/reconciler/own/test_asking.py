@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.report import Remark
+from state.conditions import Condition
 from state.store import Store
 from tests.reconciler.own.jobs import HEAD, OwnLab, own_lab
 
@@ -22,14 +23,18 @@ def test_a_job_reads_vms_specs_and_the_api_through_its_parent(lab: OwnLab) -> No
         "    rows = job.get(vm['cluster'], '/cluster/resources', {'type': 'vm'})\n"
         "    here = [row['status'] for row in rows if row['vmid'] == vm['vmid']]\n"
         "    job.note(f\"looked at {vm['key']}\")\n"
-        "    said = f\"{vm['phase']} {spec['memory']} {here}\"\n"
+        "    said = f\"{vm['phase']} {spec['memory']} {here} {vm['conditions']}\"\n"
         "    return Result(message=said, processed=1)"
     )
     lab.put("look", body)
     result = lab.one(lab.own("look"))
-    assert (result.message, result.processed) == ("ready 1GiB ['running']", 1)
+    assert (result.message, result.processed) == ("ready 1GiB ['running'] ['Ready']", 1)
     assert "looked at vm-0" in lab.said()
     assert [one.method for one in lab.wire.of(lab.wire.run)] == ["GET"]
+    at = lab.clock.now()
+    with Store.open(lab.where, at=at) as store:
+        store.conditions.replace("vm-0", [Condition("vm-0", "Ready", False, "Failed", "", at)])
+    assert lab.one(lab.own("look")).message.endswith("[]")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +112,13 @@ def test_frm_06_without_a_preview_every_effect_is_refused_and_listed(
     assert f"refused: {words}" in result.details
     assert result.processed == 1
     assert not Path("/tmp/own-never").exists()
+
+
+def test_frm_06_a_refused_effect_counts_also_where_the_job_goes_on(lab: OwnLab) -> None:
+    """FRM-06"""
+    body = "    try:\n        open('/tmp/own-never', 'w')\n    except OSError:\n        pass\n"
+    lab.put("stubborn", f"{body}    return Result()")
+    assert lab.preview(lab.own("stubborn")).processed == 1
 
 
 def test_a_dry_run_may_write_to_its_scratch_folder(lab: OwnLab) -> None:
