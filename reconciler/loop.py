@@ -15,10 +15,11 @@ from reconciler.config import Opened, Opening, open_live
 from reconciler.dns.farewell import Farewell
 from reconciler.dns.fleet import SHARE, FleetZones, Settled, write_down
 from reconciler.follow import Follower
-from reconciler.location import fleet_lock
+from reconciler.location import fleet_lock, fleet_locks
 from reconciler.lock import Lock
 from reconciler.look import SiteLook
 from reconciler.notices import accept
+from reconciler.notices.greet import Greeter
 from reconciler.options import RunOptions
 from reconciler.orphans.orphan import Orphan
 from reconciler.orphans.watch import watched
@@ -108,7 +109,11 @@ class Run:
             site.executor.stopping = self.stopped.is_set
         course = Course.enter(fleet, store, self.clock.now())
         course.hold_back(turns)
-        self._side_by_side(self._ticks(run, sites, turns))
+        greeter = self._greeter()
+        try:
+            self._side_by_side(self._ticks(run, sites, turns, greeter))
+        finally:
+            greeter.end()
         course.leave(turns, Health(sites, store), self.clock.now())
         self._tell_what_else(course, sites)
         zones = self._zones(run, turns)
@@ -122,6 +127,16 @@ class Run:
         store.journal.finish_run(run, self.clock.now(), {**_plain(summary), "clusters": met})
         self.reporter.report(RunDone(self.clock.now(), summary))
         return summary
+
+    def _greeter(self) -> Greeter:
+        """What welcomes new VMs under the lock of the loop that sends all other notices."""
+        options = self.options
+
+        def lock() -> Lock:
+            known = fleet_locks(options.fleet, options.database, none=options.no_lock)
+            return known.of("notices")
+
+        return Greeter(self.opened, self.reporter, self.clock, lock)
 
     def _zones(self, run: int, turns: Mapping[str, Turn]) -> Settled:
         """Bring DNS in order in what is left of the time; no VM waits for that (DEP-14)."""
@@ -216,7 +231,9 @@ class Run:
         for tick in ticks:
             tick.run()
 
-    def _ticks(self, run: int, sites: dict[str, Site], turns: dict[str, Turn]) -> list[Tick]:
+    def _ticks(
+        self, run: int, sites: dict[str, Site], turns: dict[str, Turn], greeter: Greeter
+    ) -> list[Tick]:
         """One tick for each cluster; they share what no two of them may give away twice."""
         fleet, store = self.opened.fleet, self.opened.store
         store.quarantine.expire(self.start)
@@ -251,6 +268,7 @@ class Run:
                 follower=Follower(self.clock, self.reporter, lambda cluster: sites[cluster].api),
                 look=look,
                 stopped=self.stopped,
+                greet=greeter.greet,
             )
             for name, site in sites.items()
         ]

@@ -46,7 +46,8 @@ LONG = {"qmigrate": "migration", "qmrestore": "restore"}
 class Tick:
     """One run over one cluster's VMs, by key; it ends at `deadline`, or when it is `stopped`.
 
-    `follows` is how long it follows one task at most; another loop's it only asks after.
+    `follows` is how long it follows one task at most; another loop's it only asks after. `greet`
+    welcomes what a look has accepted, before anything is sent to the cluster (DEP-25).
     """
 
     reckoner: Reckoner
@@ -60,6 +61,7 @@ class Tick:
     seen: bool = False
     began: datetime | None = None
     follows: timedelta | None = None
+    greet: Callable[[], None] = lambda: None
 
     @property
     def site(self) -> Site:
@@ -178,6 +180,7 @@ class Tick:
             self._give_up()
         self.reckoner.settler.keep()
         look.settled.keep()
+        self.greet()
         Work(self.reckoner, self.workers, self._out_of_time).send(ready)
 
     def _meter(self, look: SiteLook, memories: Mapping[str, Memory]) -> None:

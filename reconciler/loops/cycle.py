@@ -18,6 +18,7 @@ from reconciler.loops.perform import claimed, perform
 from reconciler.loops.registry import built_in
 from reconciler.loops.slots import Slot, slot_of, slots_of
 from reconciler.metrics import write_metrics
+from reconciler.notices.accept import begin
 from reconciler.options import RunOptions
 from reconciler.own.loops import own_loops, remark_on
 from reconciler.past import pull
@@ -89,6 +90,8 @@ def run_due(
         with opening(options.fleet, options.database, begun) as opened:
             options.insist(opened.fleet)
             beat(opened.store, begun, options.by)
+            if mine:  # Else the first run with a channel would leave its loop out.
+                begin(opened.fleet, opened.store, begun)
             cycle = Cycle(
                 opened,
                 options,

@@ -60,10 +60,15 @@ class Post:
             notices.move(one, "held", now, HELD)
             self._trouble(one, HELD)
 
-    def go(self) -> None:
-        """Send what waits, the oldest first; a channel where nobody is costs one attempt."""
+    def go(self, only: str = "") -> None:
+        """Send what waits, the oldest first; a channel where nobody is costs one attempt.
+
+        `only` is the one kind that is sent.
+        """
         try:
             for one in self.store.notices.in_state("waiting"):
+                if only and one.kind != only:
+                    continue
                 if self.out_of_time():
                     return
                 self._one(one)

@@ -1,5 +1,6 @@
 """Notices from a spec to a mailbox: the whole engine, a simulated cluster, a real mail server."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.notices.sending import notices
+from state.change import Call
 from state.memory import Phase
 from state.store import Store
 from tests.lab import Killed
@@ -168,3 +170,41 @@ def test_q_06_dns_11_the_loop_keeps_the_tickets(lab: LoopLab, server: MailServer
         "1 notice sent, 1 not delivered, 1 event too old to be told, 1 ticket opened, 0 closed"
     )
     assert server.post.mails[-1]["To"] == "desk@example.org"
+
+
+def test_dep_25_the_welcome_is_sent_before_anything_is_made(
+    lab: LoopLab, server: MailServer
+) -> None:
+    """DEP-25: by the very first run that has a channel, too, whatever kills it then."""
+    made: list[int] = []
+
+    def rcpt(address: str) -> str:
+        made.append(len(lab.wire.writes()))
+        return "250 OK"
+
+    server.post.rcpt = rcpt
+    lab.due(notices())
+    assert subjects(server)[0] == "Your server web-1 has been ordered"
+    assert made[0] == 0
+
+
+def test_a_mail_server_that_dawdles_holds_no_vm_up(
+    lab: LoopLab, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The welcome is under way until the VM's first call has been sent, which does not wait."""
+    monkeypatch.setattr("reconciler.notices.greet.MOMENT", 0.01)
+    written, heard = threading.Event(), list[bool]()
+
+    def rcpt(address: str) -> str:
+        heard.append(written.wait(9))
+        return "250 OK"
+
+    def meanwhile(call: Call) -> bool:
+        written.set()
+        return True
+
+    server.post.rcpt = rcpt
+    lab.wire.meanwhile = meanwhile
+    lab.due(notices())
+    assert heard[0]
+    assert subjects(server)[0] == "Your server web-1 has been ordered"
