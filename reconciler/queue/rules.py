@@ -18,6 +18,9 @@ STORAGE = rf"/nodes/{NODE}/storage/[a-zA-Z][a-zA-Z0-9._-]*"
 SECRET = ("password", "secret", "token", "apikey", "private")
 """A parameter whose name has one of these in it is a secret, and the queue keeps none."""
 
+IDENTITY = ("smbios1", "description")
+"""Config keys by which a machine is known for ours: its uuid, its marker."""
+
 
 class Refused(ValueError):
     """The call is not for the queue; says why, and what to do instead."""
@@ -92,5 +95,8 @@ def check_params(path: str, params: Mapping[str, str]) -> None:
             raise Refused(f"{name}: goes round a lock, or meets more than one target")
         if name in ("delete", "revert") and re.search(r"\bunused\d", value):
             raise Refused(f"{name}={value}: would destroy a disk; see reclaim in the spec")
+        named = re.split(r"[,; ]+", value) if name in ("delete", "revert") else [name]
+        if path.endswith("/config") and (ours := set(IDENTITY).intersection(named)):
+            raise Refused(f"{min(ours)}: a machine is known for ours by it; no call changes that")
     if path.endswith("/resize") and params.get("size", "").startswith("+"):
         raise Refused("size: expected the whole size, as in 20G: one relative may be added twice")

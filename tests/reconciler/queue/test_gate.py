@@ -203,6 +203,8 @@ def test_a_call_follows_its_vm_to_another_node(tmp_path: Path) -> None:
         ("PUT", f"{VM}/config", {"params": {"cipassword": "x"}}, "a secret is not kept"),
         ("POST", FETCH, {"params": {"url": "https://me:pw@x.example/a.iso"}}, "url: a secret"),
         ("PUT", f"{VM}/config", {"params": {"delete": "tags,unused0"}}, "destroy a disk"),
+        ("PUT", f"{VM}/config", {"params": {"delete": "tags,smbios1"}}, "smbios1: .* known for"),
+        ("POST", f"{VM}/config", {"params": {"description": "x"}}, "description: .* known for"),
         ("PUT", f"{VM}/resize", {"params": {"disk": "scsi0", "size": "+5G"}}, "whole size"),
         ("POST", "/nodes/pve1/vzdump", {"params": {"vmid": "100,101"}}, "one VM a job"),
         ("POST", "/nodes/pve1/vzdump", {"params": {"all": "1"}}, "more than one target"),
