@@ -34,7 +34,7 @@ class Placement:
 
     def diff(self, spec: VMSpec, seen: SeenVM) -> Iterable[Change | Note]:
         placing, wanted = seen.memory.placing or Placing(), spec.node.nodes if spec.node else ()
-        if placing.target and placing.target != seen.node and _is_new(seen):
+        if is_on_its_way(seen):
             yield moved(seen, self.name, placing)
         elif placing.problem and seen.node not in wanted:
             yield self._differs(seen, f"is on {seen.node}: {placing.problem}")
@@ -54,7 +54,8 @@ class Placement:
         return migrate(changes, ctx)
 
 
-def _is_new(seen: SeenVM) -> bool:
-    """Whether the VM is still being made."""
-    binding = seen.memory.binding
-    return binding is not None and binding.phase is Phase.DEPLOY
+def is_on_its_way(seen: SeenVM) -> bool:
+    """Whether the VM is still being made, and is to be migrated to its node before its start."""
+    binding, placing = seen.memory.binding, seen.memory.placing or Placing()
+    is_new = binding is not None and binding.phase is Phase.DEPLOY
+    return is_new and placing.target is not None and placing.target != seen.node

@@ -44,6 +44,7 @@ class Power:
         "placement",
         "cpu",
         "memory",
+        "retained",
         "disks",
         "network",
         "firewall",

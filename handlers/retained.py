@@ -8,6 +8,7 @@ from desired.units import format_size
 from handlers.effects import plugged, stop_start, wanted
 from handlers.handler import Subject, send_calls, vmid_of
 from handlers.holder import HOLDER, TAG, read_holder
+from handlers.placement import is_on_its_way
 from handlers.slots import in_order
 from state.change import Call, Change, Method, Note, Param
 from state.drive import Drive
@@ -46,7 +47,7 @@ class Retained:
 
     name = "retained"
     subject = Subject.VM
-    after = ("exists", "placement")
+    after = ("exists",)
     blocking = True
     keys: tuple[str, ...] = ()
     apply = staticmethod(send_calls)
@@ -62,6 +63,9 @@ class Retained:
                 yield self._note(seen, slot, reason + "slot", blocking=False)
 
     def _brought(self, slot: str, source: Source, seen: SeenVM) -> Change | Note:
+        if is_on_its_way(seen):
+            reason = f"{source} comes when the VM is on its node"
+            return Note(seen.key, self.name, slot, reason, blocking=True)
         holder = seen.holders.get(source.vmid)
         if holder is not None and (holder.row.name is None or holder.row.lock):
             return Note(seen.key, self.name, slot, f"VM {source.vmid} is at work", blocking=True)

@@ -74,8 +74,9 @@ def events(done: Done) -> list[dict[str, Any]]:
 
 
 def summary(done: Done) -> dict[str, Any]:
-    """What a run comes to, from its last event."""
-    found: dict[str, Any] = events(done)[-1]["summary"]
+    """What the run of `process_vms` comes to."""
+    ends = (one for one in events(done) if one["event"] == "run_done")
+    found: dict[str, Any] = next(one["summary"] for one in ends if one["task"] == "process_vms")
     return found
 
 
