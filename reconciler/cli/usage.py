@@ -77,6 +77,7 @@ def usage(
             _hours(opened, vms[0], output)
             return
         found = _statement(opened, month, vms)
+        _missed(found, vms)
         if chart:
             _drawn(found, chart)
         if sign:
@@ -93,6 +94,15 @@ def _statement(opened: "Opened", month: str | None, vms: tuple[str, ...]) -> "St
         return statement(opened.store, opened.fleet, month, now(), vms)
     except WrongMonth as error:
         raise click.UsageError(str(error)) from None
+
+
+def _missed(found: "Statement", vms: tuple[str, ...]) -> None:
+    """Say which globs name nobody; a machine that is gone is named by its key all the same."""
+    from reconciler.prepare import fits
+
+    for glob in vms:
+        if not any(fits(one.key, (glob,)) for one in found.lines):
+            click.echo(f"! {glob}: no VM of that name was metered in {found.month}", err=True)
 
 
 def _shown(found: "Statement", output: str) -> None:
@@ -146,6 +156,8 @@ def _signed(opened: "Opened", found: "Statement") -> None:
     from reconciler.show.usage import usage_json
     from reconciler.usage.signed import sign
 
+    if found.at is None:
+        raise click.ClickException("nothing was metered yet, so there is nothing to sign")
     click.echo(sign(usage_json(found), opened.store.vault))
 
 

@@ -142,3 +142,18 @@ def test_sizes_and_bars_are_short() -> None:
     days = {f"{day - timedelta(days=ago):%Y-%m-%d}": (ago, 0) for ago in range(4)}
     assert sparkline(days, day) == "█▆▃ "[:4]
     assert sparkline({}, day) == ""
+
+
+def test_a_name_that_no_metered_vm_has_is_told_beside_the_figures(folder: Path) -> None:
+    found = call(folder, "web-1", "wbe-*", "--output", "csv")
+    assert found.exit_code == 0
+    assert found.stderr == f"! wbe-*: no VM of that name was metered in {MONTH}\n"
+    assert found.stdout.startswith("month,vm,")
+
+
+def test_what_was_never_metered_is_not_signed(folder: Path) -> None:
+    """Without a store there is no key that anybody could know again."""
+    (folder / "lab.db").unlink()
+    found = call(folder, "--sign")
+    assert found.exit_code == 1
+    assert "nothing was metered yet, so there is nothing to sign" in found.stderr
