@@ -45,7 +45,7 @@ def _run(occasion: Occasion) -> LoopResult:
         "error" if post.troubles else "success",
         processed=post.sent,
         errors=len(post.troubles),
-        message=_message(post, taken, desk),
+        message=_message(post, taken, desk, len(store.notices.in_state("waiting"))),
     )
 
 
@@ -58,10 +58,12 @@ def _tickets(store: Store, fleet: Fleet, rules: Tickets | None, at: datetime) ->
     return desk
 
 
-def _message(post: Post, taken: Taken, desk: Desk | None) -> str:
+def _message(post: Post, taken: Taken, desk: Desk | None, waiting: int) -> str:
     parts = [f"{count_of(post.sent, 'notice')} sent"]
     if post.failed:
         parts.append(f"{post.failed} not delivered")
+    if waiting:
+        parts.append(f"{waiting} waiting")
     if taken.stale:
         parts.append(f"{count_of(taken.stale, 'event')} too old to be told")
     if desk and (desk.opened or desk.closed):
