@@ -1,21 +1,26 @@
 """What a change leaves out although its spec asks for it: why, told once and in its story."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from desired.spec import VMSpec
 from handlers.effects import wanted
 from reconciler.guard import Guarded
 from reconciler.pipeline import CHANGE
-from state.change import Note
+from state.change import Change, Note
 from state.store import Store
 
 EXISTS = "skip — exists"
+TOLD_BELOW = "skip — told below, where the addresses are written"
 FOLLOWS = "skip — its zones have their turn after the VMs"
+ADDRESSES = ("ipconfig", "ipfilter-")
+"""How the fields begin that say a VM's addresses."""
 
 
-def reasons(spec: VMSpec, guarded: Guarded) -> dict[str, str]:
-    """Why a step of a change was left out, by the state that it leads to (CP-05, CP-06)."""
+def reasons(spec: VMSpec, guarded: Guarded, made: Iterable[Change] = ()) -> dict[str, str]:
+    """Why a step of a change was left out, by the state that it leads to (CP-02, CP-05, CP-06)."""
     found = {"cp_additional_disk": EXISTS} if _has_additional(spec, guarded) else {}
+    if any(one.field.startswith(ADDRESSES) for one in (*guarded.plan.changes, *made)):
+        found["cp_update_ip"] = TOLD_BELOW
     for note in _refused(guarded):
         found[CHANGE.holder((note.handler, note.field))] = note.reason
     return found

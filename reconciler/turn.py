@@ -112,7 +112,7 @@ class Narrator:
             turn.state = self._recorded(turn)
         self.begin(turn, seen)
         passed = row.passed(turn.state, state)
-        shown = reasons(turn.spec, guarded)
+        shown = reasons(turn.spec, guarded, turn.changes)
         self._steps(turn, [self._landed(turn, shown, *moved, seen.at) for moved in passed])
         turn.state = state
 

@@ -9,6 +9,7 @@ from reconciler.guard import Guarded
 from reconciler.pipeline import CHANGE, DEPLOY
 from reconciler.plan import VMPlan
 from reconciler.report import Step, VMDone, VMError, VMPaused, VMStarted
+from reconciler.skips import TOLD_BELOW
 from reconciler.turn import Narrator, Standing, Turn
 from state.change import Effect, Note, Outcome
 from state.memory import Memory, Phase
@@ -167,6 +168,19 @@ def test_a_refused_shrink_says_why_it_is_skipped(story: Story) -> None:
     story.narrator.progress(story.turn, Guarded(VMPlan(seen()), notes=(shrink,)))
     told = {step.after: (step.result, step.detail) for step in story.steps()}
     assert told["cp_system_disk_size"] == ("skip", "shrink not allowed")
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [("ipconfig0", TOLD_BELOW), ("ipfilter-net0", TOLD_BELOW), ("cores", "")],
+)
+def test_addresses_that_move_are_not_told_as_no_change(story: Story, field: str, told: str) -> None:
+    """CP-02"""
+    story.turn.enter(Phase.READY)
+    story.progress([("cloudinit", field), ("cpu", "sockets")])
+    story.progress([])
+    found = {step.after: (step.result, step.detail) for step in story.steps()}
+    assert found["cp_update_ip"] == ("skip", told)
 
 
 def test_what_was_ready_and_is_made_anew_is_told_from_the_beginning(story: Story) -> None:
