@@ -19,8 +19,8 @@ class Occasion:
     """One run of one loop: what it works on, and until when.
 
     With `dry` the store is a preview and nothing may be written anywhere. `row` is the number of
-    the run, its fence; `by` is who asked for it; `keys` are the VMs that the loop is about, where
-    those are not all. Once `stopped` is set no call is begun.
+    the run, its fence, `last` when it ran before; `by` is who asked for it; `keys` are the VMs
+    that the loop is about, where those are not all. Once `stopped` is set no call is begun.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Occasion:
     by: str = ""
     number: int = 0
     keys: frozenset[str] | None = None
+    last: datetime | None = None
 
     @property
     def store(self) -> Store:

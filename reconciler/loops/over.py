@@ -168,7 +168,8 @@ class Work:
         """Tick over each cluster, and set down what came of it."""
         occasion, name = self.occasion, self.over.name
         turns = self.over.turns(occasion)
-        begun = RunStarted(occasion.start, name, tuple(turns), commit=occasion.opened.fleet.commit)
+        start, commit = occasion.start, occasion.opened.fleet.commit
+        begun = RunStarted(start, name, tuple(turns), last=occasion.last, commit=commit)
         occasion.reporter.report(begun)
         stage = Stage(occasion.opened, occasion.reporter, occasion.clock)
         sites = stage.sites((turn.spec for turn in turns.values()), occasion.start)

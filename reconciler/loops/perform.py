@@ -30,7 +30,7 @@ def perform(slot: Slot, occasion: Occasion) -> tuple[LoopResult, str]:
     if slot.name == PROCESS_VMS:
         return slot.loop.run(occasion), ""
     try:
-        result = slot.loop.run(replace(occasion, reporter=recorder))
+        result = slot.loop.run(replace(occasion, reporter=recorder, last=slot.row.last_run))
     except StoreError:
         raise
     except Exception as error:

@@ -11,7 +11,7 @@ from handlers.handler import vm_path
 from handlers.pool import Pool
 from reconciler.loops.loop import Occasion
 from reconciler.loops.over import vm_loop
-from reconciler.report import VMError
+from reconciler.report import RunStarted, VMError
 from reconciler.site import Site
 from state.change import Call, Change, Method, Note
 from state.memory import Hold, OpenTask, Phase
@@ -42,7 +42,10 @@ def test_a_job_changes_the_vms_and_then_has_nothing_to_do(lab: LoopLab) -> None:
     assert (result.status, result.processed, result.errors) == ("success", 2, 0)
     assert result.details == ("vm-0: ready", "vm-1: ready")
     assert labels(lab) == 2
+    begun = lab.clock.now()
     again = lab.one(label())
+    lasts = [one.last for one in lab.told.events if isinstance(one, RunStarted)]
+    assert len(lasts) == 1 and lasts[0] is not None and lasts[0] < begun
     assert (again.status, again.processed, lab.wire.writes(lab.wire.run)) == ("success", 0, [])
 
 
