@@ -189,14 +189,15 @@ class TextReporter:
         if begun is None and not state:
             return [self._paint.bold(f"--- {key}: going on with what an earlier run began ---")]
         title = TITLES[begun.action if begun else action]
-        status = state or (begun.state if begun else "-")
+        status = state or (begun.state if begun else "") or "-"
         return [self._paint.bold(f"--- {title}: service={key} vm={vmid} status={status} ---")]
 
     def _vm_ended(self, event: VMPaused | VMDone | VMError) -> list[str]:
         title = TITLES[event.action]
         if isinstance(event, VMDone):
             self._results[event.key] = event.action, "success"
-            line = f"--- {title} complete: service={event.key} status={event.state} ---"
+            state = event.state or "-"
+            line = f"--- {title} complete: service={event.key} status={state} ---"
             self._speaker = ""
             return [self._paint.good(line)]
         if isinstance(event, VMError):

@@ -239,3 +239,11 @@ def test_json_lines_hold_requests_when_verbose() -> None:
     lines: list[str] = []
     JsonReporter(lines.append, verbose=True).report(Traced(AT, "GET", "/version", 200, 0.1))
     assert json.loads(lines[0])["event"] == "request"
+
+
+def test_a_vm_of_a_job_that_knows_no_states_has_none() -> None:
+    step = Step(AT, "a", "Change label", "", "", action="job")
+    ended = VMDone(AT, "a", "job", "", 1.0)
+    lines = said(VMStarted(AT, "a", "job", "", 100), step, ended)
+    assert lines[0] == "--- Job: service=a vm=100 status=- ---"
+    assert lines[-1] == "--- Job complete: service=a status=- ---"
