@@ -157,7 +157,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> None:
 def test_in_any_turmoil_nothing_is_lost_on_the_way() -> None:
     """C-09, C-19, TERM-09, design 4."""
     Ends.seen.clear()
-    run_state_machine_as_test(Ends, settings=sequences(30, 10))
+    run_state_machine_as_test(Ends, settings=sequences(120, 10))
     assert Ends.seen["ends"] > 5 and Ends.seen["kills"] > 5
 
 
