@@ -25,7 +25,7 @@ def asked(lab: Lab, verb: str, token: str = "t1", key: str = "a", **params: Json
     """Ask as a command does; the answer in words. Raises Refused."""
     with opened(lab) as (store, at):
         memory = store.memories([key])[key]
-        spec = VMSpec(key=key, cluster="demo", name=key)
+        spec = VMSpec(key=key, cluster="demo", name=key, template="debian-12")
         return ask(store, spec, memory, Wish(key, verb, token, "ann@desk", at, params), at)
 
 

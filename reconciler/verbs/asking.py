@@ -75,6 +75,10 @@ def refusal(spec: VMSpec | None, memory: Memory, wish: Wish) -> str:
 
 def _refused_of(spec: VMSpec, wish: Wish) -> str:
     """Why the spec, or what was asked besides, forbids it."""
+    if wish.verb in (REINSTALL, REDEPLOY) and spec.template is None:
+        return "its spec names no template to make another machine of: set template: first"
+    if wish.verb == REDEPLOY and spec.adopt is not None:
+        return f"its spec adopts vm {spec.adopt}, which ends: take `adopt:` out of it first"
     quota = spec.quota.snapshots if spec.quota else None
     if wish.verb == SNAPSHOT and quota == 0:
         return "its quota of snapshots is 0 (quota: {snapshots: N})"

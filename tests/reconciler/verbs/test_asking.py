@@ -1,13 +1,16 @@
 """What people ask of a VM by a word is done once, whoever asks it, and what came of it stands."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from desired.spec import VMSpec
 from reconciler.sim.faults import Fault
-from reconciler.verbs.asking import Refused
+from reconciler.verbs.asking import Refused, refusal
 from state.api import Json
-from state.memory import Intent, Phase
+from state.memory import Binding, Intent, Memory, Phase
+from state.verbs import Wish
 from tests.lab import Lab
 from tests.laws.fleets import Spec
 from tests.laws.test_restart import deployed, edit
@@ -179,3 +182,15 @@ def test_what_is_under_way_is_not_asked_twice(tmp_path: Path) -> None:
     asked(lab, "snapshot", "one")
     with pytest.raises(Refused, match="ann@desk asked for one at"):
         asked(lab, "snapshot", "two")
+
+
+@pytest.mark.parametrize("verb", ["reinstall", "redeploy"])
+def test_a_machine_that_no_template_replaces_is_not_destroyed(verb: str) -> None:
+    """C-19: it is checked before anything is touched."""
+    memory = Memory(binding=Binding("a", "demo", 100, "a", phase=Phase.READY))
+    wish = Wish("a", verb, "t1", "ann@desk", datetime(2026, 3, 1, tzinfo=UTC), {})
+    bare = VMSpec(key="a", cluster="demo", name="a", adopt=100)
+    assert refusal(bare, memory, wish).startswith("its spec names no template")
+    again = refusal(bare.model_copy(update={"template": "debian-12"}), memory, wish)
+    assert again.startswith("its spec adopts vm 100" if verb == "redeploy" else "")
+    assert bool(again) == (verb == "redeploy")
