@@ -17,7 +17,7 @@ from desired.hardware import Family
 from desired.spec import VMSpec
 from handlers.handler import Handler
 from handlers.marker import marker_tag, without_marker
-from handlers.wishes import AT_HOME, is_asked, restores
+from handlers.wishes import AT_HOME, ROLLBACK, is_asked, restores, wish_of
 from reconciler.adopt.watch import is_watched, watched
 from reconciler.guard import Guarded
 from reconciler.plan import Judge, plan_vm
@@ -127,7 +127,9 @@ def _ours(seen: SeenVM, change: Change) -> bool:
     """Whether the guest stops or starts because of us, or for values that wait for it."""
     pending = seen.config is not None and bool(seen.config.pending)
     restart = change.effect is Effect.STOP_START and pending
-    return restart or not OURS.isdisjoint(seen.memory.intents)
+    rolled = wish_of(seen.memory, ROLLBACK)
+    stops = rolled is not None and "sent" in rolled.params
+    return restart or stops or not OURS.isdisjoint(seen.memory.intents)
 
 
 def drifted(

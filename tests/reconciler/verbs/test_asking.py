@@ -52,6 +52,17 @@ def test_a_rollback_puts_the_config_back_and_the_spec_is_made_good_again(tmp_pat
     assert results(lab)["rollback t2"] == "done"
 
 
+def test_the_stop_of_a_rollback_is_nobodys_drift(tmp_path: Path) -> None:
+    lab = deployed(tmp_path, PLAIN)
+    asked(lab, "snapshot", "gold")
+    lab.settle()
+    asked(lab, "rollback", "t2", name="gold")
+    lab.settle()
+    assert lab.world.vms[100].status == "running"
+    with lab.store() as store:
+        assert store.outbox.past("drift") == ()
+
+
 def test_a_snapshot_that_is_not_there_is_not_rolled_back_to(tmp_path: Path) -> None:
     lab = deployed(tmp_path, PLAIN)
     asked(lab, "rollback", name="gold")
