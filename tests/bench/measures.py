@@ -26,6 +26,7 @@ from tests.bench.clusters import settled_tick
 from tests.bench.dns import lines as zones
 from tests.bench.fleets import FIRST_VMID, simulated, write_fleet
 from tests.bench.noop import Tick, run_timed, serving, settled_ticks
+from tests.bench.quiet_zones import lines as quiet_zones
 from tests.bench.settled import Settled, make_settled, roomy_world
 
 Lines = Iterator[str]
@@ -178,4 +179,5 @@ MEASURES: dict[str, Callable[[Sequence[int]], Lines]] = {
     "memories": memories,
     "simulator": simulator,
     "dns": zones,
+    "zones": quiet_zones,
 }

@@ -30,9 +30,13 @@ AT = datetime(2027, 1, 15, tzinfo=UTC)
 class Fold:
     """VMs that exist by the store alone, named in zones on two servers."""
 
-    def __init__(self, folder: Path, store: Store, bind: Bind, powerdns: PowerDNS) -> None:
+    def __init__(
+        self, folder: Path, store: Store, bind: Bind, powerdns: PowerDNS, wide: bool = False
+    ) -> None:
         self.domain, self.store, self.folder = f"z{token_hex(4)}.example", store, folder
-        self.v4 = ip_network(f"10.{int(token_hex(1), 16)}.{int(token_hex(1), 16)}.0/24")
+        tens, length = int(token_hex(1), 16), 16 if wide else 24
+        third = 0 if wide else int(token_hex(1), 16)
+        self.v4 = ip_network(f"10.{tens}.{third}.0/{length}")
         self.v6 = ip_network(f"2001:db8:{token_hex(2)}:{token_hex(2)}::/64")
         self.servers = (bind, powerdns)
         self.zones: dict[str, ZoneSpec] = {}
