@@ -8,8 +8,8 @@ from desired.addressing import fill_pools, holder
 from desired.checks import spec_wrongs
 from desired.document import Path
 from desired.draft import EXTRA, Draft
-from desired.nodes import Tree
 from desired.letters import notice_wrongs
+from desired.nodes import Tree
 from desired.owned import device_wrongs, refusal
 from desired.render import BadTemplate, Renderer, has_template, is_template
 from desired.report import Report

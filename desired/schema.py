@@ -104,7 +104,7 @@ def _shorthands(models: Json) -> None:
         "Placement": {"type": "string"},
         "Family": {"enum": ["dhcp", "auto", "none"]},
         "Safeguard": {"const": "snapshot"},
-        **dict.fromkeys(("Asked", "AskedSnapshot"), {"type": ["string", "number"]}),
+        **{key: {"type": ["string", "number"]} for key in ("Asked", "AskedSnapshot")},
         **{name: {"type": "string"} for name in _BY_WORD},
     }
     for name, form in short.items():

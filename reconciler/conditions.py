@@ -45,7 +45,7 @@ MEANINGS: Mapping[str, str] = {
     "RecordConflict": "a DNS record that it wants is there already, and is somebody else's",
     "RestartInVain": "it was restarted for values that Proxmox still does not take",
     "RestartRequired": "values wait in Proxmox for a stop and start",
-    "RestoreFailed": "a restore came to grief and left it off; nothing is started, a person decides",
+    "RestoreFailed": "a restore failed and left it off: nothing is started, a person decides",
     "RolloutAborted": "the rollout of its package's edit was ended; it stays as it was before",
     "RolloutPaused": "the rollout of its package's edit stands still, since a VM is not well",
     "RolloutWaiting": "its package's edit goes out in batches, and its turn is still to come",

@@ -24,8 +24,8 @@ from state.tables.machines import (
     placements,
     tasks,
 )
-from state.tables.queue import queue, queue_log
 from state.tables.notices import notices, tickets
+from state.tables.queue import queue, queue_log
 from state.tables.secrecy import fingerprints, secrets
 from state.tables.sight import cache, traces
 from state.tables.usage import meters, usage_gaps, usage_hours, usage_months

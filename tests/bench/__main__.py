@@ -1,4 +1,4 @@
-"""`python -m tests.bench [noop|clusters|deploy|specs|memories|dns|zones ...] [--sizes 100 1000]`."""
+"""`python -m tests.bench [noop|clusters|deploy|specs|dns|zones ...] [--sizes 100 1000]`."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""Every request that the engine makes is one that Proxmox's own schema allows (issue 2, 6)."""
+"""Every request that the engine makes is one that Proxmox's own schema allows."""
 
 import json
 import re
