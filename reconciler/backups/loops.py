@@ -48,7 +48,7 @@ def _loop(name: str, about: str, schedule: str, concerned: "Concerned") -> Loop:
             _tidied(occasion)
         keys = concerned(occasion)
         if not keys:
-            return LoopResult(message="no VM has a backup to be made or looked after")
+            return LoopResult(message="nothing is due")
         end = min(occasion.deadline, occasion.start + MOST)
         result = inner.run(replace(occasion, deadline=end, keys=frozenset(keys)))
         if name == SCHEDULE and not occasion.dry:

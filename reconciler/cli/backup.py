@@ -80,6 +80,8 @@ def now(
     if not wait:
         ask_verb(settings, vm, "backup", params, token, output)
         return
+    if storage is not None:
+        _insist(settings, vm, storage)
     vm, token, text = asked(settings, vm, "backup", params, token)
     if output == "text":
         click.echo(f"{vm} {text}")
@@ -186,6 +188,31 @@ def _send(
             return opened.connect(one.cluster).send(call, heavy=True)
         except ApiError as error:
             raise click.ClickException(f"{one.archive.volume}: {error.text}") from None
+
+
+def _insist(settings: Settings, vm: str, storage: str) -> None:
+    """Refuse a storage that takes no backups in the VM's cluster, before anything is waited for."""
+    from reconciler.cli.opening import known_key
+    from reconciler.cli.opening import now as moment
+    from reconciler.config import open_preview
+    from state.api import ApiError
+    from state.view import cluster_view
+
+    with open_preview(settings.fleet, settings.database, moment()) as opened:
+        known_key(vm, opened.fleet, opened.store.bindings.names())
+        binding = opened.store.bindings.of(vm)
+        if binding is None:
+            return
+        try:
+            rows = opened.connect(binding.cluster).get("/cluster/resources")
+        except ApiError as error:
+            raise click.ClickException(f"cluster {binding.cluster}: {error}") from None
+    view = cluster_view(binding.cluster, moment(), rows, [], [], None)
+    there = sorted({one.storage for one in view.storages if "backup" in one.content})
+    if storage not in there:
+        known = ", ".join(there) or "none"
+        where = f"storage {storage} takes no backups in cluster {binding.cluster}"
+        raise click.ClickException(f"{where}; those that do: {known}")
 
 
 def _watched(settings: Settings, vm: str, token: str) -> tuple[str, str]:

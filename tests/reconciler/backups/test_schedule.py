@@ -278,7 +278,7 @@ def test_a_fleet_without_backups_costs_no_call(tmp_path: Path) -> None:
     lab = LoopLab(tmp_path, fleet_files({"vm-0": {"node": "pve1"}}))
     lab.settle()
     for loop in (schedule_backup(), backup_status()):
-        assert lab.one(loop).message == "no VM has a backup to be made or looked after"
+        assert lab.one(loop).message == "nothing is due"
         assert lab.wire.of(lab.wire.run) == []
 
 

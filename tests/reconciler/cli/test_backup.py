@@ -55,6 +55,9 @@ def test_task_04_a_backup_by_hand_is_made_listed_protected_and_removed(fleet: Gr
 
 
 def test_a_backup_is_tried_and_what_is_no_backup_is_refused(fleet: Grounds) -> None:
+    nowhere = call(fleet, "backup", "web", "--storage", "nowhere", "--wait")
+    assert nowhere.exit_code == 1
+    assert "nowhere takes no backups in cluster demo; those that do: " in nowhere.output
     none = call(fleet, "backup", "test-restore", "web")
     assert "no verified backup of web is there" in none.output
     volume = said(fleet, "backup", "web", "--wait").split("done: ")[1].strip()
