@@ -7,7 +7,7 @@ leaked, and no write made twice but for the password, whose write nobody can ver
 import gc
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -175,13 +175,16 @@ def test_a_write_may_arrive_at_any_moment_of_the_next_run(tmp_path: Path) -> Non
     assert arrived_late(tmp_path, "full", 60, range(30)) == []
 
 
-def killed_at_commits(folder: Path, points: Iterable[int]) -> list[str]:
+def killed_at_commits(
+    folder: Path, points: Iterable[int], after: Callable[[], object] = lambda: None
+) -> list[str]:
     wanted = undisturbed("linked", 600)
     wrong = []
     for index in points:
         lab = Lab(folder / str(index), everything("linked"))
         with pytest.raises(Killed), commits(kill_at=index):
             lab.run()
+        after()
         lab.clock.sleep(0.5)
         if trouble := ends_well(lab, wanted):
             wrong.append(f"killed before commit {index}: {trouble}")
@@ -217,7 +220,8 @@ def test_a_crash_ends_in_the_same_world_on_postgresql_too(
     calls, points = range(0, len(wanted.calls), SAMPLE), range(0, wanted.commits, SAMPLE)
     with stores_of_the_killed(postgres):
         assert killed_everywhere(tmp_path / "calls", "linked", 600, calls) == []
-        assert killed_at_commits(tmp_path / "commits", points) == []
+        # A process that is killed takes its session, and so its lock, with it.
+        assert killed_at_commits(tmp_path / "commits", points, gc.collect) == []
 
 
 @unclosed
@@ -229,4 +233,4 @@ def test_a_crash_anywhere_ends_in_the_same_world_on_postgresql_too(
     with stores_of_the_killed(postgres):
         every = range(len(wanted.calls))
         assert killed_everywhere(tmp_path / "calls", "linked", 600, every) == []
-        assert killed_at_commits(tmp_path / "commits", range(wanted.commits)) == []
+        assert killed_at_commits(tmp_path / "commits", range(wanted.commits), gc.collect) == []

@@ -39,7 +39,7 @@ def ask(port: int, path: str, method: str = "GET", **body: object) -> tuple[int,
 def connects(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, TimeoutError):
         return False
     return True
 
