@@ -74,6 +74,12 @@ def test_a_wide_pool_clashes_with_all_within_it() -> None:
     assert sorted(pool_clashes(pools)) == [("one", "wide"), ("two", "wide")]
 
 
+def test_two_pools_that_clash_in_many_addresses_are_told_once() -> None:
+    wide = Pool.model_validate({"network": "10.1.0.0/24"})
+    single = Pool.model_validate({"network": "10.1.0.0/24", "only": ["10.1.0.7", "10.1.0.9"]})
+    assert list(pool_clashes({"wide": wide, "list": single})) == [("list", "wide")]
+
+
 def test_a_bad_gateway_family_names_the_pool_ip_06(tmp_path: Path) -> None:
     pools = 'v4: {network: 10.0.0.0/24, gateway: "2001:db8::1"}\n'
     fleet = load(tmp_path, {"pools/pools.yaml": pools})
