@@ -153,3 +153,13 @@ def test_a_cluster_that_cannot_be_used_breaks_its_vms_only(
     (line,) = lines(fleet.errors, tmp_path)
     assert said in line and line.endswith("(breaks a)")
     assert set(fleet.vms) == {"b", "ok"}
+
+
+def test_of_a_vm_that_shall_go_its_tags_and_the_disks_that_stay_count(tmp_path: Path) -> None:
+    vms = (
+        "old:\n  state: absent\n  tags: [db, '{{ key }}']\n"
+        "  disks: {scsi1: {reclaim: retain}, scsi2: {size: 1GiB}}\n"
+    )
+    found = load(tmp_path, {"vms/old.yaml": vms, "vms/ok.yaml": None}).vms["old"]
+    assert found.tags == ("db",)
+    assert {slot: disk.reclaim for slot, disk in found.disks.items()} == {"scsi1": "retain"}
