@@ -1,5 +1,6 @@
 """What all tests share: the hypothesis profile, the recordings' folder, and no silent skips."""
 
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("house")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tidy() -> Iterator[None]:
+    """Collect what the runs of one file left: each freezes what was there, garbage too."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
