@@ -9,7 +9,8 @@ from enum import StrEnum
 from hashlib import blake2b
 
 from desired.spec import VMSpec
-from handlers.handler import Subject, send_calls, vm_path, vmid_of
+from handlers.handler import Subject, send_calls, vmid_of
+from handlers.snapshots import snapshots_path
 from state.change import Call, Change, Method, Note
 from state.memory import Intent
 from state.observed import SeenVM
@@ -86,10 +87,6 @@ def is_ours(seen: SeenVM, name: str) -> bool:
 def _mark(seen: SeenVM) -> str:
     text = f"{seen.store}/{seen.cluster.name}/{vmid_of(seen)}"
     return blake2b(text.encode(), digest_size=3).hexdigest()
-
-
-def snapshots_path(seen: SeenVM) -> str:
-    return f"{vm_path(seen)}/snapshot"
 
 
 def stands(spec: VMSpec, seen: SeenVM, session: Session) -> bool:

@@ -16,9 +16,8 @@ from handlers.safeguard import (
     is_ours,
     session_of,
     snapshot_name,
-    snapshots_path,
 )
-from handlers.snapshots import SNAPSHOTS
+from handlers.snapshots import SNAPSHOTS, snapshots_path
 from handlers.stop import OFF, STOP, answered, open_stop
 from handlers.wishes import RESTORE
 from reconciler.clock import Clock

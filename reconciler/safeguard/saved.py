@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from handlers.handler import vm_path
-from handlers.safeguard import snapshots_path
+from handlers.snapshots import snapshots_path
 from state.api import Api
 from state.observed import SeenVM
 from state.view import rows, text, whole
