@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from desired.model import Model
 from desired.timetable import Timetable, read_timetable
-from desired.windows import ZoneName
+from desired.windows import ZoneName, zone_info
 
 Job = Literal[
     "process_vms",
@@ -54,6 +55,11 @@ class Schedule(Model):
     profile: Profile = "default"
     timezone: ZoneName = "UTC"
     every: dict[Job, Times] = Field(default_factory=dict)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's clock, by which days and months begin."""
+        return zone_info(self.timezone)
 
     def timetable(self, job: Job) -> Timetable:
         """When a job is due, as the fleet says or its profile."""

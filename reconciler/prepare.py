@@ -4,14 +4,13 @@ import fnmatch
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import cast
 
 from desired.source import Fleet
 from desired.spec import VMSpec
-from desired.windows import zone_info
 from reconciler.allocation.addresses import Addresses
 from reconciler.clock import Clock, Workers
 from reconciler.config import Opened
@@ -83,7 +82,7 @@ class Stage:
                 handlers,
                 self.clock.now,
                 name,
-                parting=Parting(api, store, name, self._zone(), self.clock.now),
+                parting=Parting(api, store, name, fleet.schedule.zone, self.clock.now),
             ),
             neighbours=self.neighbours,
         )
@@ -92,9 +91,6 @@ class Stage:
         since = (self.clock.now() - last_run).total_seconds() if last_run else 0.0
         site.rotation = rotation_share(bound, since, fleet.verify_every)
         return site
-
-    def _zone(self) -> tzinfo:
-        return zone_info(self.opened.fleet.schedule.timezone)
 
     def _api(self, name: str) -> CountingApi:
         try:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from desired.windows import zone_info
 from reconciler.clock import Clock, Workers
 from reconciler.execute import REVERT
 from reconciler.follow import Follower
@@ -187,8 +186,7 @@ class Tick:
         """Sample the traffic of all VMs of the cluster, once a tick."""
         bindings = (one.binding for one in memories.values() if one.binding)
         mine = {one.vmid: one for one in bindings if one.cluster == self.site.name}
-        zone = zone_info(look.fleet.schedule.timezone)
-        sample(self.store, look.view, mine, look.fleet.name, zone)
+        sample(self.store, look.view, mine, look.fleet.name, look.fleet.schedule.zone)
 
     def _odd(self, turns: Sequence[Turn], error: Exception) -> None:
         """What a cluster answered could not be made sense of: the others go on without it."""

@@ -6,7 +6,6 @@ from datetime import datetime
 from desired.notices import FOR_OWNER, Kind, Told
 from desired.source import Fleet
 from desired.spec import VMSpec
-from desired.windows import zone_info
 from state.api import Json
 from state.memory import Lease
 from state.notices import Notice
@@ -57,7 +56,7 @@ def recipient_of(told: Told, kind: Kind) -> str:
 
 
 def show_moment(at: datetime, fleet: Fleet) -> str:
-    return at.astimezone(zone_info(fleet.schedule.timezone)).strftime("%Y-%m-%d %H:%M %Z")
+    return at.astimezone(fleet.schedule.zone).strftime("%Y-%m-%d %H:%M %Z")
 
 
 def _addresses(

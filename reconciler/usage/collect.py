@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from desired.timetable import read_timetable
-from desired.windows import zone_info
 from reconciler.loops.loop import Loop, LoopResult, Occasion
 from reconciler.prepare import fits
 from reconciler.pve.form import quote_segment
@@ -55,8 +54,7 @@ class Collecting:
                 view, netstat = _looked(api, name, occasion, mine)
                 if not occasion.dry:
                     fleet = occasion.opened.fleet
-                    zone = zone_info(fleet.schedule.timezone)
-                    sample(store, view, mine, fleet.name, zone, netstat)
+                    sample(store, view, mine, fleet.name, fleet.schedule.zone, netstat)
                 self.metered += len({vmid for vmid, _ in netstat} & mine.keys())
                 repaired += self._repair(api, view, (one for one in gaps if one.cluster == name))
             except (ApiError, SecretError, EmbeddedFailed) as error:
@@ -85,8 +83,7 @@ class Collecting:
             row = view.vms.get(one.vmid)
             frame = frame_for(one.gap, view.at)
             hours = _history(api, row.node, one, frame) if row and frame else ()
-            zone = zone_info(self.occasion.opened.fleet.schedule.timezone)
-            self.occasion.store.usage.repair(one, hours, zone)
+            self.occasion.store.usage.repair(one, hours, self.occasion.opened.fleet.schedule.zone)
             done += bool(hours)
         return done
 

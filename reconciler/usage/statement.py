@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from desired.source import Fleet
 from desired.traffic import Traffic
-from desired.windows import zone_info
 from reconciler.prepare import fits
 from reconciler.usage.sampling import hour_row, moved
 from state.store import Store
@@ -58,7 +57,7 @@ def statement(
 
     The hour that is not over is in it, as far as it was sampled. Raises WrongMonth.
     """
-    zone = zone_info(fleet.schedule.timezone)
+    zone = fleet.schedule.zone
     month = month_of(now, zone) if month is None else month
     if not MONTH.fullmatch(month):
         raise WrongMonth(f"month: expected YYYY-MM, such as {now:%Y-%m}, seen {month}")

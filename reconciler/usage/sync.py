@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from desired.windows import zone_info
 from reconciler.config import Opened
 from reconciler.prepare import fits
 from reconciler.secrets import SecretError
@@ -29,4 +28,4 @@ def sync_now(opened: Opened, only: tuple[str, ...], now: Callable[[], datetime])
             continue
         view = cluster_view(name, now(), resources, [], [], None)
         mine = {one.vmid: one for one in bindings.values() if one.cluster == name}
-        sample(store, view, mine, fleet.name, zone_info(fleet.schedule.timezone))
+        sample(store, view, mine, fleet.name, fleet.schedule.zone)
