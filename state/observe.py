@@ -111,8 +111,8 @@ class Observer:
         lost = view.nodes if found.everything else found.nodes
         vmids |= {vm.vmid for vm in view.vms.values() if vm.node in lost}
         self._suspect(vmids, view.at)
-        mine = self.store.bindings.vmids(self.name)
-        traces = (one for one in log_traces(log, position) if one.user != self.own)
+        traces = [one for one in log_traces(log, position) if one.user != self.own]
+        mine = self.store.bindings.vmids(self.name) if traces else set()
         self.fresh_traces = tuple(one for one in traces if one.vmid in mine)
         if self.dry:
             return
