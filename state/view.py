@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import cast
 
-from state.api import Json
+from state.api import Api, Json
 from state.observed import ClusterView, HAResource, NodeRow, StorageRow, TaskRow, VMRow
 
 Row = Mapping[str, Json]
@@ -115,6 +115,11 @@ def quorum_problem(status: Iterable[Row]) -> str | None:
         if row.get("type") == "cluster" and not whole(row, "quorate"):
             return "no quorum: nothing is written until it is back"
     return None
+
+
+def resources_view(api: Api, name: str, at: datetime) -> ClusterView:
+    """`GET /cluster/resources` alone: no quorum and no tasks are in it. Raises ApiError."""
+    return cluster_view(name, at, api.get("/cluster/resources"), [], [], None)
 
 
 def cluster_view(

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from reconciler.allocation.allocate import Vmids
 from reconciler.backups.archive import Archive, Shelf, read_shelf
@@ -10,7 +9,6 @@ from state.api import Api, Refused
 from state.change import Call, Method
 from state.memory import Binding
 from state.observed import ClusterView
-from state.view import cluster_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +46,6 @@ def on_cluster(
         found.append(Listed(view.name, one, key, ours, one.is_verified(by(key))))
     found.sort(key=lambda one: (-one.archive.at.timestamp(), one.archive.volume))
     return found, [why for _, why in shelf.problems]
-
-
-def seen_now(api: Api, name: str) -> ClusterView:
-    """`GET /cluster/resources`: all that is needed to find storages. Raises ApiError."""
-    return cluster_view(name, datetime.now(UTC), api.get("/cluster/resources"), [], [], None)
 
 
 def named(found: Iterable[Listed], volume: str) -> list[Listed]:

@@ -20,7 +20,7 @@ from reconciler.site import Site
 from state.api import Api, ApiError
 from state.observed import ClusterView
 from state.verbs import DO
-from state.view import cluster_view, rows, whole
+from state.view import resources_view, rows, whole
 
 MOST = timedelta(seconds=60)
 """How long one run follows backups at most; the next run goes on with them."""
@@ -82,9 +82,7 @@ def _handlers(occasion: Occasion, site: Site) -> tuple[Handler, ...]:
     ward = Ward(occasion.name, store, fleet.schedule.timezone)
     names = _storages(occasion, site.name)
     try:
-        view = cluster_view(
-            site.name, occasion.clock.now(), site.api.get("/cluster/resources"), [], [], None
-        )
+        view = resources_view(site.api, site.name, occasion.clock.now())
         ward.shelf = read_shelf(site.api, view, names)
         ward.covered = _covered(site.api, view) if ward.asks else None
     except ApiError as error:

@@ -196,7 +196,7 @@ def _insist(settings: Settings, vm: str, storage: str) -> None:
     from reconciler.cli.opening import now as moment
     from reconciler.config import open_preview
     from state.api import ApiError
-    from state.view import cluster_view
+    from state.view import resources_view
 
     with open_preview(settings.fleet, settings.database, moment()) as opened:
         known_key(vm, opened.fleet, opened.store.bindings.names())
@@ -204,10 +204,9 @@ def _insist(settings: Settings, vm: str, storage: str) -> None:
         if binding is None:
             return
         try:
-            rows = opened.connect(binding.cluster).get("/cluster/resources")
+            view = resources_view(opened.connect(binding.cluster), binding.cluster, moment())
         except ApiError as error:
             raise click.ClickException(f"cluster {binding.cluster}: {error}") from None
-    view = cluster_view(binding.cluster, moment(), rows, [], [], None)
     there = sorted({one.storage for one in view.storages if "backup" in one.content})
     if storage not in there:
         known = ", ".join(there) or "none"

@@ -90,16 +90,17 @@ def _lock(settings: Settings) -> "Lock":
 def _drill(opened: "Opened", one: "Listed", storage: str | None, seconds: float) -> "Drill":
     """Prepare the drill, once what an earlier one left is removed. Raises ApiError."""
     from reconciler.backups.drill import Drill, Trial, open_trial, tidy
-    from reconciler.backups.listing import free_vmid, seen_now, where_restored
+    from reconciler.backups.listing import free_vmid, where_restored
     from reconciler.cli.opening import now as moment
     from reconciler.clock import SystemClock
+    from state.view import resources_view
 
     store, api, at = opened.store, opened.connect(one.cluster), moment()
     left = open_trial(store)
     if left is not None and (why := tidy(opened.connect(left.cluster), store, left, at)):
         text = f"an earlier drill left vm {left.vmid}: {why}; try again in a minute"
         raise click.ClickException(text)
-    view, spec = seen_now(api, one.cluster), opened.fleet.vms.get(one.key)
+    view, spec = resources_view(api, one.cluster, moment()), opened.fleet.vms.get(one.key)
     first = opened.fleet.clusters[one.cluster].first_vmid
     vmid = free_vmid(api, view, store.bindings.vmids(one.cluster), first)
     node = where_restored(view, one.archive)

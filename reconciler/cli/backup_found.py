@@ -13,21 +13,24 @@ if TYPE_CHECKING:
 
 def listed_backups(opened: "Opened") -> "tuple[list[Listed], list[str]]":
     """Every backup on the fleet's clusters, the newest first, and what could not be read."""
-    from reconciler.backups.listing import on_cluster, seen_now
+    from reconciler.backups.listing import on_cluster
+    from reconciler.cli.opening import now as moment
     from reconciler.secrets import SecretError
     from reconciler.sim.embedded import EmbeddedFailed
     from state.api import ApiError
+    from state.view import resources_view
 
     fleet, store = opened.fleet, opened.store
     by = {key: spec.backup.verified_by for key, spec in fleet.vms.items() if spec.backup}
+    bindings = store.bindings.all()
     found: list[Listed] = []
     problems: list[str] = []
     for name in sorted(fleet.clusters):
         try:
             api = opened.connect(name)
-            view = seen_now(api, name)
+            view = resources_view(api, name, moment())
             some, wrong = on_cluster(
-                api, view, store.bindings.all(), store.id, lambda key: by.get(key, "server")
+                api, view, bindings, store.id, lambda key: by.get(key, "server")
             )
         except (ApiError, SecretError, EmbeddedFailed) as error:
             problems.append(f"cluster {name}: {error}")

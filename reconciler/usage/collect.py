@@ -17,7 +17,7 @@ from state.api import Api, ApiError
 from state.meter import hour_of
 from state.observed import ClusterView
 from state.usage import GapOf, Hour
-from state.view import cluster_view, rows, text, whole
+from state.view import resources_view, rows, text, whole
 
 
 def collect_statistics() -> Loop:
@@ -99,7 +99,7 @@ def _looked(
     api: Api, name: str, occasion: Occasion, mine: Collection[int]
 ) -> tuple[ClusterView, Counters]:
     """Read the cluster's rows, and the nics' counters: one call a node that we use (USE-01)."""
-    view = cluster_view(name, occasion.clock.now(), api.get("/cluster/resources"), [], [], None)
+    view = resources_view(api, name, occasion.clock.now())
     counted: dict[tuple[int, str], tuple[int, int]] = {}
     there = {row.node for vmid, row in view.vms.items() if vmid in mine}
     for node in sorted(there & {one.node for one in view.nodes.values() if one.online}):

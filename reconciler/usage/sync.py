@@ -9,7 +9,7 @@ from reconciler.secrets import SecretError
 from reconciler.sim.embedded import EmbeddedFailed
 from reconciler.usage.sampling import sample
 from state.api import ApiError
-from state.view import cluster_view
+from state.view import resources_view
 
 
 def sync_now(opened: Opened, only: tuple[str, ...], now: Callable[[], datetime]) -> Iterator[str]:
@@ -22,10 +22,9 @@ def sync_now(opened: Opened, only: tuple[str, ...], now: Callable[[], datetime])
     for name in sorted({one.cluster for key, one in bindings.items() if fits(key, only)}):
         try:
             api = opened.connect(name)
-            resources = api.get("/cluster/resources")
+            view = resources_view(api, name, now())
         except (ApiError, SecretError, EmbeddedFailed) as error:
             yield f"cluster {name}: {error}"
             continue
-        view = cluster_view(name, now(), resources, [], [], None)
         mine = {one.vmid: one for one in bindings.values() if one.cluster == name}
         sample(store, view, mine, fleet.name, fleet.schedule.zone)
