@@ -82,13 +82,13 @@ def _looked_at(
     return turns, preview.guarded
 
 
-def agreed(yes: bool, word: str) -> bool:
+def agreed(yes: bool, word: str, purpose: str = "destroy") -> bool:
     """Whether a person agrees, who is asked for a word that nobody types by mistake."""
     if yes:
         return True
     if not sys.stdin.isatty():
         raise click.UsageError(f"nobody can be asked here: give --yes in place of typing {word}")
-    return bool(click.prompt(f"Type {word} to destroy", err=True) == word)
+    return bool(click.prompt(f"Type {word} to {purpose}", err=True) == word)
 
 
 def approve_shown(opened: "Opened", shown: Shown) -> None:

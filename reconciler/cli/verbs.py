@@ -1,6 +1,5 @@
 """The commands that ask something of one VM: suspend, resume, move, reinstall, redeploy."""
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -73,11 +72,9 @@ def _opened(opened: "Opened", wish: "Wish") -> str:
 
 def confirmed(yes: bool, word: str) -> None:
     """Insist that a person types a word that nobody types by mistake."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError(f"nobody can be asked here: give --yes in place of typing {word}")
-    if click.prompt(f"Type {word} to go on", err=True) != word:
+    from reconciler.cli.ends import agreed
+
+    if not agreed(yes, word, "go on"):
         raise click.ClickException("nothing was asked for")
 
 
