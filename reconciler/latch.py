@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -52,7 +53,34 @@ class Lock(Latch, Protocol):
     ) -> None: ...
 
 
-class RunnerLock:
+class Holding(ABC):
+    """A latch that `with` takes and gives back; it raises LockHeld when another has it."""
+
+    @abstractmethod
+    def acquire(self) -> bool: ...
+
+    @abstractmethod
+    def release(self) -> None: ...
+
+    @abstractmethod
+    def holder(self) -> str: ...
+
+    def __enter__(self) -> Self:
+        """Raise LockHeld when another runner has it."""
+        if not self.acquire():
+            raise LockHeld(self.holder() or "another runner, which has just ended; try again")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class RunnerLock(Holding):
     """A lock on a file beside the database; who holds it stands in the file as text.
 
     What a killed process leaves in the file is only text: the lock itself went with it. The file
@@ -104,20 +132,6 @@ class RunnerLock:
                 return ""
             return file.read().strip() or "another runner"
 
-    def __enter__(self) -> Self:
-        """Raises LockHeld when another runner has it."""
-        if not self.acquire():
-            raise LockHeld(self.holder())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
-
     def _opened(self) -> TextIOWrapper:
         return os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
 
@@ -129,7 +143,7 @@ class RunnerLock:
         self._file.flush()
 
 
-class SessionLock:
+class SessionLock(Holding):
     """A lock on a name in a server's database, on a connection of its own.
 
     The name stands for the schema that holds the store, not for the store's id: `rebuild-state`
@@ -168,20 +182,6 @@ class SessionLock:
     def holder(self) -> str:
         with Session(self._place) as session:
             return session.holder(self._name)
-
-    def __enter__(self) -> Self:
-        """Raise LockHeld when another runner has it."""
-        if not self.acquire():
-            raise LockHeld(self.holder() or "another runner, which has just ended; try again")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 def _locks(file: TextIOWrapper, kind: int) -> bool:

@@ -14,10 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Self
 
-from reconciler.latch import Latch, LockHeld
+from reconciler.latch import Holding, Latch
 from state.database import Lost, StoreError
 from state.holder import Holder, this_process
 from state.lockrows import LockLost, LockRow, LockRows
@@ -52,7 +50,7 @@ Opens = Callable[[], LockRows | None]
 """Opens the lock's row; None while there is no store. Raises StoreError."""
 
 
-class Tenure:
+class Tenure(Holding):
     """`latch` ends with its holder; `opens` is the way to the lock's row, called `name`."""
 
     def __init__(self, latch: Latch, opens: Opens, name: str, terms: Terms | None = None) -> None:
@@ -122,20 +120,6 @@ class Tenure:
             return self._latch.holder()
         since = datetime.fromtimestamp(row.taken_at, UTC)
         return f"{row.holder} since {since:%Y-%m-%d %H:%M:%S %Z}"
-
-    def __enter__(self) -> Self:
-        """Raises LockHeld when another runner has it."""
-        if not self.acquire():
-            raise LockHeld(self.holder() or "another runner, which has just ended; try again")
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
     def _enter(self) -> bool:
         """Take the lock's row. Where there is no store yet, it is taken by a later heartbeat."""
